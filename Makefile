@@ -1,0 +1,96 @@
+# `make run` and `make test` work on a fresh machine that has Python, make and a package registry.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+DEPENDENCIES := $(VENV)/.dependencies-installed
+READY := $(VENV)/.ready
+NOTEBOOK := fashion_mnist_cnn.ipynb
+PYTEST := $(BIN)/python -m pytest --no-header --durations=10 --durations-min=1
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help run test test-slow lint lint-check lint-format lint-types format notebook lock clean distclean python-check
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(READY) ## environment, data, training with the default preset, report (ARGS="--preset reference" to change it)
+	@echo "== Data: Fashion-MNIST, fetched and checked once"
+	@$(BIN)/fmnist data
+	@echo "== Training, evaluation, report: fmnist train $(ARGS)"
+	@$(BIN)/fmnist train $(ARGS)
+
+test: $(READY) ## the tests, without the slow ones (ARGS="tests/test_config.py -x" to choose)
+	@$(PYTEST) $(ARGS)
+
+# pytest's status 5 says that no test was selected; that alone is no failure here.
+test-slow: $(READY) ## only the slow tests
+	@$(PYTEST) -m slow $(ARGS) || { status=$$?; [ $$status -eq 5 ] && echo "No slow tests."; }
+
+lint: lint-check lint-format lint-types ## ruff check, ruff format --check, mypy
+
+lint-check: $(READY)
+	@echo "== ruff check"
+	@$(BIN)/ruff check .
+
+lint-format: $(READY)
+	@echo "== ruff format --check"
+	@$(BIN)/ruff format --check .
+
+lint-types: $(READY)
+	@echo "== mypy"
+	@$(BIN)/mypy
+
+format: $(READY) ## mend what ruff can mend
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+notebook: $(READY) ## run the notebook and save its outputs in place
+	@echo "== Running $(NOTEBOOK)"
+	@$(BIN)/jupyter-execute --inplace --timeout=-1 $(NOTEBOOK)
+
+# Pins that still fit stay; `make lock ARGS=--upgrade` takes the newest releases.
+lock: python-check ## make requirements.lock again from pyproject.toml
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --fork-strategy fewest \
+	    --generate-hashes --no-emit-index-url --no-emit-find-links --no-config --custom-compile-command "make lock" \
+	    --quiet --output-file requirements.lock $(ARGS)
+	@if grep -nE '://|^-|(^|[ (])/' requirements.lock; then echo "requirements.lock holds an address or a path" >&2; exit 1; fi
+	@echo "requirements.lock: $$(grep -cE '^[a-z0-9]' requirements.lock) packages"
+
+clean: ## remove caches and build outputs (runs/ stays)
+	@rm -rf build dist .mypy_cache .pytest_cache .ruff_cache
+	@find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## clean, and remove the environment
+	@rm -rf $(VENV)
+
+# A marker is written last, so an interrupted installation is started over.
+$(DEPENDENCIES): requirements.lock
+	@$(MAKE) --no-print-directory python-check
+	@echo "== Environment: $(VENV), from $$($(PYTHON) --version)"
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+	@echo "== Dependencies: $$(grep -cE '^[a-z0-9]' requirements.lock) packages from requirements.lock, about 0.5 GB, 1 to 3 minutes"
+	@$(BIN)/python -m pip install --progress-bar off --require-hashes -r requirements.lock | awk \
+	    '/(Downloading|Using cached) .* MB\)/ { sub(/^ */, "   "); print; fflush() } /^Installing/ { print "   Unpacking"; fflush() }'
+	@touch $@
+
+$(READY): pyproject.toml $(DEPENDENCIES)
+	@echo "== Installing fmnist itself into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+python-check:
+	@command -v $(PYTHON) >/dev/null || { echo "Error: '$(PYTHON)' was not found; install Python 3.11, 3.12 or 3.13, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	    { echo "Error: $(PYTHON) is $$($(PYTHON) --version 2>&1); TensorFlow needs Python 3.11, 3.12 or 3.13; name one: make PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	    { echo "Error: $(PYTHON) cannot make virtual environments, its module 'ensurepip' is missing;" \
+	      "on Debian and Ubuntu: apt-get install $$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')" >&2; exit 1; }

@@ -1,0 +1,52 @@
+"""fmnist: train, understand and ship small-image classifiers, starting with Fashion-MNIST.
+
+    import fmnist
+    dataset = fmnist.load_dataset()
+    run = fmnist.train(fmnist.preset("fast"), dataset, "runs/first")
+    print(fmnist.read_json(run.metrics)["accuracy"])
+
+The names below are the public interface. They load on first use, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "Config": "config",
+    "preset": "config",
+    "Dataset": "data",
+    "load_dataset": "data",
+    "split_indices": "data",
+    "inspect": "data",
+    "build": "models",
+    "train": "pipeline",
+    "resume": "pipeline",
+    "evaluate": "evaluation",
+    "Watcher": "training",
+    "draw_all": "plots",
+    "write_report": "report",
+    "RunDirectory": "rundir",
+    "find_run": "rundir",
+    "list_runs": "rundir",
+    "read_json": "rundir",
+    "read_history": "rundir",
+    "FmnistError": "errors",
+    "InputError": "errors",
+    "RunError": "errors",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    """Import the room in which a public name lives, and return the name."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fmnist' has no attribute '{name}'")
+    return getattr(import_module(f"fmnist.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return __all__

@@ -1,0 +1,97 @@
+"""The command line: one table of commands, loaded when they run, and one place that turns errors into exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from fmnist.errors import FmnistError, did_you_mean
+
+# name: (module, what it does). The order is that of `fmnist --help`.
+COMMANDS = {
+    "data": ("fmnist.cli.data", "Fetch, check and describe the data set."),
+    "train": ("fmnist.cli.train", "Train a model, evaluate it and write a report."),
+    "evaluate": ("fmnist.cli.evaluate", "Score a run's model on the test set."),
+    "report": ("fmnist.cli.report", "Draw a run's plots and write its report."),
+    "runs": ("fmnist.cli.runs", "List the runs in a folder."),
+}
+
+
+class _Commands(click.Group):
+    """A group that imports a command's module only when that command runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, _ = COMMANDS[name]
+        command: click.Command = import_module(module).command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            known = list(COMMANDS)
+            ctx.fail(f"there is no command '{args[0]}'{did_you_mean(args[0], known)} (commands: {', '.join(known)})")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="\b\nExamples:\n  fmnist train --preset reference\n  fmnist report latest",
+)
+@click.version_option(package_name="fmnist")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def command(debug: bool) -> None:
+    """Train, understand and ship small-image classifiers, starting with Fashion-MNIST."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command line and return its exit code.
+
+    0 done; 1 it failed; 2 bad usage or bad input; 130 and 143 after Ctrl-C and SIGTERM.
+    """
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    try:
+        code = command.main(arguments, prog_name="fmnist", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.ctx.get_help() if error.ctx else error.format_message())
+        return 2
+    except click.ClickException as error:
+        usage = f"{error.ctx.command_path} --help" if isinstance(error, click.UsageError) and error.ctx else None
+        return _tell(error.format_message(), 2, error, debug, hint=usage)
+    except FmnistError as error:
+        return _tell(str(error), error.exit_code, error, debug)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        print("\nInterrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, as with `fmnist data | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # a mistake of ours: still one message
+        return _tell(
+            f"unexpected {type(error).__name__}: {error} (run again with --debug to see where)", 1, error, debug
+        )
+
+
+def _tell(message: str, code: int, error: BaseException, debug: bool, hint: str | None = None) -> int:
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    print(f"Error: {message}" + (f"\nTry '{hint}'." if hint else ""), file=sys.stderr)
+    return code

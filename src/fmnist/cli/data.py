@@ -1,0 +1,100 @@
+"""`fmnist data`: fetch the data set if need be, and tell what is in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fmnist.cli import options
+from fmnist.data import Dataset, inspect
+
+SAMPLES_PER_CLASS = 10
+_BAR_WIDTH = 24
+
+
+# A group, so that there can be commands below it; called without one, it describes the data set.
+@click.group(
+    "data",
+    invoke_without_command=True,
+    subcommand_metavar="",
+    epilog=options.examples("fmnist data", "fmnist data --data-dir my-images --samples samples.png"),
+)
+@options.data_dir_option
+@options.json_option
+@click.option(
+    "--samples",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help=f"Draw {SAMPLES_PER_CLASS} training images a class to this file, as PNG and SVG.",
+)
+@click.pass_context
+def command(context: click.Context, data_dir: Path | None, as_json: bool, samples: Path | None) -> None:
+    """Fetch and check the data set, and tell what is in it.
+
+    Without --data-dir this is the official Fashion-MNIST, fetched once and verified by checksum at each start.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    dataset = options.load_data(data_dir)
+    facts = inspect(dataset)
+    drawn = _draw(dataset, samples) if samples else []
+    if as_json:
+        options.print_json(facts | ({"samples": [str(path) for path in drawn]} if samples else {}))
+    else:
+        print("\n".join([*_lines(facts), "", _last_line(drawn)]))
+
+
+def _lines(facts: dict[str, Any]) -> list[str]:
+    train, test = facts["train"], facts["test"]
+    height, width = facts["image_shape"]
+    rows = [
+        ("source", facts["source"]),
+        ("images", f"{train['num_images']:,} training, {test['num_images']:,} test"),
+        ("pixels", f"{height} x {width} {facts['dtype']}, {train['minimum']} to {train['maximum']}"),
+        ("training mean", f"{train['mean']:.4f}, standard deviation {train['std']:.4f} (pixels scaled to 0..1)"),
+        ("test mean", f"{test['mean']:.4f}, standard deviation {test['std']:.4f}"),
+        ("exact copies", _three(train["duplicates"], test["duplicates"], facts["test_in_train"])),
+        (
+            "  other label",
+            _three(train["duplicates_other_label"], test["duplicates_other_label"], facts["test_in_train_other_label"]),
+        ),
+    ]
+    lines = [f"{name:14}  {text}" for name, text in rows]
+    lines += [f"{'sha256':14}  {digest[:16]}...  {name}" for name, digest in facts["sha256"].items()]
+    return [*lines, "", *_balance(facts)]
+
+
+def _three(train: int, test: int, across: int) -> str:
+    return f"{train:,} inside training, {test:,} inside test, {across:,} test images also in training"
+
+
+def _balance(facts: dict[str, Any]) -> list[str]:
+    """Return the table of classes, with a bar for each one's number of training images."""
+    train, test = facts["train"]["class_counts"], facts["test"]["class_counts"]
+    width = max(len("class"), *(len(name) for name in facts["class_names"]))
+    lines = [f"{'label':>5}  {'class':{width}}  {'training':>8}  {'test':>6}"]
+    for label, (name, here, there) in enumerate(zip(facts["class_names"], train, test, strict=True)):
+        bar = "#" * round(_BAR_WIDTH * here / max(train))
+        lines.append(f"{label:5}  {name:{width}}  {here:8,}  {there:6,}  {bar}".rstrip())
+    return lines
+
+
+def _last_line(drawn: list[Path]) -> str:
+    if drawn:
+        return f"Samples drawn to {' and '.join(str(path) for path in drawn)}."
+    return "To see some of the images: fmnist data --samples samples.png"
+
+
+def _draw(dataset: Dataset, path: Path) -> list[Path]:
+    """Draw the first training images of each class and return the files written."""
+    import numpy as np
+
+    from fmnist.plots import sample_sheet
+
+    labels = dataset.train_labels
+    rows = [np.flatnonzero(labels == label)[:SAMPLES_PER_CLASS] for label in range(dataset.num_classes)]
+    chosen = np.concatenate(rows)
+    title = f"The first {SAMPLES_PER_CLASS} training images of each class"
+    return sample_sheet(dataset.train_images[chosen], labels[chosen], dataset.class_names, path, title)

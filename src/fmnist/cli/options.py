@@ -1,0 +1,113 @@
+"""Options that several commands share, the flags generated from the settings, and JSON output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import click
+
+from fmnist.config import leaf_fields, leaf_type
+from fmnist.data import Dataset, load_dataset
+
+runs_dir_option = click.option(
+    "--runs-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Folder in which the runs lie.",
+)
+data_dir_option = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Folder of the four IDX files [default: $FMNIST_DATA, the cache, the system's package, a download].",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+run_argument = click.argument("run_name", metavar="RUN")
+
+
+def examples(*lines: str) -> str:
+    """Return the epilog of a command's help: its examples, unwrapped."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def print_json(content: Any) -> None:
+    """Print one JSON object on stdout."""
+    print(json.dumps(content, indent=2, default=str, allow_nan=False))
+
+
+def say(text: str) -> None:
+    """Print a line for the person at the terminal on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+class DownloadBars:
+    """Draws a bar on stderr for each file that is being fetched; the callback of `load_dataset`."""
+
+    def __init__(self) -> None:
+        """Draw nothing yet."""
+        self.bars: dict[str, Any] = {}
+
+    def __call__(self, received: int, total: int | None, label: str) -> None:
+        """Show that `received` of `total` bytes have arrived."""
+        from tqdm import tqdm
+
+        if label not in self.bars:
+            self.bars[label] = tqdm(desc=label, total=total, unit="B", unit_scale=True, disable=None, leave=False)
+        bar = self.bars[label]
+        bar.total = total
+        bar.update(received - bar.n)
+
+    def close(self) -> None:
+        """Remove the bars."""
+        for bar in self.bars.values():
+            bar.close()
+
+
+def load_data(data_dir: Path | None) -> Dataset:
+    """Load the data set, with a progress bar on stderr where it has to be fetched."""
+    bars = DownloadBars()
+    try:
+        return load_dataset(data_dir, progress=bars)
+    finally:
+        bars.close()
+
+
+class _Numbers(click.ParamType):
+    """Whole numbers with commas between them: `32,64,128`."""
+
+    name = "N,N,…"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(int(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"got '{value}', expected whole numbers with commas between them, such as 32,64,128", param, ctx)
+
+
+def setting_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add a flag for each setting of the config tree, e.g. `--batch-size`; all default to None: the preset's value."""
+    for name, (_, spec) in reversed(leaf_fields().items()):
+        hint = leaf_type(name)
+        flag, kind = "--" + name.replace("_", "-"), next(t for t in get_args(hint) or (hint,) if t is not type(None))
+        text = spec.metadata["help"]
+        if hint is bool:
+            option = click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=text)
+        elif get_origin(hint) is tuple:
+            option = click.option(flag, name, type=_Numbers(), default=None, help=text)
+        else:
+            choices = spec.metadata["choices"]
+            option = click.option(flag, name, type=click.Choice(choices) if choices else kind, default=None, help=text)
+        function = option(function)
+    return function
+
+
+def percent(share: float) -> str:
+    """Format a share (0 to 1) as a percentage with two decimals."""
+    return f"{100 * share:.2f}%"

@@ -1,0 +1,49 @@
+"""`fmnist runs`: what lies in the runs folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fmnist.cli import options
+from fmnist.errors import FmnistError
+from fmnist.rundir import RunDirectory, list_runs, read_json
+
+
+@click.command("runs", epilog=options.examples("fmnist runs", "fmnist runs --runs-dir elsewhere --json"))
+@options.runs_dir_option
+@options.json_option
+def command(runs_dir: Path, as_json: bool) -> None:
+    """List the runs in a folder, the newest last."""
+    rows = [_row(run) for run in list_runs(runs_dir)]
+    if as_json:
+        options.print_json({"runs_dir": str(runs_dir), "runs": rows})
+    elif not rows:
+        print(f"No runs in {runs_dir} yet; `fmnist train` makes one.")
+    else:
+        width = max(len(row["name"]) for row in rows)
+        print(f"{'name':{width}}  preset     state        epochs   test accuracy")
+        for row in rows:
+            score = options.percent(row["accuracy"]) if row["accuracy"] is not None else "-"
+            done = f"{row['epoch']}/{row['epochs']}"
+            print(f"{row['name']:{width}}  {row['preset']:9}  {row['state']:11}  {done:>7}  {score:>14}")
+
+
+def _row(run: RunDirectory) -> dict[str, Any]:
+    """Return what the list shows of a run; one with damaged files is shown as such, and hides no other."""
+    try:
+        config = read_json(run.config)
+        status = read_json(run.status) if run.status.is_file() else {}
+        accuracy = read_json(run.metrics)["accuracy"] if run.metrics.is_file() else None
+        return {
+            "name": run.name,
+            "preset": str(config["preset"]),
+            "state": str(status.get("state", "empty")),
+            "epoch": int(status.get("epoch", 0)),
+            "epochs": int(config["training"]["epochs"]),
+            "accuracy": accuracy,
+        }
+    except (FmnistError, KeyError, TypeError, ValueError):
+        return {"name": run.name, "preset": "?", "state": "damaged", "epoch": 0, "epochs": 0, "accuracy": None}

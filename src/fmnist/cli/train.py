@@ -1,0 +1,154 @@
+"""`fmnist train`: the pipeline, watched."""
+
+from __future__ import annotations
+
+import datetime
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from fmnist.cli import options
+from fmnist.config import PRESETS, preset
+from fmnist.errors import InputError
+from fmnist.rundir import RunDirectory, find_run, read_history, read_json
+
+PRESET_LINES = "\n".join(f"  {name:10} {summary}" for name, (summary, _) in PRESETS.items())
+
+
+class StopSignals:
+    """Remembers the first Ctrl-C or SIGTERM, so that training can save its work; a second one ends at once.
+
+    Listens only within a `with` block.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopSignals:
+        """Listen."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._remember)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Listen no more."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _remember(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None:
+            raise KeyboardInterrupt
+        self.received = number
+        options.say("\nStopping: saving the work so far (once more to stop at once)")
+
+    def __call__(self) -> bool:
+        """Whether a signal has come."""
+        return self.received is not None
+
+
+@click.command(
+    "train",
+    help=f"Train a model, evaluate it on the test set and write a report.\n\n\b\nPresets:\n{PRESET_LINES}\n\n"
+    "The settings below replace the preset's.",
+    epilog=options.examples("fmnist train", "fmnist train --preset reference --epochs 5 --name first"),
+)
+@click.option("--preset", "preset_name", default="fast", show_default=True, help="Network and recipe.")
+@click.option("--name", default=None, help="Name of the run [default: preset, date, number].")
+@options.runs_dir_option
+@options.data_dir_option
+@click.option("--resume", "resume_name", metavar="RUN", default=None, help="Continue an interrupted run.")
+@click.option("--overwrite", is_flag=True, help="Replace a run of the same name.")
+@click.option("--train-only", is_flag=True, help="Stop after training: no evaluation, no report.")
+@options.json_option
+@options.setting_options
+def command(
+    preset_name: str,
+    name: str | None,
+    runs_dir: Path,
+    data_dir: Path | None,
+    resume_name: str | None,
+    overwrite: bool,
+    train_only: bool,
+    as_json: bool,
+    **settings: Any,
+) -> int:
+    """Train, evaluate, report."""
+    given = {key: value for key, value in settings.items() if value is not None}
+    if resume_name is None:
+        config = preset(preset_name, **given)
+        run = RunDirectory(_path(runs_dir, name, preset_name))
+    elif given or name or overwrite:
+        raise InputError("--resume goes on with the run's own settings; leave the other settings out")
+    else:
+        run = find_run(resume_name, runs_dir)
+    with StopSignals() as stop:
+        dataset = options.load_data(data_dir)
+        options.say(f"Data      {dataset.source}")
+        options.say(f"Run       {run.path}")
+
+        from fmnist import engine, pipeline
+
+        engine.prepare()
+        from fmnist.cli.progress import ProgressBar
+        from fmnist.training import Interrupted
+
+        watcher = ProgressBar()
+        how = {"watcher": watcher, "should_stop": stop, "train_only": train_only}
+        try:
+            if resume_name is None:
+                pipeline.train(config, dataset, run, overwrite=overwrite, **how)
+            else:
+                pipeline.resume(run, dataset, **how)
+        except Interrupted:
+            watcher.close()
+            if run.state() == "finished":
+                options.say(f"Training was finished; go on with: fmnist evaluate {run.path}")
+            else:
+                options.say(f"Saved; continue with: fmnist train --resume {run.path}")
+            return 128 + (stop.received or signal.SIGINT)
+        finally:
+            watcher.close()
+    _print_result(run, as_json)
+    return 0
+
+
+def _path(runs_dir: Path, name: str | None, preset_name: str) -> Path:
+    """Return the run's path; without a name it is the preset, today's date and the first free number."""
+    if name is not None:
+        if name in ("", ".", "..", "latest") or Path(name).name != name:
+            raise InputError(f"--name got '{name}'; expected a plain name without a slash, other than 'latest'")
+        return runs_dir / name
+    stem = f"{preset_name}-{datetime.date.today().isoformat()}"
+    return next(path for n in range(1, 1_000_000) if not (path := runs_dir / f"{stem}-{n}").exists())
+
+
+def _print_result(run: RunDirectory, as_json: bool) -> None:
+    last = read_history(run.history)[-1]
+    result = read_json(run.metrics) if run.metrics.is_file() else None
+    report = run.report if run.report.is_file() else None
+    if as_json:
+        options.print_json(
+            {
+                "run": str(run.path),
+                "state": run.state(),
+                "seconds": read_json(run.status)["seconds"],
+                "last_epoch": last,
+                "test": result and {key: result[key] for key in ("accuracy", "loss", "accuracy_interval")},
+                "report": report and str(report),
+            }
+        )
+        return
+    if result:
+        low, high = result["accuracy_interval"]
+        print(
+            f"Test accuracy  {options.percent(result['accuracy'])} of {result['num_images']:,} images "
+            f"(95% interval {options.percent(low)} to {options.percent(high)}), loss {result['loss']:.4f}"
+        )
+    else:
+        print(f"Model          {run.model}")
+    if report:
+        print(f"Report         {report}")

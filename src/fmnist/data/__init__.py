@@ -1,0 +1,20 @@
+"""The data room: from four IDX files, wherever they come from, to images and labels in memory."""
+
+from fmnist.data.cache import Progress
+from fmnist.data.dataset import Dataset, load_dataset, read_folder
+from fmnist.data.idx import read_idx, write_idx
+from fmnist.data.inspection import inspect
+from fmnist.data.sources import FILE_NAMES
+from fmnist.data.split import split_indices
+
+__all__ = [
+    "FILE_NAMES",
+    "Dataset",
+    "Progress",
+    "inspect",
+    "load_dataset",
+    "read_folder",
+    "read_idx",
+    "split_indices",
+    "write_idx",
+]

@@ -1,0 +1,160 @@
+"""A folder of files known by their SHA-256, safe for many processes at once. Doesn't know where files come from.
+
+Nothing in it is trusted: a file is hashed each time it is read (55 MB take 30 ms on a processor with SHA instructions).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from fmnist.rundir import atomic_path
+
+Progress = Callable[[int, int | None, str], None]
+"""Called as `progress(received_bytes, total_bytes, label)`; the total is `None` where it isn't known."""
+
+SCRATCH_PREFIX = ".fetch-"
+LEFTOVER_SECONDS = 3600.0
+LOCK_SECONDS = 900.0
+_POLL_SECONDS = 0.05
+
+
+class Unavailable(Exception):
+    """A file could not be had from one place; the message is the reason. Never leaves the data room."""
+
+
+@dataclass(frozen=True)
+class KnownFile:
+    """A file whose decompressed content is known: its name, size in bytes and SHA-256 in hexadecimal."""
+
+    name: str
+    size: int
+    sha256: str
+
+    def check(self, content: bytes | bytearray) -> None:
+        """Raise `Unavailable` unless the decompressed content is this file's."""
+        if len(content) != self.size:
+            raise Unavailable(f"{self.name} has {len(content):,} bytes, expected {self.size:,}")
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != self.sha256:
+            raise Unavailable(f"{self.name} has SHA-256 {digest[:12]}…, expected {self.sha256[:12]}…")
+
+
+class Cache:
+    """The verified files in one folder, which need not exist."""
+
+    def __init__(self, folder: Path) -> None:
+        """Name the folder; nothing is read or made yet."""
+        self.folder = folder
+
+    def read(self, file: KnownFile) -> bytearray | None:
+        """Return the content of a file, or `None` where there is none.
+
+        Raises:
+            Unavailable: there is one, but it is damaged or can't be read.
+        """
+        try:
+            with open(self.folder / file.name, "rb") as stream:
+                # The size comes first, so that a wrong file is never read whole.
+                size = os.fstat(stream.fileno()).st_size
+                if size != file.size:
+                    raise Unavailable(f"{file.name} has {size:,} bytes, expected {file.size:,}")
+                content = bytearray(size)
+                stream.readinto(content)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise Unavailable(f"{file.name} cannot be read: {error.strerror or error}") from error
+        file.check(content)
+        return content
+
+    def store(self, file: KnownFile, content: bytes | bytearray) -> None:
+        """Put a verified file in its place in one step: other processes see all of it or nothing.
+
+        Raises:
+            RunError: the folder can't be written, or the disk is full.
+        """
+        with atomic_path(self.folder / file.name) as temporary:
+            temporary.write_bytes(content)
+
+    @contextlib.contextmanager
+    def lock(self, progress: Progress | None = None) -> Iterator[None]:
+        """Let one process at a time fetch, while the others wait.
+
+        A killed holder lets go at once, since the kernel does it. The lock saves work and isn't needed for safety:
+        where there can be none (Windows, a read-only folder), or after 15 minutes, the block runs without it.
+        """
+        with contextlib.ExitStack() as stack:
+            if handle := self._open_lock():
+                stack.enter_context(handle)
+                _wait_for_lock(handle, progress)
+            yield
+
+    def remove_leftovers(self, files: tuple[KnownFile, ...]) -> None:
+        """Delete what killed processes left half-written, an hour after they last touched it."""
+        patterns = (f"{SCRATCH_PREFIX}*", *(f".{file.name}-*" for file in files))
+        for path in (path for pattern in patterns for path in self.folder.glob(pattern)):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Give a temporary folder, inside this one if possible (so that leftovers are found), else in the system's."""
+        try:
+            folder = tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=self.folder)
+        except OSError:
+            folder = tempfile.mkdtemp(prefix=f"fmnist{SCRATCH_PREFIX}")
+        try:
+            yield Path(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _open_lock(self) -> BinaryIO | None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            return open(self.folder / ".lock", "ab")
+        except OSError:
+            return None
+
+
+def default_cache_dir() -> Path:
+    """Return the user's cache: `$FMNIST_CACHE`, else `$XDG_CACHE_HOME/fmnist`, else `~/.cache/fmnist`."""
+    if own := os.environ.get("FMNIST_CACHE"):
+        return Path(own).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(base):  # the XDG specification: a relative path is to be ignored
+        return Path(base) / "fmnist"
+    try:
+        return Path.home() / ".cache" / "fmnist"
+    except RuntimeError:  # a user without a home, as in some containers
+        return Path(tempfile.gettempdir()) / "fmnist-cache"
+
+
+def _wait_for_lock(handle: BinaryIO, progress: Progress | None) -> None:
+    try:
+        import fcntl
+    except ImportError:
+        return
+    give_up = time.monotonic() + LOCK_SECONDS
+    told = False
+    while time.monotonic() < give_up:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if progress and not told:
+                progress(0, None, "waiting for another process that is fetching the data")
+                told = True
+            time.sleep(_POLL_SECONDS)
+        except OSError:  # some network file systems have no locks
+            return
+        else:
+            return

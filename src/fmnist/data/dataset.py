@@ -1,0 +1,193 @@
+"""A data set in memory, and how it is read from four IDX files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fmnist.data import sources
+from fmnist.data.cache import Progress
+from fmnist.data.idx import find_idx, parse_idx, read_content
+from fmnist.errors import InputError
+
+CLASSES_FILE = "classes.txt"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """Images and labels for training and test.
+
+    Attributes:
+        train_images: uint8 (N, H, W), 0 to 255.
+        train_labels: uint8 (N,), from 0 to `num_classes - 1`.
+        test_images: uint8 (M, H, W), of the same height and width.
+        test_labels: uint8 (M,).
+        class_names: a name for each label.
+        source: one line on where the data came from.
+        sha256: file name -> SHA-256 of its decompressed bytes, in hexadecimal.
+
+    Raises:
+        InputError: arrays and names don't fit together; tells every problem at once.
+    """
+
+    train_images: NDArray[np.uint8]
+    train_labels: NDArray[np.uint8]
+    test_images: NDArray[np.uint8]
+    test_labels: NDArray[np.uint8]
+    class_names: tuple[str, ...]
+    source: str
+    sha256: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check that everything fits together."""
+        _raise_all(self.source, _problems(self))
+
+    def __repr__(self) -> str:
+        """Sizes and source, not the pixels."""
+        height, width = self.image_shape
+        return (
+            f"Dataset({len(self.train_images)} training and {len(self.test_images)} test images, "
+            f"{height}x{width}, {self.num_classes} classes, {self.source!r})"
+        )
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes."""
+        return len(self.class_names)
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """Height and width of every image, in pixels."""
+        return self.train_images.shape[1], self.train_images.shape[2]
+
+
+def load_dataset(data_dir: str | os.PathLike[str] | None = None, *, progress: Progress | None = None) -> Dataset:
+    """Return the data set in a folder of four IDX files, or else the official Fashion-MNIST.
+
+    The folder is `data_dir`, else the environment's `FMNIST_DATA`. With neither, the official files are taken from the
+    user's cache, the system's package, the official addresses or the distribution's package, whichever has them first,
+    verified by SHA-256 each time.
+
+    Args:
+        data_dir: a folder as `read_folder` wants it.
+        progress: called as `progress(received_bytes, total_bytes or None, label)` while data is fetched.
+
+    Raises:
+        InputError: the folder's files can't be used.
+        RunError: no source had the official files.
+    """
+    if data_dir is not None:
+        return read_folder(data_dir)
+    if given := os.environ.get("FMNIST_DATA"):
+        return read_folder(Path(given).expanduser(), named_by="FMNIST_DATA")
+    official = sources.obtain(progress=progress)
+    digests = {file.name: file.sha256 for file in sources.OFFICIAL_FILES}  # obtain has verified them
+    return _build(official.contents, digests, sources.OFFICIAL_CLASS_NAMES, official.source)
+
+
+def read_folder(folder: str | os.PathLike[str], *, named_by: str = "the data folder given") -> Dataset:
+    """Return the data set in a folder of four IDX files under MNIST's names, each gzipped or not.
+
+    The names of the classes are the lines of `classes.txt`, if it is there; else, if the files are the official
+    Fashion-MNIST, its names; else 0, 1, ... up to the largest label.
+
+    Args:
+        folder: holds `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
+            `t10k-labels-idx1-ubyte`, with or without `.gz`, or spelled like `train-images.idx3-ubyte`.
+        named_by: what named the folder, for messages.
+
+    Raises:
+        InputError: files are missing, damaged, or don't fit together; tells every problem at once.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        state = "is not a folder" if folder.exists() else "does not exist"
+        raise InputError(f"{folder} ({named_by}) {state}; expected a folder with {', '.join(sources.FILE_NAMES)}")
+    contents: dict[str, bytearray] = {}
+    problems = []
+    for name in sources.FILE_NAMES:
+        path = find_idx(folder, name)
+        if path is None:
+            problems.append(f"{name} is missing; expected under this name, with or without .gz")
+            continue
+        try:
+            contents[name] = read_content(path, name=path.name)
+            parse_idx(contents[name], name=path.name, ndim=3 if "images" in name else 1)
+        except InputError as error:
+            problems.append(str(error))
+    names = None
+    try:
+        names = _read_class_names(folder / CLASSES_FILE)
+    except InputError as error:
+        problems.append(str(error))
+    _raise_all(str(folder), problems)
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    if names is None and digests == {file.name: file.sha256 for file in sources.OFFICIAL_FILES}:
+        names = sources.OFFICIAL_CLASS_NAMES
+    return _build(contents, digests, names, str(folder))
+
+
+def _build(
+    contents: dict[str, bytearray], digests: dict[str, str], class_names: tuple[str, ...] | None, source: str
+) -> Dataset:
+    train_images, train_labels, test_images, test_labels = (
+        parse_idx(contents[name], name=name) for name in sources.FILE_NAMES
+    )
+    if class_names is None:
+        largest = max((int(labels.max()) for labels in (train_labels, test_labels) if labels.size), default=-1)
+        class_names = tuple(str(label) for label in range(largest + 1))
+    return Dataset(train_images, train_labels, test_images, test_labels, class_names, source, digests)
+
+
+def _read_class_names(path: Path) -> tuple[str, ...] | None:
+    """Return the names in a `classes.txt`, one a line, or `None` where there is no such file."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path.name} cannot be read as UTF-8 text: {error}") from error
+    return tuple(line.strip() for line in lines if line.strip())
+
+
+def _problems(data: Dataset) -> list[str]:
+    """Return what is wrong with a data set, a line a problem."""
+    problems = []
+    splits = (("training", data.train_images, data.train_labels), ("test", data.test_images, data.test_labels))
+    for split, images, labels in splits:
+        if images.dtype != np.uint8 or images.ndim != 3 or labels.dtype != np.uint8 or labels.ndim != 1:
+            problems.append(
+                f"{split}: images are {images.dtype} {images.shape} and labels {labels.dtype} {labels.shape}; "
+                "expected uint8 (N, H, W) and uint8 (N,)"
+            )
+        elif not images.size:
+            problems.append(f"{split}: images of shape {images.shape} hold no pixel; expected at least one image")
+        elif len(images) != len(labels):
+            problems.append(f"{split}: {len(images):,} images but {len(labels):,} labels; expected a label an image")
+        elif labels.max() >= data.num_classes:
+            problems.append(
+                f"{split}: label {labels.max()} has no name; {data.num_classes} class names are for the labels "
+                f"0 to {data.num_classes - 1}, so {CLASSES_FILE} needs at least {labels.max() + 1} lines"
+            )
+    train, test = data.train_images.shape[1:], data.test_images.shape[1:]
+    if not problems and train != test:
+        problems.append(
+            f"training images are {'x'.join(map(str, train))} pixels but test images {'x'.join(map(str, test))}; "
+            "expected one size"
+        )
+    if data.num_classes < 2:
+        problems.append(f"there are {data.num_classes} classes; expected at least 2")
+    repeated = sorted({name for name in data.class_names if data.class_names.count(name) > 1})
+    if repeated:
+        problems.append(f"class names occur more than once: {', '.join(repeated)}; expected different names")
+    return problems
+
+
+def _raise_all(where: str, problems: list[str]) -> None:
+    if problems:
+        raise InputError("\n".join([f"the data in {where} cannot be used:", *(f"  - {text}" for text in problems)]))

@@ -1,0 +1,32 @@
+"""The errors a user can meet. The command line turns each into one message and an exit code."""
+
+
+class FmnistError(Exception):
+    """Base class of every error that is told to the user in one message, without a traceback."""
+
+    exit_code = 1
+
+
+class InputError(FmnistError, ValueError):
+    """What the user gave cannot be used: a wrong value, file, folder or name (exit code 2)."""
+
+    exit_code = 2
+
+
+class RunError(FmnistError, RuntimeError):
+    """The input was fine but the work failed: a locked run, a full disk, a loss that is not finite (exit code 1)."""
+
+    exit_code = 1
+
+
+def did_you_mean(name: str, known: list[str]) -> str:
+    """Return `"; did you mean 'x'?"` for the closest known name, or an empty string.
+
+    Args:
+        name: what the user wrote.
+        known: the names that would have been right.
+    """
+    import difflib
+
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else ""

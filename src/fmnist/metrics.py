@@ -1,0 +1,75 @@
+"""Scores of a classifier from its probabilities, in plain numpy. Knows no model and no files."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+# Probabilities are clipped here before the logarithm, so that one certain mistake costs 16.1 and not infinity
+# (1e-7 is Keras's epsilon).
+EPSILON = 1e-7
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Turn logits, float (N, classes), into probabilities, float32 (N, classes)."""
+    exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    return (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Return the mean negative log-probability (nats) of the true classes.
+
+    Args:
+        probabilities: float (N, classes), rows that sum to 1.
+        labels: integer (N,), 0 to classes - 1.
+    """
+    chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return float(-np.log(np.clip(chosen, EPSILON, 1.0)).mean())
+
+
+def accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Return the share (0 to 1) of images whose most probable class is the true one."""
+    return float((probabilities.argmax(axis=1) == labels).mean())
+
+
+def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return Wilson's score interval for a share (0 to 1) of `correct` out of `total` independent images.
+
+    Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
+
+    Raises:
+        ValueError: `total` is not positive, or `correct` is not between 0 and `total`.
+    """
+    if total <= 0 or not 0 <= correct <= total:
+        raise ValueError(f"got {correct} correct of {total}; expected 0 <= correct <= total and total > 0")
+    from statistics import NormalDist
+
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share = correct / total
+    centre = (share + z**2 / (2 * total)) / (1 + z**2 / total)
+    half = z / (1 + z**2 / total) * math.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
+    """Count images by true class (row) and predicted class (column): int64 (classes, classes)."""
+    cells = labels.astype(np.int64) * num_classes + predictions.astype(np.int64)
+    return np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+def per_class(confusion: np.ndarray) -> list[dict[str, float]]:
+    """Return precision, recall and F1 (0 to 1; 0 where undefined) and support (images) of each class.
+
+    Args:
+        confusion: int64 (classes, classes), rows true, columns predicted.
+    """
+    hits = np.diag(confusion).astype(float)
+    predicted, support = confusion.sum(axis=0), confusion.sum(axis=1)
+    precision = hits / np.maximum(predicted, 1)
+    recall = hits / np.maximum(support, 1)
+    f1 = 2 * hits / np.maximum(predicted + support, 1)
+    return [
+        {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(n)}
+        for p, r, f, n in zip(precision, recall, f1, support, strict=True)
+    ]

@@ -1,0 +1,46 @@
+"""Networks by family name: `build` makes any of them.
+
+The contract of all: input uint8 (N, H, W, 1), output float32 (N, classes), stock Keras layers only, rescaling to
+[0, 1] as the first layer.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from fmnist.config import ModelConfig
+from fmnist.errors import InputError
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["build"]
+
+
+def build(
+    config: ModelConfig, image_shape: tuple[int, int] = (28, 28), num_classes: int = 10, *, logits: bool = False
+) -> keras.Model:
+    """Build a network with fresh weights; its layers draw them from Keras's global seed.
+
+    Args:
+        config: family and sizes.
+        image_shape: height and width of the images, in pixels.
+        num_classes: length of the output.
+        logits: leave the softmax off the last layer. Training uses this twin, whose variables are the same in the same
+            order, since a cross-entropy on logits is exact on every backend.
+
+    Returns:
+        A `keras.Model`: uint8 (N, H, W, 1) to float32 probabilities (N, classes), rows sum to 1.
+
+    Raises:
+        InputError: images this small have nothing left after the network's pooling, or there are too few classes.
+    """
+    if num_classes < 2 or min(image_shape) < 4:
+        raise InputError(
+            f"got {num_classes} class(es) and images of {image_shape[0]}×{image_shape[1]} pixels; "
+            "expected at least 2 classes and 4×4 pixels"
+        )
+    family = import_module(f"fmnist.models.{config.family}")
+    model: keras.Model = family.network(config, image_shape, num_classes, None if logits else "softmax")
+    return model

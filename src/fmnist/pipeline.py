@@ -1,0 +1,172 @@
+"""The stages of a run in a row: train, evaluate, report. What `fmnist train` and the notebook call."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fmnist import engine
+from fmnist.config import Config
+from fmnist.data import Dataset
+from fmnist.errors import InputError
+from fmnist.rundir import RunDirectory, read_json, write_json
+
+if TYPE_CHECKING:
+    from fmnist.training import Watcher
+
+
+def train(
+    config: Config,
+    dataset: Dataset,
+    run: RunDirectory | str | Path,
+    *,
+    watcher: Watcher | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    overwrite: bool = False,
+    train_only: bool = False,
+) -> RunDirectory:
+    """Train a new run, then evaluate it, draw its plots and write its report.
+
+    Args:
+        config: from `fmnist.preset`.
+        dataset: from `fmnist.load_dataset`.
+        run: the directory to write, e.g. `runs/first`.
+        watcher: is told what happens; None stays silent.
+        should_stop: asked after each segment of steps and between the stages.
+        overwrite: replace a run that is there already.
+        train_only: stop after training.
+
+    Raises:
+        InputError: there is a run already and `overwrite` is not set, or the data set does not fit the settings.
+        RunError: the run is in use, the loss is not finite, the disk is full.
+        Interrupted: `should_stop` said so; `resume` goes on.
+    """
+    run = run if isinstance(run, RunDirectory) else RunDirectory(run)
+    check(config, dataset)
+    with run.lock():
+        if run.exists() and not overwrite:
+            mend = "" if run.state() == "finished" else f"; continue it with --resume {run.path}"
+            raise InputError(
+                f"{run.path} holds a run already ({run.state()}){mend}; take another --name, or --overwrite to replace it"
+            )
+        engine.prepare(config.engine)
+        _clear(run)
+        write_json(run.environment, _environment(dataset))
+        write_json(run.config, config.to_dict() | _facts(config, dataset))
+        return _go(config, dataset, run, watcher, should_stop, train_only, resume=False)
+
+
+def resume(
+    run: RunDirectory,
+    dataset: Dataset,
+    *,
+    watcher: Watcher | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    train_only: bool = False,
+) -> RunDirectory:
+    """Continue a run after its newest whole checkpoint, with the settings it was started with.
+
+    Raises:
+        InputError: the run is finished, or the data is not what it was trained on.
+        RunError: the run is in use or has no checkpoint.
+        Interrupted: `should_stop` said so.
+    """
+    with run.lock():
+        config = Config.from_dict(read_json(run.config))
+        if run.state() == "finished":
+            raise InputError(f"{run.path} is finished; there is nothing to resume")
+        trained_on = read_json(run.environment).get("data_sha256")
+        if trained_on != dataset.sha256:
+            raise InputError(
+                f"{run.path} was trained on other data than {dataset.source}; give the same data with --data-dir"
+            )
+        engine.prepare(config.engine)
+        return _go(config, dataset, run, watcher, should_stop, train_only, resume=True)
+
+
+def _go(
+    config: Config,
+    dataset: Dataset,
+    run: RunDirectory,
+    watcher: Watcher | None,
+    should_stop: Callable[[], bool],
+    train_only: bool,
+    *,
+    resume: bool,
+) -> RunDirectory:
+    from fmnist import training
+
+    watcher = watcher or training.Watcher()
+    try:
+        if not resume:
+            training.write_status(run, "running", training.Progress(), 0)
+        training.train(config, dataset, run, watcher=watcher, should_stop=should_stop, resume=resume)
+    except training.Interrupted:
+        raise
+    except Exception as error:
+        _mark_failed(run, str(error))
+        raise
+    if train_only:
+        return run
+    from fmnist import evaluation, plots, report
+
+    watcher.note(f"Evaluating the saved model on {len(dataset.test_labels):,} test images")
+    evaluation.evaluate(run, dataset)
+    if should_stop():
+        raise training.Interrupted
+    watcher.note("Drawing the plots and writing the report")
+    plots.draw_all(run, dataset)
+    report.write_report(run)
+    return run
+
+
+def check(config: Config, dataset: Dataset) -> None:
+    """Refuse settings that leave nothing to train on.
+
+    Raises:
+        InputError: says which setting and why.
+    """
+    images = min(len(dataset.train_labels), config.data.limit or len(dataset.train_labels))
+    left = images - round(images * config.data.validation_fraction)
+    if left < dataset.num_classes:
+        raise InputError(
+            f"--limit {config.data.limit} and --validation-fraction {config.data.validation_fraction} leave {left} "
+            f"training image(s); expected at least one for each of the {dataset.num_classes} classes"
+        )
+
+
+def _facts(config: Config, dataset: Dataset) -> dict[str, Any]:
+    images = min(len(dataset.train_labels), config.data.limit or len(dataset.train_labels))
+    validation = round(images * config.data.validation_fraction)
+    return {
+        "dataset": {
+            "class_names": list(dataset.class_names),
+            "image_shape": list(dataset.image_shape),
+            "num_train": images - validation,
+            "num_validation": validation,
+            "num_test": len(dataset.test_labels),
+        }
+    }
+
+
+def _environment(dataset: Dataset) -> dict[str, Any]:
+    return engine.environment() | {"data_source": dataset.source, "data_sha256": dataset.sha256}
+
+
+def _clear(run: RunDirectory) -> None:
+    """Remove what an earlier run left here: the files a run has, nothing else."""
+    for path in (run.config, run.status, run.history, run.model, run.metrics, run.predictions, run.report):
+        path.unlink(missing_ok=True)
+    for folder in (run.checkpoints, run.plots):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _mark_failed(run: RunDirectory, message: str) -> None:
+    """Record the failure, if the disk still lets us; the error itself is what the user needs to hear."""
+    try:
+        status = read_json(run.status) if run.status.is_file() else {}
+        write_json(run.status, status | {"state": "failed", "message": message})
+    except Exception:  # the first error is the one that is raised
+        return

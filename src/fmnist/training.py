@@ -1,0 +1,266 @@
+"""The training recipe, top to bottom. Knows nothing of terminals: a `Watcher` is told what happens."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from fmnist import augment, checkpoints, engine, metrics, models
+from fmnist.config import Config, TrainingConfig
+from fmnist.data import Dataset, split_indices
+from fmnist.errors import RunError
+from fmnist.rundir import RunDirectory, atomic_path, write_history, write_json
+
+# The training images that are measured after each epoch: enough for a standard error of 0.2 points at 98%.
+TRAIN_SAMPLE = 5_000
+# Work that a killed run can lose, in seconds; saving takes about 0.05 s.
+CHECKPOINT_SECONDS = 30.0
+
+
+class Watcher:
+    """What training tells while it runs. Every method may be left as it is."""
+
+    def network(self, model: keras.Model) -> None:
+        """The network is built."""
+
+    def start(self, config: Config, progress: Progress, steps: int) -> None:
+        """Training begins, or goes on: `progress` is where it stands, `steps` is the number of steps an epoch."""
+
+    def segment(self, progress: Progress) -> None:
+        """Some steps are done."""
+
+    def epoch(self, row: dict[str, float]) -> None:
+        """An epoch is done and measured; `row` is its line of `history.csv`."""
+
+    def note(self, text: str) -> None:
+        """Something that the user should know."""
+
+
+class Interrupted(Exception):
+    """Training stopped because it was asked to; what was done is saved."""
+
+
+@dataclass
+class Progress:
+    """Where training stands: all that a checkpoint holds besides arrays."""
+
+    epoch: int = 0  # epochs done
+    step: int = 0  # steps done in the epoch under way
+    seconds: float = 0.0  # spent in the epoch under way
+    images: int = 0  # seen in the epoch under way
+    sums: dict[str, float] = field(default_factory=dict)  # running loss and accuracy, times `images`
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def mean(self, name: str) -> float:
+        """Return the running `loss` or `accuracy` of the epoch under way."""
+        return self.sums.get(name, 0.0) / max(self.images, 1)
+
+
+@keras.saving.register_keras_serializable("fmnist")
+class Triangle(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that rises in a straight line to its peak and falls in a straight line to zero.
+
+    Source: L. N. Smith and N. Topin, "Super-convergence", 2018 (one cycle, without its last phase).
+    """
+
+    def __init__(self, peak: float, rise: int, total: int) -> None:
+        """Reach `peak` after `rise` steps, and one step's worth above zero at the last of `total` steps."""
+        self.peak, self.rise, self.total = peak, rise, total
+
+    def __call__(self, step: Any) -> Any:
+        """Return the learning rate of a step, counted from 0."""
+        step = ops.cast(step, "float32")
+        up = (step + 1) / max(self.rise, 1)
+        down = (self.total - step) / max(self.total - self.rise, 1)
+        return self.peak * ops.minimum(ops.minimum(up, down), 1.0)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments."""
+        return {"peak": self.peak, "rise": self.rise, "total": self.total}
+
+
+def optimizer_for(config: TrainingConfig, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+    """Build the optimizer with its learning rate schedule over `epochs` × `steps_per_epoch` steps."""
+    total = config.epochs * steps_per_epoch
+    rate: Any = config.learning_rate
+    if config.schedule == "triangle":
+        rate = Triangle(config.learning_rate, round(total * config.warmup_fraction), total)
+    if config.optimizer == "adam":
+        return keras.optimizers.Adam(rate)
+    if config.optimizer == "adamw":
+        return keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
+    return keras.optimizers.SGD(
+        rate, momentum=config.momentum, nesterov=True, weight_decay=config.weight_decay or None
+    )
+
+
+def train(
+    config: Config,
+    dataset: Dataset,
+    run: RunDirectory,
+    *,
+    watcher: Watcher | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    resume: bool = False,
+) -> keras.Model:
+    """Train as `config` says, write the run directory, and return the final model (uint8 in, probabilities out).
+
+    The data of an epoch depends on (seed, epoch) alone and training advances in segments of a fixed number of steps,
+    so a run that goes on from a checkpoint does what it would have done. When resuming, everything comes from the
+    checkpoint: weights, optimizer, the layers' random states, history and counters; nothing is taken from elsewhere.
+
+    Args:
+        config: every setting; for a resumed run the one it was started with.
+        dataset: images and labels; only the training part is looked at.
+        run: where to write. The caller holds its lock.
+        watcher: is told what happens.
+        should_stop: asked after each segment; if it says True, a checkpoint is saved and `Interrupted` raised.
+        resume: go on after the newest whole checkpoint.
+
+    Raises:
+        Interrupted: `should_stop` said so.
+        RunError: the loss is not finite, the disk is full, or there is no checkpoint to resume from.
+    """
+    watcher = watcher or Watcher()
+    recipe = config.training
+    images, labels = dataset.train_images[: config.data.limit], dataset.train_labels[: config.data.limit]
+    train_indices, val_indices = split_indices(labels, config.data.validation_fraction, recipe.seed)
+    val_images, val_labels = images[val_indices], labels[val_indices]
+    images, labels = images[train_indices], labels[train_indices]
+    sample = np.sort(np.random.default_rng(recipe.seed).permutation(len(images))[:TRAIN_SAMPLE])
+    one_hot = keras.utils.to_categorical(labels, dataset.num_classes)
+    steps = math.ceil(len(images) / recipe.batch_size)
+
+    # Keras's layers draw their first weights from this one global seed.
+    keras.utils.set_random_seed(recipe.seed)
+    model = models.build(config.model, dataset.image_shape, dataset.num_classes, logits=True)
+    watcher.network(model)
+    model.compile(
+        optimizer=optimizer_for(recipe, steps),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),
+        metrics=["accuracy"],
+        **engine.compile_settings(config.engine),
+    )
+    model.optimizer.build(model.trainable_variables)
+
+    progress = Progress()
+    if resume:
+        progress = _restore(run, model, watcher)
+    watcher.start(config, progress, steps)
+    saved_at = time.monotonic()
+
+    while progress.epoch < recipe.epochs:
+        clock = time.monotonic() - progress.seconds
+        epoch_images, order = augment.epoch_images(images, config.augmentation, recipe.seed, progress.epoch)
+        epoch_labels = one_hot[order]
+        while progress.step < steps:
+            last = min(progress.step + config.engine.segment_steps, steps)
+            part = slice(progress.step * recipe.batch_size, last * recipe.batch_size)
+            batches = engine.feed(epoch_images[part, ..., np.newaxis], epoch_labels[part], recipe.batch_size)
+            result = model.fit(**batches, shuffle=False, verbose=0).history
+            _count(progress, result, last, len(epoch_labels[part]), recipe.epochs)
+            progress.seconds = time.monotonic() - clock
+            watcher.segment(progress)
+            if should_stop():
+                _save(run, model, progress, steps, "interrupted")
+                raise Interrupted
+            if time.monotonic() - saved_at > CHECKPOINT_SECONDS:
+                _save(run, model, progress, steps, "running")
+                saved_at = time.monotonic()
+
+        row = {
+            "epoch": progress.epoch + 1,
+            "learning_rate": float(ops.convert_to_numpy(model.optimizer.learning_rate)),
+            "loss": progress.mean("loss"),
+            "accuracy": progress.mean("accuracy"),
+            **_measure(model, images[sample], labels[sample], val_images, val_labels),
+            "seconds": time.monotonic() - clock,
+        }
+        progress = Progress(epoch=progress.epoch + 1, history=[*progress.history, row])
+        write_history(run.history, progress.history)
+        watcher.epoch(row)
+
+    final = models.build(config.model, dataset.image_shape, dataset.num_classes)
+    final.set_weights(model.get_weights())
+    with atomic_path(run.model) as temporary:
+        final.save(temporary)
+    _save(run, model, progress, steps, "finished")
+    return final
+
+
+def _count(progress: Progress, result: dict[str, list[float]], step: int, images: int, epochs: int) -> None:
+    """Add a segment's mean loss and accuracy to the epoch's.
+
+    Raises:
+        RunError: one of them is not finite.
+    """
+    for name in ("loss", "accuracy"):
+        value = float(result[name][0])
+        if not math.isfinite(value):
+            raise RunError(
+                f"the {name} became {value} in epoch {progress.epoch + 1} of {epochs}, at step {step}; "
+                "try a smaller --learning-rate"
+            )
+        progress.sums[name] = progress.sums.get(name, 0.0) + value * images
+    progress.images += images
+    progress.step = step
+
+
+def _measure(
+    model: keras.Model,
+    train_images: np.ndarray,
+    train_labels: np.ndarray,
+    val_images: np.ndarray,
+    val_labels: np.ndarray,
+) -> dict[str, float]:
+    """Return loss and accuracy in inference mode on the fixed training sample and on the validation images."""
+    probabilities = metrics.softmax(engine.predict(model, np.concatenate([train_images, val_images])))
+    parts = {"train": (probabilities[: len(train_labels)], train_labels)}
+    if len(val_labels):
+        parts["val"] = (probabilities[len(train_labels) :], val_labels)
+    return {
+        f"{part}_{name}": score(*pair)
+        for part, pair in parts.items()
+        for name, score in (("loss", metrics.cross_entropy), ("accuracy", metrics.accuracy))
+    }
+
+
+def _save(run: RunDirectory, model: keras.Model, progress: Progress, steps: int, state: str) -> None:
+    """Write a checkpoint, then the status that goes with it."""
+    step = progress.epoch * steps + progress.step
+    arrays = [ops.convert_to_numpy(variable) for variable in _variables(model)]
+    checkpoints.save(run.checkpoints, step, arrays, asdict(progress))
+    write_status(run, state, progress, step)
+
+
+def write_status(run: RunDirectory, state: str, progress: Progress, step: int, message: str | None = None) -> None:
+    """Write `status.json`: the state, how far training got, and the seconds it took."""
+    seconds = progress.seconds + sum(row["seconds"] for row in progress.history)
+    content = {"state": state, "epoch": progress.epoch, "step": step, "seconds": round(seconds, 3)}
+    write_json(run.status, content | ({"message": message} if message else {}))
+
+
+def _restore(run: RunDirectory, model: keras.Model, watcher: Watcher) -> Progress:
+    """Put the newest whole checkpoint into the model and return where it stood."""
+    arrays, state, problems = checkpoints.load_latest(run.checkpoints)
+    for problem in problems:
+        watcher.note(f"{problem}; using the one before it")
+    variables = _variables(model)
+    shapes = [tuple(variable.shape) for variable in variables]
+    if shapes != [array.shape for array in arrays]:
+        raise RunError(f"the checkpoint in {run.checkpoints} was made for another network; start again with --overwrite")
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
+    return Progress(**state)
+
+
+def _variables(model: keras.Model) -> list[Any]:
+    """Return all that training changes: weights, the layers' random states, and the optimizer's variables."""
+    return [*model.variables, *model.optimizer.variables]

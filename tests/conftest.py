@@ -1,0 +1,77 @@
+"""What many tests share: a small data set of ten drawn patterns, learnable in a few steps, and a way to run commands."""
+
+import gzip
+import os
+
+import numpy as np
+import pytest
+
+os.environ["FMNIST_OFFLINE"] = "1"
+
+CLASSES = 10
+
+
+def pattern_images(count: int, seed: int, size: int = 28) -> tuple[np.ndarray, np.ndarray]:
+    """Draw noisy bars, one position and direction for each class: uint8 (count, size, size) and labels (count,)."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count, dtype=np.uint8) % CLASSES
+    rng.shuffle(labels)
+    images = rng.integers(0, 90, (count, size, size))
+    width = size // 6
+    for image, label in zip(images, labels, strict=True):
+        start = (label % 5) * size // 5
+        if label < 5:
+            image[start : start + width] += 120
+        else:
+            image[:, start : start + width] += 120
+    return images.clip(0, 255).astype(np.uint8), labels
+
+
+def write_idx_folder(folder, train, test):
+    """Write two (images, labels) pairs as the four IDX files, half of them gzipped."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for prefix, (images, labels) in (("train", train), ("t10k", test)):
+        for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
+            header = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
+            content = header + array.tobytes()
+            if kind == "images-idx3":
+                (folder / f"{prefix}-{kind}-ubyte.gz").write_bytes(gzip.compress(content, 1))
+            else:
+                (folder / f"{prefix}-{kind}-ubyte").write_bytes(content)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_data_dir(tmp_path_factory):
+    """A folder of four IDX files: 600 training and 200 test images in 10 classes."""
+    folder = tmp_path_factory.mktemp("data") / "tiny"
+    return write_idx_folder(folder, pattern_images(600, seed=1), pattern_images(200, seed=2))
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tiny_data_dir):
+    from fmnist.data import load_dataset
+
+    return load_dataset(tiny_data_dir)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory, tiny_dataset):
+    """A finished run of the reference network, two epochs on the tiny data; read it, do not change it."""
+    import fmnist
+
+    config = fmnist.preset("reference", epochs=2, filters=(4, 8), segment_steps=4)
+    return fmnist.train(config, tiny_dataset, tmp_path_factory.mktemp("runs") / "tiny")
+
+
+@pytest.fixture
+def run_cli(capsys):
+    """Run `fmnist` in this process: returns exit code, stdout and stderr."""
+    from fmnist.cli import main
+
+    def run(*arguments):
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run

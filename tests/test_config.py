@@ -1,0 +1,75 @@
+"""The config tree: presets, overrides, and every way to get them wrong."""
+
+import json
+
+import pytest
+
+from fmnist.config import PRESETS, Config, leaf_fields, preset
+from fmnist.errors import InputError
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_valid_named_and_survive_json(name):
+    config = preset(name)
+    assert config.preset == name
+    assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_the_reference_preset_is_the_recipe():
+    recipe = preset("reference")
+    assert (recipe.training.epochs, recipe.training.batch_size, recipe.training.optimizer) == (20, 64, "adam")
+    assert recipe.data.validation_fraction == 0.2
+    assert recipe.model.filters == (32, 64, 128)
+    assert recipe.training.label_smoothing == 0
+    assert not recipe.augmentation.flip and not recipe.augmentation.shift
+
+
+def test_an_override_changes_one_leaf():
+    config = preset("reference", epochs=3, filters=[8, 16])
+    assert config.training.epochs == 3
+    assert config.model.filters == (8, 16)
+    assert config.with_overrides(epochs=20, filters=(32, 64, 128)) == preset("reference")
+
+
+def test_every_setting_has_help_and_a_name_of_its_own():
+    total = sum(len(section) for section in Config().to_dict().values() if isinstance(section, dict))
+    assert len(leaf_fields()) == total
+    assert all(spec.metadata["help"].endswith(".") for _, spec in leaf_fields().values())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ({"epohcs": 3}, "did you mean 'epochs'"),
+        ({"epochs": 0}, "epochs: got 0, expected 1 to"),
+        ({"epochs": 2.5}, "expected a whole number"),
+        ({"epochs": True}, "expected a whole number"),
+        ({"learning_rate": float("nan")}, "expected a finite number"),
+        ({"learning_rate": -1.0}, "expected at least 0"),
+        ({"optimizer": "adm"}, "did you mean 'adam'"),
+        ({"filters": ()}, "expected a list of whole numbers"),
+        ({"filters": (8, 0)}, "got 0, expected 1 to 4096"),
+        ({"flip": 1}, "expected true or false"),
+        ({"limit": 0}, "limit: got 0, expected at least 1"),
+    ],
+)
+def test_a_bad_override_is_named(overrides, expected):
+    with pytest.raises(InputError, match=expected):
+        preset("reference", **overrides)
+
+
+def test_all_problems_are_told_at_once():
+    with pytest.raises(InputError) as caught:
+        preset("reference", epochs=0, batch_size=0, optimizer="no")
+    assert all(name in str(caught.value) for name in ("epochs", "batch_size", "optimizer"))
+
+
+def test_an_unknown_preset_is_named():
+    with pytest.raises(InputError, match="did you mean 'reference'"):
+        preset("referense")
+
+
+@pytest.mark.parametrize("broken", [{}, {"data": 3}, [], {**Config().to_dict(), "model": {"colour": 1}}])
+def test_a_broken_mapping_is_refused(broken):
+    with pytest.raises(InputError):
+        Config.from_dict(broken)

@@ -1,0 +1,184 @@
+"""The recipe: what it measures, when it stops, and that an interrupted run ends as an uninterrupted one."""
+
+import numpy as np
+import pytest
+
+import fmnist
+from fmnist import checkpoints, engine
+from fmnist.errors import InputError, RunError
+from fmnist.rundir import HISTORY_COLUMNS, RunDirectory, read_history, read_json
+
+engine.prepare()
+import keras  # noqa: E402
+
+from fmnist import training  # noqa: E402
+
+SMALL = {"filters": (4, 8), "segment_steps": 3, "batch_size": 32}
+
+
+class StopAfter:
+    """Asks training to stop at the n-th segment."""
+
+    def __init__(self, segments):
+        self.left = segments
+
+    def __call__(self):
+        self.left -= 1
+        return self.left <= 0
+
+
+def weights(run):
+    return keras.models.load_model(run.model, compile=False).get_weights()
+
+
+def timeless(rows):
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+def test_a_run_writes_what_it_promises(tiny_run):
+    rows = read_history(tiny_run.history)
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert all(set(row) == set(HISTORY_COLUMNS) for row in rows)
+    assert rows[1]["val_loss"] < rows[0]["val_loss"]
+    config, status = read_json(tiny_run.config), read_json(tiny_run.status)
+    assert config["dataset"] == {
+        "class_names": [str(n) for n in range(10)],
+        "image_shape": [28, 28],
+        "num_train": 480,
+        "num_validation": 120,
+        "num_test": 200,
+    }
+    assert (status["state"], status["epoch"], status["step"]) == ("finished", 2, 2 * 8)
+    assert status["seconds"] == pytest.approx(sum(row["seconds"] for row in rows), abs=0.01)
+    assert {"keras", "python", "processor", "backend", "data_sha256"} <= set(read_json(tiny_run.environment))
+
+
+def test_the_measured_scores_are_the_saved_models(tiny_run, tiny_dataset):
+    """480 images are fewer than the sample of 5,000, so train_* covers exactly the training split."""
+    train, validation = fmnist.split_indices(tiny_dataset.train_labels, 0.2, 0)
+    model = keras.models.load_model(tiny_run.model)
+    last = read_history(tiny_run.history)[-1]
+    for part, indices in (("train", train), ("val", validation)):
+        probabilities = np.asarray(model(tiny_dataset.train_images[indices][..., None]))
+        labels = tiny_dataset.train_labels[indices]
+        assert last[f"{part}_accuracy"] == pytest.approx((probabilities.argmax(axis=1) == labels).mean(), abs=1e-6)
+        chosen = probabilities[np.arange(len(labels)), labels]
+        assert last[f"{part}_loss"] == pytest.approx(-np.log(chosen).mean(), rel=1e-4)
+
+
+def test_the_running_averages_weigh_every_image_alike(tiny_dataset, tmp_path):
+    """With a learning rate of zero the running loss is the loss on the training images, odd last batch included."""
+    config = fmnist.preset("reference", epochs=1, learning_rate=0.0, **{**SMALL, "batch_size": 50})
+    run = fmnist.train(config, tiny_dataset, tmp_path / "run", train_only=True)
+    row = read_history(run.history)[0]
+    assert row["loss"] == pytest.approx(row["train_loss"], rel=1e-4)
+    assert row["accuracy"] == pytest.approx(row["train_accuracy"], abs=1e-6)
+
+
+@pytest.mark.parametrize("preset", ["reference", "fast"])
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(preset, tiny_dataset, tmp_path):
+    config = fmnist.preset(preset, epochs=3, validation_fraction=0.2, flip=True, shift=1, **SMALL)
+    whole = fmnist.train(config, tiny_dataset, tmp_path / "whole", train_only=True)
+    run = RunDirectory(tmp_path / "parts")
+    with pytest.raises(training.Interrupted):
+        fmnist.train(config, tiny_dataset, run, should_stop=StopAfter(2), train_only=True)
+    assert run.state() == "interrupted" and not run.model.exists()
+    with pytest.raises(training.Interrupted):
+        fmnist.resume(run, tiny_dataset, should_stop=StopAfter(6), train_only=True)
+    fmnist.resume(run, tiny_dataset, train_only=True)
+    assert run.state() == "finished"
+    assert timeless(read_history(run.history)) == timeless(read_history(whole.history))
+    for part, expected in zip(weights(run), weights(whole), strict=True):
+        np.testing.assert_array_equal(part, expected)
+
+
+def test_the_seed_decides_the_result(tiny_dataset, tmp_path):
+    runs = [
+        fmnist.train(fmnist.preset("reference", epochs=1, seed=seed, **SMALL), tiny_dataset, tmp_path / name, train_only=True)
+        for name, seed in (("a", 5), ("b", 5), ("c", 6))
+    ]
+    first, same, other = (weights(run) for run in runs)
+    assert all(np.array_equal(x, y) for x, y in zip(first, same, strict=True))
+    assert not np.array_equal(first[0], other[0])
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tiny_dataset, tmp_path):
+    config = fmnist.preset("reference", epochs=2, optimizer="sgd", learning_rate=1e30, **SMALL)
+    run = RunDirectory(tmp_path / "run")
+    with pytest.raises(RunError, match=r"the loss became (nan|inf) in epoch 1 of 2, at step 3; try a smaller"):
+        fmnist.train(config, tiny_dataset, run)
+    assert run.state() == "failed"
+    assert "became" in read_json(run.status)["message"]
+
+
+def test_without_validation_there_are_no_validation_columns(tiny_dataset, tmp_path):
+    config = fmnist.preset("reference", epochs=1, validation_fraction=0.0, limit=100, **SMALL)
+    run = fmnist.train(config, tiny_dataset, tmp_path / "run", train_only=True)
+    row = read_history(run.history)[0]
+    assert "val_loss" not in row and row["train_accuracy"] >= 0
+    assert read_json(run.config)["dataset"]["num_train"] == 100
+
+
+def test_a_run_is_not_overwritten_unasked(tiny_dataset, tiny_run, tmp_path):
+    config = fmnist.preset("reference", epochs=1, **SMALL)
+    with pytest.raises(InputError, match="holds a run already \\(finished\\); take another --name, or --overwrite"):
+        fmnist.train(config, tiny_dataset, tiny_run)
+    run = fmnist.train(config, tiny_dataset, tmp_path / "run", train_only=True)
+    (run.path / "notes.txt").write_text("mine")
+    fmnist.train(config.with_overrides(epochs=2), tiny_dataset, run, train_only=True, overwrite=True)
+    assert len(read_history(run.history)) == 2
+    assert (run.path / "notes.txt").read_text() == "mine"
+
+
+def test_resume_refuses_what_it_cannot_continue(tiny_dataset, tiny_run, tmp_path):
+    with pytest.raises(InputError, match="is finished"):
+        fmnist.resume(tiny_run, tiny_dataset)
+    config = fmnist.preset("reference", epochs=1, **SMALL)
+    run = RunDirectory(tmp_path / "run")
+    with pytest.raises(training.Interrupted):
+        fmnist.train(config, tiny_dataset, run, should_stop=StopAfter(1))
+    other = fmnist.Dataset(**{**vars(tiny_dataset), "sha256": {"train-images-idx3-ubyte": "0"}})
+    with pytest.raises(InputError, match="was trained on other data"):
+        fmnist.resume(run, other)
+    for path in checkpoints._complete(run.checkpoints):
+        (path / "arrays.npz").write_bytes(b"")
+    with pytest.raises(RunError, match="no usable checkpoint"):
+        fmnist.resume(run, tiny_dataset)
+
+
+def test_settings_that_leave_nothing_to_train_on_are_refused(tiny_dataset, tmp_path):
+    config = fmnist.preset("reference", limit=5)
+    with pytest.raises(InputError, match=r"leave 4 training image\(s\)"):
+        fmnist.train(config, tiny_dataset, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("rise", "total"), [(2, 10), (0, 10), (10, 10)])
+def test_the_triangle_rises_and_falls_in_straight_lines(rise, total):
+    schedule = training.Triangle(0.5, rise, total)
+    rates = [float(schedule(step)) for step in range(total)]
+    expected = [0.5 * min((s + 1) / max(rise, 1), (total - s) / max(total - rise, 1), 1.0) for s in range(total)]
+    assert rates == pytest.approx(expected, rel=1e-6)
+    assert max(rates) <= 0.5 and rates[-1] > 0
+
+
+def test_evaluation_scores_the_saved_model(tiny_run, tiny_dataset):
+    result = read_json(tiny_run.metrics)
+    with np.load(tiny_run.predictions) as predictions:
+        probabilities, labels = predictions["probabilities"], predictions["labels"]
+    model = keras.models.load_model(tiny_run.model)
+    np.testing.assert_allclose(probabilities, np.asarray(model(tiny_dataset.test_images[..., None])), atol=1e-6)
+    np.testing.assert_array_equal(labels, tiny_dataset.test_labels)
+    assert result["accuracy"] == (probabilities.argmax(axis=1) == labels).mean()
+    assert np.sum(result["confusion_matrix"]) == 200 and len(result["per_class"]) == 10
+
+
+def test_evaluation_refuses_another_data_set(tiny_run, tiny_dataset):
+    other = fmnist.Dataset(**{**vars(tiny_dataset), "class_names": tuple("abcdefghij")})
+    with pytest.raises(InputError, match="was trained on 10 classes"):
+        fmnist.evaluate(tiny_run, other)
+
+
+def test_the_pipeline_ends_with_a_report(tiny_run):
+    assert tiny_run.report.is_file()
+    assert {"curves.png", "confusion.svg"} <= {path.name for path in tiny_run.plots.iterdir()}
