@@ -54,14 +54,16 @@ notebook: $(READY) ## run the notebook and save its outputs in place
 	@echo "== Running $(NOTEBOOK)"
 	@$(BIN)/jupyter-execute --inplace --timeout=-1 $(NOTEBOOK)
 
-# Pins that still fit stay; `make lock ARGS=--upgrade` takes the newest releases.
+# Pins that still fit stay; `make lock ARGS=--upgrade` takes the newest releases. The file is only touched if it changes.
 lock: python-check ## make requirements.lock again from pyproject.toml
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet uv
+	@cp requirements.lock $(VENV)/requirements.lock 2>/dev/null || true
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --fork-strategy fewest \
 	    --generate-hashes --no-emit-index-url --no-emit-find-links --no-config --custom-compile-command "make lock" \
-	    --quiet --output-file requirements.lock $(ARGS)
-	@if grep -nE '://|^-|(^|[ (])/' requirements.lock; then echo "requirements.lock holds an address or a path" >&2; exit 1; fi
+	    --quiet --output-file $(VENV)/requirements.lock $(ARGS)
+	@if grep -nE '://|^-|(^|[ (])/' $(VENV)/requirements.lock; then echo "The lock holds an address or a path" >&2; exit 1; fi
+	@cmp -s $(VENV)/requirements.lock requirements.lock || cp $(VENV)/requirements.lock requirements.lock
 	@echo "requirements.lock: $$(grep -cE '^[a-z0-9]' requirements.lock) packages"
 
 clean: ## remove caches and build outputs (runs/ stays)

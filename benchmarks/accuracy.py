@@ -36,6 +36,7 @@ def train_one(preset: str, seed: int, extra: list[str], folder: Path) -> dict:
         "seconds": round(seconds, 2),
         "test_accuracy": scores["accuracy"],
         "test_loss": scores["loss"],
+        "parameters": read_json(run.config)["parameters"],
         "history": read_history(run.history),
         "environment": {key: value for key, value in environment.items() if not key.startswith("data_")},
     }

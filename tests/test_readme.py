@@ -23,6 +23,8 @@ from pathlib import Path
 
 import pytest
 
+from fmnist.cli import COMMANDS
+
 ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r"^(`{3,}|~{3,})[^\n]*\n(.*?)^\1\s*$", re.MULTILINE | re.DOTALL)
 LAYOUT = re.compile(r"^#+ +Layout *\n(.*?)(?=^#+ |\Z)", re.MULTILINE | re.DOTALL)
@@ -99,9 +101,8 @@ def make_targets() -> set[str]:
 
 def fmnist_options(name: str) -> set[str]:
     """The options of a command; raises KeyError for an unknown one."""
-    cli = importlib.import_module("fmnist.cli")
-    module = cli.COMMANDS[name][0]
-    command = importlib.import_module(module if "." in module else f"fmnist.cli.{module}").command
+    module, _ = COMMANDS[name]
+    command = importlib.import_module(module).command
     return {"--help"} | {option for parameter in command.params for option in parameter.opts + parameter.secondary_opts}
 
 
@@ -162,7 +163,8 @@ def test_tree_check_sees(tmp_path: Path):
 
 
 def test_command_check_sees():
-    text = "Run `make test` or\n```sh\n$ X=1 make flyy lint A=b  # make coffee\ncd x && fmnist bakee --now\nfmnist --help\n```\n"
+    block = "$ X=1 make flyy lint A=b  # make coffee\ncd x && fmnist bakee --now\nfmnist --help\n"
+    text = f"Run `make test` or\n```sh\n{block}```\n"
     assert list(commands(text)) == [
         ["make", "flyy", "lint", "A=b"],
         ["fmnist", "bakee", "--now"],

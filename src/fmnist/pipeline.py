@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fmnist import engine
+from fmnist import engine, models
 from fmnist.config import Config
 from fmnist.data import Dataset
 from fmnist.errors import InputError
@@ -141,6 +141,7 @@ def _facts(config: Config, dataset: Dataset) -> dict[str, Any]:
     images = min(len(dataset.train_labels), config.data.limit or len(dataset.train_labels))
     validation = round(images * config.data.validation_fraction)
     return {
+        "parameters": models.build(config.model, dataset.image_shape, dataset.num_classes).count_params(),
         "dataset": {
             "class_names": list(dataset.class_names),
             "image_shape": list(dataset.image_shape),

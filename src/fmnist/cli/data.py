@@ -9,6 +9,7 @@ import click
 
 from fmnist.cli import options
 from fmnist.data import Dataset, inspect
+from fmnist.errors import RunError
 
 SAMPLES_PER_CLASS = 10
 _BAR_WIDTH = 24
@@ -19,18 +20,20 @@ _BAR_WIDTH = 24
     "data",
     invoke_without_command=True,
     subcommand_metavar="",
-    epilog=options.examples("fmnist data", "fmnist data --data-dir my-images --samples samples.png"),
+    epilog=options.examples("fmnist data", "fmnist data --data-dir my-images --samples my-samples.png"),
 )
 @options.data_dir_option
 @options.json_option
 @click.option(
     "--samples",
     type=click.Path(dir_okay=False, path_type=Path),
-    default=None,
-    help=f"Draw {SAMPLES_PER_CLASS} training images a class to this file, as PNG and SVG.",
+    default=Path("runs/samples.png"),
+    show_default=True,
+    help=f"Where to draw {SAMPLES_PER_CLASS} training images of each class, as PNG and SVG.",
 )
+@click.option("--no-samples", is_flag=True, help="Draw nothing.")
 @click.pass_context
-def command(context: click.Context, data_dir: Path | None, as_json: bool, samples: Path | None) -> None:
+def command(context: click.Context, data_dir: Path | None, as_json: bool, samples: Path, no_samples: bool) -> None:
     """Fetch and check the data set, and tell what is in it.
 
     Without --data-dir this is the official Fashion-MNIST, fetched once and verified by checksum at each start.
@@ -39,11 +42,13 @@ def command(context: click.Context, data_dir: Path | None, as_json: bool, sample
         return
     dataset = options.load_data(data_dir)
     facts = inspect(dataset)
-    drawn = _draw(dataset, samples) if samples else []
+    drawn = [] if no_samples else _draw(dataset, samples)
     if as_json:
-        options.print_json(facts | ({"samples": [str(path) for path in drawn]} if samples else {}))
+        options.print_json(facts | {"samples": [str(path) for path in drawn]})
     else:
-        print("\n".join([*_lines(facts), "", _last_line(drawn)]))
+        print("\n".join(_lines(facts)))
+        if drawn:
+            print(f"\nSample sheet    {drawn[0]}")
 
 
 def _lines(facts: dict[str, Any]) -> list[str]:
@@ -81,18 +86,17 @@ def _balance(facts: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _last_line(drawn: list[Path]) -> str:
-    if drawn:
-        return f"Samples drawn to {' and '.join(str(path) for path in drawn)}."
-    return "To see some of the images: fmnist data --samples samples.png"
-
-
 def _draw(dataset: Dataset, path: Path) -> list[Path]:
     """Draw the first training images of each class and return the files written."""
     import numpy as np
 
-    from fmnist.plots import sample_sheet
-
+    try:
+        from fmnist.plots import sample_sheet
+    except ModuleNotFoundError as error:
+        raise RunError(
+            f"the sample sheet needs '{error.name}', which is not installed; install it with: pip install "
+            "'fmnist[train]', or leave it out with --no-samples"
+        ) from error
     labels = dataset.train_labels
     rows = [np.flatnonzero(labels == label)[:SAMPLES_PER_CLASS] for label in range(dataset.num_classes)]
     chosen = np.concatenate(rows)

@@ -57,6 +57,8 @@ class DownloadBars:
         from tqdm import tqdm
 
         if label not in self.bars:
+            if total is None or not sys.stderr.isatty():
+                say(f"Data      {label}")
             self.bars[label] = tqdm(desc=label, total=total, unit="B", unit_scale=True, disable=None, leave=False)
         bar = self.bars[label]
         bar.total = total

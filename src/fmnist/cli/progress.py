@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 from tqdm import tqdm
 
 from fmnist.cli.options import percent, say
 from fmnist.config import Config
 from fmnist.training import Progress, Watcher
+
+if TYPE_CHECKING:
+    import keras
 
 
 class ProgressBar(Watcher):

@@ -93,6 +93,7 @@ def obtain(
     contents, _ = _read_cache(cache, files)
     if len(contents) == len(files):
         return OfficialData(contents, f"official Fashion-MNIST from the cache {cache.folder}")
+    # The system's package goes into the cache too: read in place, unpacking it costs 0.4 s a start instead of 0.1 s.
     with cache.lock(progress):
         return _fetch(files, cache, default_sources(cache) if sources is None else sources, progress)
 

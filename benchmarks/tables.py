@@ -1,0 +1,137 @@
+"""Makes `docs/results.md` and the README's table from the stored results; no figure in them is written by hand.
+
+    python benchmarks/tables.py
+"""
+
+import math
+import statistics
+from pathlib import Path
+
+from fmnist.rundir import read_json
+
+ROOT = Path(__file__).parent.parent
+RESULTS = Path(__file__).parent / "results"
+START, END = "<!-- results: made by benchmarks/tables.py -->", "<!-- end of results -->"
+
+
+def mean_and_deviation(values: list[float], scale: float = 100, digits: int = 2) -> str:
+    """Format the mean ± the standard deviation (n − 1) of a list."""
+    deviation = statistics.stdev(values) if len(values) > 1 else math.nan
+    return f"{scale * statistics.mean(values):.{digits}f} ± {scale * deviation:.{digits}f}"
+
+
+def machine(environment: dict) -> str:
+    """Describe where something was measured, in one line."""
+    versions = ", ".join(f"{name} {environment[name]}" for name in ("python", "keras", "tensorflow") if name in environment)
+    return f"{environment['cores']} cores of {environment['processor']}; {versions}"
+
+
+def last_epochs(result: dict, column: str) -> list[float]:
+    """Return a column of the last epoch of each run."""
+    return [run["history"][-1][column] for run in result["runs"]]
+
+
+def reference_section(result: dict) -> list[str]:
+    """Write the reference recipe's table: what the published figures say and what ours are."""
+    runs = result["runs"]
+    rows = [
+        ("training accuracy, running average, %", "98.84", mean_and_deviation(last_epochs(result, "accuracy"))),
+        ("training accuracy, measured, %", "", mean_and_deviation(last_epochs(result, "train_accuracy"))),
+        ("training loss, running average", "0.03", mean_and_deviation(last_epochs(result, "loss"), 1, 4)),
+        ("training loss, measured", "", mean_and_deviation(last_epochs(result, "train_loss"), 1, 4)),
+        ("validation accuracy, %", "91.76", mean_and_deviation(last_epochs(result, "val_accuracy"))),
+        ("validation loss", "0.46", mean_and_deviation(last_epochs(result, "val_loss"), 1, 4)),
+        ("test accuracy, %", "91.23", mean_and_deviation([run["test_accuracy"] for run in runs])),
+        ("test loss", "", mean_and_deviation([run["test_loss"] for run in runs], 1, 4)),
+    ]
+    best = [min(run["history"], key=lambda row: row["val_loss"])["epoch"] for run in runs]
+    lines = [
+        "## The reference recipe",
+        "",
+        f"`{result['command']} --seed S`, {len(runs)} seeds ({', '.join(str(run['seed']) for run in runs)}), last epoch,",
+        f"mean ± standard deviation over the seeds. {machine(runs[0]['environment'])}.",
+        "",
+        "| figure | published | ours |",
+        "| --- | --- | --- |",
+        *(f"| {name} | {published} | {ours} |" for name, published, ours in rows),
+        "",
+        f"The validation loss is lowest after epoch {min(best)} to {max(best)} (median {statistics.median(best):g}).",
+        "",
+        "| seed | train | validation | test | lowest validation loss |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for run, epoch in zip(runs, best, strict=True):
+        last = run["history"][-1]
+        lines.append(
+            f"| {run['seed']} | {100 * last['train_accuracy']:.2f}% | {100 * last['val_accuracy']:.2f}% "
+            f"| {100 * run['test_accuracy']:.2f}% | epoch {epoch} |"
+        )
+    return lines
+
+
+def preset_section(result: dict) -> list[str]:
+    """Write a preset's row of scores."""
+    runs = result["runs"]
+    scores = [run["test_accuracy"] for run in runs]
+    half = 1.96 * statistics.stdev(scores) / math.sqrt(len(scores)) if len(scores) > 1 else math.nan
+    return [
+        f"## Preset `{result['preset']}`",
+        "",
+        f"`{result['command']} --seed S`, {len(runs)} seeds, last epoch. {machine(runs[0]['environment'])}.",
+        "",
+        "| figure | mean ± standard deviation |",
+        "| --- | --- |",
+        f"| validation accuracy, % | {mean_and_deviation(last_epochs(result, 'val_accuracy'))} |",
+        f"| test accuracy, % | {mean_and_deviation(scores)} (95% interval of the mean ± {100 * half:.2f}) |",
+        f"| test loss | {mean_and_deviation([run['test_loss'] for run in runs], 1, 4)} |",
+        f"| whole time from command to evaluated model, s | {mean_and_deviation([run['seconds'] for run in runs], 1, 1)} |",
+    ]
+
+
+def speed_section(result: dict) -> list[str]:
+    """Write the seconds an epoch, ours beside plain Keras."""
+    medians = result["median_seconds"]
+    return [
+        "## Seconds an epoch of the reference recipe",
+        "",
+        f"`{result['command']}`: both in turn, in one go, first epochs left out, medians. "
+        f"{machine(result['environment'])}.",
+        "",
+        "| | seconds an epoch |",
+        "| --- | --- |",
+        f"| plain Keras (`benchmarks/plain_keras.py`) | {medians['plain']:.2f} |",
+        f"| `fmnist train --preset reference`, measuring 5,000 training images as well | {medians['ours']:.2f} |",
+        f"| ratio | **{result['ratio']:.2f}** |",
+    ]
+
+
+def summary(results: dict[str, dict]) -> list[str]:
+    """Write the README's table: a row a preset."""
+    lines = ["| preset | parameters | test accuracy, mean ± standard deviation | seeds |", "| --- | --- | --- | --- |"]
+    for name, result in results.items():
+        scores = mean_and_deviation([run["test_accuracy"] for run in result["runs"]])
+        lines.append(f"| `{name}` | {result['runs'][0]['parameters']:,} | {scores}% | {len(result['runs'])} |")
+    return lines
+
+
+def main() -> None:
+    """Write both files."""
+    accuracies = {
+        name: read_json(path)
+        for name in ("fast", "reference")
+        if (path := RESULTS / f"accuracy-{name}.json").is_file()
+    }
+    lines = ["# Results", "", "Made by `python benchmarks/tables.py` from the files in `benchmarks/results/`.", ""]
+    for name, result in accuracies.items():
+        lines += [*(reference_section(result) if name == "reference" else preset_section(result)), ""]
+    if (RESULTS / "epoch-seconds.json").is_file():
+        lines += [*speed_section(read_json(RESULTS / "epoch-seconds.json")), ""]
+    (ROOT / "docs" / "results.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+    readme = ROOT / "README.md"
+    before, rest = readme.read_text(encoding="utf-8").split(START)
+    _, after = rest.split(END)
+    readme.write_text(before + "\n".join([START, *summary(accuracies), END]) + after, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
