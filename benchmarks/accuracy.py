@@ -7,7 +7,6 @@ Every seed is a process of its own: `fmnist train --train-only`, then `fmnist ev
 """
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile

@@ -1,6 +1,6 @@
 """Makes `docs/results.md` and the README's table from the stored results; no figure in them is written by hand.
 
-    python benchmarks/tables.py
+python benchmarks/tables.py
 """
 
 import math
@@ -22,7 +22,9 @@ def mean_and_deviation(values: list[float], scale: float = 100, digits: int = 2)
 
 def machine(environment: dict) -> str:
     """Describe where something was measured, in one line."""
-    versions = ", ".join(f"{name} {environment[name]}" for name in ("python", "keras", "tensorflow") if name in environment)
+    versions = ", ".join(
+        f"{name} {environment[name]}" for name in ("python", "keras", "tensorflow") if name in environment
+    )
     return f"{environment['cores']} cores of {environment['processor']}; {versions}"
 
 
@@ -48,8 +50,8 @@ def reference_section(result: dict) -> list[str]:
     lines = [
         "## The reference recipe",
         "",
-        f"`{result['command']} --seed S`, {len(runs)} seeds ({', '.join(str(run['seed']) for run in runs)}), last epoch,",
-        f"mean ± standard deviation over the seeds. {machine(runs[0]['environment'])}.",
+        f"`{result['command']} --seed S`, {len(runs)} seeds ({', '.join(str(run['seed']) for run in runs)}),",
+        f"last epoch, mean ± standard deviation over the seeds. {machine(runs[0]['environment'])}.",
         "",
         "| figure | published | ours |",
         "| --- | --- | --- |",
@@ -84,7 +86,7 @@ def preset_section(result: dict) -> list[str]:
         f"| validation accuracy, % | {mean_and_deviation(last_epochs(result, 'val_accuracy'))} |",
         f"| test accuracy, % | {mean_and_deviation(scores)} (95% interval of the mean ± {100 * half:.2f}) |",
         f"| test loss | {mean_and_deviation([run['test_loss'] for run in runs], 1, 4)} |",
-        f"| whole time from command to evaluated model, s | {mean_and_deviation([run['seconds'] for run in runs], 1, 1)} |",
+        f"| from command to evaluated model, s | {mean_and_deviation([run['seconds'] for run in runs], 1, 1)} |",
     ]
 
 
@@ -117,9 +119,7 @@ def summary(results: dict[str, dict]) -> list[str]:
 def main() -> None:
     """Write both files."""
     accuracies = {
-        name: read_json(path)
-        for name in ("fast", "reference")
-        if (path := RESULTS / f"accuracy-{name}.json").is_file()
+        name: read_json(path) for name in ("fast", "reference") if (path := RESULTS / f"accuracy-{name}.json").is_file()
     }
     lines = ["# Results", "", "Made by `python benchmarks/tables.py` from the files in `benchmarks/results/`.", ""]
     for name, result in accuracies.items():

@@ -1,4 +1,4 @@
-"""What many tests share: a small data set of ten drawn patterns, learnable in a few steps, and a way to run commands."""
+"""What many tests share: a small data set of ten drawn patterns, a finished run, and a way to run commands."""
 
 import gzip
 import os

@@ -83,7 +83,10 @@ def test_a_second_writer_is_refused_and_a_killed_one_leaves_no_lock(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_one_error(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(RunError, match="cannot write the run directory"), RunDirectory(tmp_path / "file" / "run").lock():
+    with (
+        pytest.raises(RunError, match="cannot write the run directory"),
+        RunDirectory(tmp_path / "file" / "run").lock(),
+    ):
         pass
 
 

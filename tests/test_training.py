@@ -94,7 +94,9 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(preset, tiny_dataset, t
 
 def test_the_seed_decides_the_result(tiny_dataset, tmp_path):
     runs = [
-        fmnist.train(fmnist.preset("reference", epochs=1, seed=seed, **SMALL), tiny_dataset, tmp_path / name, train_only=True)
+        fmnist.train(
+            fmnist.preset("reference", epochs=1, seed=seed, **SMALL), tiny_dataset, tmp_path / name, train_only=True
+        )
         for name, seed in (("a", 5), ("b", 5), ("c", 6))
     ]
     first, same, other = (weights(run) for run in runs)

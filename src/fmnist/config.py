@@ -61,14 +61,10 @@ class TrainingConfig:
         "Learning rate over the run: constant, or a straight rise and fall (triangle).",
         choices=("constant", "triangle"),
     )
-    warmup_fraction: float = setting(
-        0.2, "Share of the steps in which the triangle rises.", minimum=0.0, maximum=1.0
-    )
+    warmup_fraction: float = setting(0.2, "Share of the steps in which the triangle rises.", minimum=0.0, maximum=1.0)
     momentum: float = setting(0.9, "Nesterov momentum of sgd.", minimum=0.0, maximum=0.9999)
     weight_decay: float = setting(0.0, "Decoupled weight decay of adamw and sgd.", minimum=0.0, maximum=1.0)
-    label_smoothing: float = setting(
-        0.0, "Share of each label spread over all classes.", minimum=0.0, maximum=0.9
-    )
+    label_smoothing: float = setting(0.0, "Share of each label spread over all classes.", minimum=0.0, maximum=0.9)
     seed: int = setting(0, "Decides split, initial weights, order and augmentation.", minimum=0, maximum=2**31 - 1)
 
 
@@ -133,7 +129,7 @@ class Config:
             )
         by_section: dict[str, dict[str, Any]] = {}
         for name, value in overrides.items():
-            section, spec = known[name]
+            section, _ = known[name]
             by_section.setdefault(section, {})[name] = tuple(value) if isinstance(value, list) else value
         changed = {name: replace(getattr(self, name), **values) for name, values in by_section.items()}
         return replace(self, **changed)

@@ -49,7 +49,8 @@ def train(
         if run.exists() and not overwrite:
             mend = "" if run.state() == "finished" else f"; continue it with --resume {run.path}"
             raise InputError(
-                f"{run.path} holds a run already ({run.state()}){mend}; take another --name, or --overwrite to replace it"
+                f"{run.path} holds a run already ({run.state()}){mend}; "
+                "take another --name, or --overwrite to replace it"
             )
         engine.prepare(config.engine)
         _clear(run)
@@ -148,7 +149,7 @@ def _facts(config: Config, dataset: Dataset) -> dict[str, Any]:
             "num_train": images - validation,
             "num_validation": validation,
             "num_test": len(dataset.test_labels),
-        }
+        },
     }
 
 

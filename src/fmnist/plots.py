@@ -19,7 +19,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from fmnist.errors import InputError
-from fmnist.metrics import per_class
 from fmnist.rundir import RunDirectory, atomic_path, read_history, read_json
 
 if TYPE_CHECKING:
@@ -28,9 +27,10 @@ if TYPE_CHECKING:
 History = Sequence[dict[str, float]]
 
 DPI = 150
-# The strip at the top of every figure that holds only its title, and the one at the left that holds nothing, in inches:
-# the report has headlines of its own and cuts them off.
-TITLE_STRIP, LEFT_STRIP = 0.42, 0.1
+# In inches: the strip at the top of every figure that holds only its title, and those at the sides that hold nothing.
+# The report has headlines of its own and cuts them off.
+TITLE_STRIP, SIDE_STRIP = 0.42, 0.1
+_LEFT = 0.155  # where titles and images begin
 PAPER, INK, MUTED, FAINT = "#ffffff", "#1b2430", "#566272", "#dfe3e8"
 # Blue and orange of Okabe and Ito's palette for colour-blind readers, the orange darkened to a contrast of 5 on white.
 TRAINING, VALIDATION = "#0072b2", "#bf4f00"
@@ -98,7 +98,9 @@ def curves(history: History, path_stem: Path, title: str) -> list[Path]:
         if name == "accuracy" and gap is not None:
             pair = [history[-1][key] * 100 for key in ("train_accuracy", "val_accuracy")]
             x = [1.02, 1.035, 1.035, 1.02]
-            axes.plot(x, np.repeat(pair, 2), color=MUTED, linewidth=1, clip_on=False, transform=axes.get_yaxis_transform())
+            axes.plot(
+                x, np.repeat(pair, 2), color=MUTED, linewidth=1, clip_on=False, transform=axes.get_yaxis_transform()
+            )
             ends.append((sum(pair) / 2, f"gap {100 * gap:.1f} points".replace("-", "\N{MINUS SIGN}"), INK))
         _label_ends(axes, ends)
         if best is not None:
@@ -110,7 +112,12 @@ def _lines(axes: Axes, history: History, name: str, factor: float) -> Iterator[t
     """Draw the lines of one quantity; yield last value, label and colour of each."""
     number = "{:.1f}%" if name == "accuracy" else "{:.3f}"
     for key, label, colour, style in (
-        (name, "running average", MUTED, {"color": TRAINING, "alpha": 0.6, "linewidth": 1.2, "linestyle": (0, (1, 1.5))}),
+        (
+            name,
+            "running average",
+            MUTED,
+            {"color": TRAINING, "alpha": 0.6, "linewidth": 1.2, "linestyle": (0, (1, 1.5))},
+        ),
         (f"train_{name}", f"training {number}", TRAINING, {"color": TRAINING, "linewidth": 1.8}),
         (f"val_{name}", f"validation {number}", VALIDATION, {"color": VALIDATION, "linewidth": 1.8}),
     ):
@@ -175,7 +182,7 @@ def sample_sheet(
         The two files.
     """
     captions = [[(class_names[label], MUTED)] for label in labels]
-    return _save(_tiles(images, captions, title, columns, size=0.75, gap=0.11), path_stem)
+    return _save(_tiles(images, captions, title, columns, size=0.75), path_stem)
 
 
 @matplotlib.rc_context(_STYLE)
@@ -205,7 +212,9 @@ def mistakes(
     wrong = np.flatnonzero(predictions != labels)
     if not len(wrong):
         figure = Figure(figsize=(7, 1))
-        figure.text(0.017, 0.3, f"No mistakes: all {len(labels):,} images were classified rightly.", size=11, va="center")
+        figure.text(
+            _LEFT / 7, 0.3, f"No mistakes: all {len(labels):,} images were classified rightly.", size=11, va="center"
+        )
         return _save(figure, path_stem)
     surest = wrong[np.argsort(-confidences[wrong], kind="stable")][:count]
     captions = [
@@ -216,7 +225,7 @@ def mistakes(
         for index in surest
     ]
     title = f"The {len(surest)} most confident of {len(wrong):,} mistakes" if len(surest) > 1 else "The only mistake"
-    return _save(_tiles(images[surest], captions, title, 6, size=1.3, gap=0.12), path_stem)
+    return _save(_tiles(images[surest], captions, title, 6, size=1.3), path_stem)
 
 
 def _percent(share: float) -> str:
@@ -231,22 +240,19 @@ def _tiles(
     columns: int,
     *,
     size: float,
-    gap: float,
 ) -> Figure:
     """Compose images, each with lines of (text, colour) below, in a single picture: 24 axes would take ten times as long.
 
-    Sizes are in inches: `size` is about an image's width, `gap` the space between two. Pixels of an image become squares
-    of whole dots, dark on light; what is 0 in the image is almost transparent.
+    An image is about `size` inches wide. Its pixels become squares of whole dots, dark on light; 0 is all but transparent.
     """
     number, height, width = images.shape
     dots = max(1, round(size * DPI / width))  # a pixel of the picture, in dots
     inch = DPI / dots  # in pixels of the picture
-    columns = min(columns, number)
-    step_x = width + round(gap * inch)
+    step_x = width + round(2 * (_LEFT - SIDE_STRIP) * inch)  # so that the report can cut between two columns
     step_y = round(height + (0.16 + 0.15 * len(captions[0])) * inch)
-    top, side = round(0.52 * inch), round(0.12 * inch)
+    top, side = round(0.52 * inch), round(_LEFT * inch)
     rows = -(-number // columns)
-    shape = top + rows * step_y, max(2 * side + (columns - 1) * step_x + width, side + round(0.115 * len(title) * inch))
+    shape = top + rows * step_y, 2 * side + (columns - 1) * step_x + width
     figure = Figure(figsize=(shape[1] / inch, shape[0] / inch))
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, shape[1]), ylim=(shape[0], 0))
     axes.axis("off")
@@ -313,7 +319,7 @@ def confusion(matrix: np.ndarray, class_names: Sequence[str], path_stem: Path, t
     axes.set_ylabel("true class")
     _title(figure, title)
     note = "Grey: right. Orange: wrong, the darker, the larger the share of the row."
-    figure.text(0.12 / width, 1 - 0.5 / height, note, size=8, color=MUTED, va="top")
+    figure.text(_LEFT / width, 1 - 0.5 / height, note, size=8, color=MUTED, va="top")
     return _save(figure, path_stem)
 
 
@@ -373,7 +379,7 @@ def _read_probabilities(path: Path, dataset: Dataset) -> np.ndarray:
 
 def _title(figure: Figure, text: str) -> None:
     width, height = figure.get_size_inches()
-    figure.text(0.12 / width, 1 - 0.14 / height, text, size=12, weight="bold", va="top")
+    figure.text(_LEFT / width, 1 - 0.14 / height, text, size=12, weight="bold", va="top")
 
 
 def _save(figure: Figure, path_stem: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from fmnist import plots
 from fmnist.config import PRESETS, leaf_fields
@@ -62,7 +62,7 @@ def write_report(run: RunDirectory) -> Path:
         "settings": settings,
         "environment": {key: value for key, value in environment.items() if value not in (None, {}, "")},
         "command": train_command(run.name, config, environment, settings),
-        "picture": lambda name, description: _picture(run.plots / f"{name}.svg", description),
+        "picture": lambda name, parts: _picture(run.plots / f"{name}.svg", parts),
     }
     html = _environment().get_template("report.html").render(context)
     write_bytes(run.report, html.encode())
@@ -73,7 +73,12 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("fmnist"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"percent": _percent, "plain": _plain, "words": lambda name: name.replace("_", " ")}
+    environment.filters |= {
+        "percent": _percent,
+        "plain": _plain,
+        "cell": _cell,
+        "words": lambda name: name.replace("_", " "),
+    }
     return environment
 
 
@@ -90,6 +95,13 @@ def _plain(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(_plain, value))
     return f"{value:,}" if isinstance(value, int) else "none" if value is None else str(value)
+
+
+def _cell(value: float, column: str) -> str:
+    """Format a cell of the history."""
+    if "accuracy" in column:
+        return _percent(value, 2)
+    return f"{value:.4f}" if "loss" in column else f"{value:.1f}" if column == "seconds" else _plain(value)
 
 
 def _duration(seconds: float) -> str:
@@ -116,7 +128,9 @@ def _cards(
     elif history and "val_accuracy" in history[-1]:
         cards.append(("Validation accuracy", _percent(history[-1]["val_accuracy"], 2), "after the last epoch"))
     if "parameters" in config:
-        cards.append(("Parameters", f"{config['parameters']:,}", f"{config.get('model', {}).get('family', '')} network"))
+        cards.append(
+            ("Parameters", f"{config['parameters']:,}", f"{config.get('model', {}).get('family', '')} network")
+        )
     if history:
         planned = recipe.get("epochs", len(history))
         note = f"batches of {recipe.get('batch_size', '?')}, {recipe.get('optimizer', '?')}"
@@ -142,7 +156,9 @@ def describe_curves(history: list[dict[str, float]]) -> str:
     if gap is not None:
         parts.append(
             f"At the end the model is right on {_percent(last['train_accuracy'])} of the training images and on "
-            f"{_percent(last['val_accuracy'])} of the validation images: a gap of {100 * gap:.1f} points."
+            f"{_percent(last['val_accuracy'])} of the validation images: a gap of {100 * gap:.1f} points.".replace(
+                "-", "\N{MINUS SIGN}"
+            )
         )
     elif "train_accuracy" in last:
         parts.append(
@@ -191,23 +207,23 @@ def _flag_text(value: Any) -> str:
 def train_command(
     name: str, config: dict[str, Any], environment: dict[str, Any], settings: dict[str, list[dict[str, Any]]]
 ) -> str:
-    """Return the command line that trains this run again: the preset, and a flag for each setting that differs from it."""
+    """Return the command that trains this run again: the preset, and a line with a flag for each setting that differs."""
     preset = config.get("preset", "")
-    words = ["fmnist", "train", "--preset", preset if preset in PRESETS else "reference", "--name", name]
+    lines = [["fmnist", "train", "--preset", preset if preset in PRESETS else "reference"], ["--name", name]]
     digests = environment.get("data_sha256")
     if digests and digests != {file.name: file.sha256 for file in OFFICIAL_FILES}:
-        words += ["--data-dir", str(environment.get("data_source", "DIR"))]
+        lines.append(["--data-dir", str(environment.get("data_source", "DIR"))])
     for setting in (setting for section in settings.values() for setting in section if setting["changed"]):
         flag = setting["name"].replace("_", "-")
         if isinstance(setting["value"], bool):
-            words.append(f"--{flag}" if setting["value"] else f"--no-{flag}")
+            lines.append([f"--{flag}" if setting["value"] else f"--no-{flag}"])
         else:
-            words += [f"--{flag}", _flag_text(setting["value"])]
-    return shlex.join(words)
+            lines.append([f"--{flag}", _flag_text(setting["value"])])
+    return " \\\n    ".join(map(shlex.join, lines))
 
 
-def _picture(path: Path, description: str) -> Markup | None:
-    """Return a plot as an SVG element in the page's colours, with a description for those who cannot see it."""
+def _picture(path: Path, parts: int) -> Markup | None:
+    """Return a plot in the page's colours as `parts` SVG elements side by side, which a narrow page puts in a column."""
     if not path.is_file():
         return None
     _, start, rest = path.read_text(encoding="utf-8").partition("<svg ")
@@ -218,10 +234,12 @@ def _picture(path: Path, description: str) -> Markup | None:
         rest = rest.replace(colour, variable)
     # Ids are unique in a file; on the page five files meet.
     rest = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{path.stem}-", rest)
-    left, top = 72 * plots.LEFT_STRIP, 72 * plots.TITLE_STRIP
-    width, height = float(size[1]) - left, float(size[2]) - top
-    # Shrunk by a fifth at most, or the letters get too small to read: a narrow page scrolls it.
-    style = f"max-width:{width * 4 / 3:.0f}px;min-width:{width * 16 / 15:.0f}px"
-    attributes = f'style="{style}" role="img" aria-label="{escape(description)}"'
-    rest = rest.replace(size[0], f'{attributes} viewBox="{left:.1f} {top:.1f} {width:.1f} {height:.1f}"', 1)
-    return Markup(start + rest)  # noqa: S704 (our own drawing; the page's policy lets no script run)
+    side, top = 72 * plots.SIDE_STRIP, 72 * plots.TITLE_STRIP
+    width, height = (float(size[1]) - 2 * side) / parts, float(size[2]) - top
+    boxes = [f'viewBox="{side + part * width:.1f} {top:.1f} {width:.1f} {height:.1f}"' for part in range(parts)]
+    drawing = start + rest.replace(size[0], boxes[0], 1)
+    drawing += "".join(f'<svg {box}><use href="#{path.stem}-figure_1"/></svg>' for box in boxes[1:])
+    # 4/3 CSS pixels are a point. What has one part is shrunk by a fifth at most, to keep its letters legible.
+    limits = f"max-width:{parts * width * 4 / 3:.0f}px" + (f";min-width:{width * 16 / 15:.0f}px" if parts == 1 else "")
+    # Our own drawing; and the page's policy lets no script run.
+    return Markup(f'<div class="panels" style="{limits}" aria-hidden="true">{drawing}</div>')

@@ -96,9 +96,7 @@ def optimizer_for(config: TrainingConfig, steps_per_epoch: int) -> keras.optimiz
         return keras.optimizers.Adam(rate)
     if config.optimizer == "adamw":
         return keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
-    return keras.optimizers.SGD(
-        rate, momentum=config.momentum, nesterov=True, weight_decay=config.weight_decay or None
-    )
+    return keras.optimizers.SGD(rate, momentum=config.momentum, nesterov=True, weight_decay=config.weight_decay or None)
 
 
 def train(
@@ -255,7 +253,9 @@ def _restore(run: RunDirectory, model: keras.Model, watcher: Watcher) -> Progres
     variables = _variables(model)
     shapes = [tuple(variable.shape) for variable in variables]
     if shapes != [array.shape for array in arrays]:
-        raise RunError(f"the checkpoint in {run.checkpoints} was made for another network; start again with --overwrite")
+        raise RunError(
+            f"the checkpoint in {run.checkpoints} was made for another network; start again with --overwrite"
+        )
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
     return Progress(**state)

@@ -11,9 +11,7 @@ from fmnist.cli import options
 from fmnist.rundir import find_run
 
 
-@click.command(
-    "evaluate", epilog=options.examples("fmnist evaluate latest", "fmnist evaluate runs/first --json")
-)
+@click.command("evaluate", epilog=options.examples("fmnist evaluate latest", "fmnist evaluate runs/first --json"))
 @options.run_argument
 @options.runs_dir_option
 @options.data_dir_option

@@ -97,7 +97,7 @@ def command(
         from fmnist.training import Interrupted
 
         watcher = ProgressBar()
-        how = {"watcher": watcher, "should_stop": stop, "train_only": train_only}
+        how: dict[str, Any] = {"watcher": watcher, "should_stop": stop, "train_only": train_only}
         try:
             if resume_name is None:
                 pipeline.train(config, dataset, run, overwrite=overwrite, **how)
