@@ -14,7 +14,7 @@ from fmnist.cli import COMMANDS
 from fmnist.config import leaf_fields
 from fmnist.rundir import RunDirectory, read_json, write_json
 
-QUICK = ["--preset", "reference", "--filters", "4,8", "--epochs", "1", "--batch-size", "32"]
+QUICK = ["--preset", "reference", "--filters", "4,8,8", "--epochs", "1", "--batch-size", "32"]
 
 
 def test_help_names_every_command(run_cli):

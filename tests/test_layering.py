@@ -17,7 +17,7 @@ SOURCE = Path(__file__).parents[1] / "src"
 FLOORS = (
     ("errors", "config", "rundir"),
     ("data", "metrics"),
-    ("engine", "augment", "models"),
+    ("engine", "augment", "models", "optimizers"),
     ("checkpoints", "training", "plots", "evaluation"),
     ("report", "pipeline"),
     ("cli",),

@@ -81,10 +81,14 @@ class TestEveryFamily:
         assert model(np.zeros((1, *shape, 1), np.uint8)).shape == (1, classes)
 
     def test_kernel_and_filters_are_what_the_config_says(self, family):
-        model = models.build(ModelConfig(family=family, filters=(8, 16), kernel_size=5))
+        model = models.build(ModelConfig(family=family, filters=(8, 16, 24), kernel_size=5))
         convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
-        assert [layer.filters for layer in convolutions] == [8, 16]
-        assert {layer.kernel_size for layer in convolutions} == {(5, 5)}
+        assert [layer.filters for layer in convolutions] == [8, 16, 24]
+        assert convolutions[-1].kernel_size == (5, 5)
+
+    def test_two_builds_have_the_same_names(self, family):
+        first, second = (models.build(ModelConfig(family=family)) for _ in range(2))
+        assert [layer.name for layer in first.layers] == [layer.name for layer in second.layers]
 
 
 @pytest.mark.parametrize(("shape", "classes"), [((3, 28), 10), ((28, 28), 1)])
@@ -95,3 +99,26 @@ def test_what_cannot_be_classified_is_refused(shape, classes):
 
 def test_every_hint_of_the_config_is_understood():
     assert typing.get_type_hints(ModelConfig)["filters"] == tuple[int, ...]
+
+
+def test_the_whitened_stem_gives_uncorrelated_outputs_of_equal_variance():
+    rng = np.random.default_rng(1)
+    smooth = rng.normal(size=(200, 32, 32)).cumsum(axis=1).cumsum(axis=2)
+    images = (128 + 20 * smooth[:, 4:, 4:] / smooth.std()).clip(0, 255).astype(np.uint8)
+    config = preset("fast").model
+    model = models.build(config)
+    models.initialize(model, config, images)
+    kernel = model.get_layer("stem").get_weights()[0]
+    np.testing.assert_allclose(kernel[..., :16], -kernel[..., 16:], rtol=1e-6)
+    patches = np.lib.stride_tricks.sliding_window_view(images / 255.0, (4, 4), axis=(1, 2))[:, ::2, ::2].reshape(-1, 16)
+    outputs = np.cov((patches @ kernel.reshape(16, 32)[:, :16]).T)
+    variances = np.linalg.eigvalsh(np.cov(patches.T))[::-1]
+    np.testing.assert_allclose(outputs, np.diag(variances / (variances + 1e-2)), atol=1e-3)
+
+
+def test_initializing_leaves_a_family_without_computed_weights_alone():
+    config = preset("reference").model
+    model = models.build(config)
+    before = model.get_weights()
+    models.initialize(model, config, IMAGES[..., 0])
+    assert all(np.array_equal(x, y) for x, y in zip(before, model.get_weights(), strict=True))

@@ -54,7 +54,7 @@ class TrainingConfig:
 
     epochs: int = setting(20, "Passes over the training images.", minimum=1, maximum=100_000)
     batch_size: int = setting(64, "Images a step.", minimum=1, maximum=65_536)
-    optimizer: str = setting("adam", "Optimizer.", choices=("adam", "adamw", "sgd"))
+    optimizer: str = setting("adam", "Optimizer.", choices=("adam", "adamw", "sgd", "muon"))
     learning_rate: float = setting(1e-3, "Learning rate; the highest one where the schedule varies it.", minimum=0.0)
     schedule: str = setting(
         "constant",
@@ -62,8 +62,11 @@ class TrainingConfig:
         choices=("constant", "triangle"),
     )
     warmup_fraction: float = setting(0.2, "Share of the steps in which the triangle rises.", minimum=0.0, maximum=1.0)
-    momentum: float = setting(0.9, "Nesterov momentum of sgd.", minimum=0.0, maximum=0.9999)
-    weight_decay: float = setting(0.0, "Decoupled weight decay of adamw and sgd.", minimum=0.0, maximum=1.0)
+    adam_learning_rate: float = setting(
+        4e-3, "With muon: learning rate of what is no hidden kernel, which Adam trains.", minimum=0.0
+    )
+    momentum: float = setting(0.9, "Nesterov momentum of sgd and muon.", minimum=0.0, maximum=0.9999)
+    weight_decay: float = setting(0.0, "Decoupled weight decay of adamw, sgd and muon.", minimum=0.0, maximum=1.0)
     label_smoothing: float = setting(0.0, "Share of each label spread over all classes.", minimum=0.0, maximum=0.9)
     seed: int = setting(0, "Decides split, initial weights, order and augmentation.", minimum=0, maximum=2**31 - 1)
 
@@ -209,21 +212,20 @@ def _problem_of_one(spec: dataclasses.Field[Any], types: tuple[Any, ...], value:
 
 PRESETS: dict[str, tuple[str, Config]] = {
     "fast": (
-        "a small batch-normalised network, above 91.5% in well under a minute on two cores",
+        "a small network with a whitening stem, two epochs with Muon: above 91.5% in seconds",
         Config(
             preset="fast",
             data=DataConfig(validation_fraction=1 / 12),
-            model=ModelConfig(family="fast", filters=(32, 64, 128)),
+            model=ModelConfig(family="fast", filters=(32, 16, 64, 64)),
             training=TrainingConfig(
-                epochs=4,
+                epochs=2,
                 batch_size=128,
-                optimizer="sgd",
-                learning_rate=0.2,
+                optimizer="muon",
+                learning_rate=0.1,
                 schedule="triangle",
-                weight_decay=5e-4,
+                warmup_fraction=0.1,
                 label_smoothing=0.1,
             ),
-            augmentation=AugmentationConfig(flip=True),
         ),
     ),
     "reference": (

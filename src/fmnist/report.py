@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that needs nothing else. Reads the run directory only; draws and computes no scores."""
+"""The report of a run: one HTML file that needs nothing else. Reads the run directory only; it draws nothing."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
-from fmnist import plots
 from fmnist.config import PRESETS, leaf_fields
 from fmnist.data.sources import OFFICIAL_FILES
+from fmnist.plots import best_epoch, final_gap, style
 from fmnist.rundir import HISTORY_COLUMNS, RunDirectory, read_history, read_json, write_bytes
 
 # The plots' colours give way to the page's, which are others on a dark screen.
 _THEME = {
-    plots.PAPER: "var(--paper)",
-    plots.INK: "var(--ink)",
-    plots.MUTED: "var(--muted)",
-    plots.FAINT: "var(--faint)",
-    plots.TRAINING: "var(--training)",
-    plots.VALIDATION: "var(--validation)",
+    style.PAPER: "var(--paper)",
+    style.INK: "var(--ink)",
+    style.MUTED: "var(--muted)",
+    style.FAINT: "var(--faint)",
+    style.TRAINING: "var(--training)",
+    style.VALIDATION: "var(--validation)",
 }
 _CONFUSIONS = 8
 
@@ -45,7 +45,7 @@ def write_report(run: RunDirectory) -> Path:
         read_json(path) if path.is_file() else {} for path in (run.environment, run.status, run.metrics)
     )
     history = read_history(run.history) if run.history.is_file() else []
-    best = plots.best_epoch(history)
+    best = best_epoch(history)
     settings = _settings(config)
     context = {
         "name": run.name,
@@ -70,9 +70,7 @@ def write_report(run: RunDirectory) -> Path:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("fmnist"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = Environment(loader=PackageLoader("fmnist"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "percent": _percent,
         "plain": _plain,
@@ -147,11 +145,11 @@ def describe_curves(history: list[dict[str, float]]) -> str:
     Args:
         history: rows as `fmnist.rundir.read_history` returns them, at least one.
     """
-    last, best, gap = history[-1], plots.best_epoch(history), plots.final_gap(history)
+    last, best, gap = history[-1], best_epoch(history), final_gap(history)
     parts = []
     if best is not None:
         loss = next(row["val_loss"] for row in history if row["epoch"] == best)
-        where = f"after epoch {best} of {len(history)}" if best != last["epoch"] else f"after the last epoch, {best}"
+        where = f"after epoch {best} of {len(history)}" if best != last["epoch"] else "after the last epoch"
         parts.append(f"The validation loss was lowest {where} ({loss:.3f}).")
     if gap is not None:
         parts.append(
@@ -207,7 +205,7 @@ def _flag_text(value: Any) -> str:
 def train_command(
     name: str, config: dict[str, Any], environment: dict[str, Any], settings: dict[str, list[dict[str, Any]]]
 ) -> str:
-    """Return the command that trains this run again: the preset, and a line with a flag for each setting that differs."""
+    """Return the command that trains this run again: the preset, and a flag for each setting that differs from it."""
     preset = config.get("preset", "")
     lines = [["fmnist", "train", "--preset", preset if preset in PRESETS else "reference"], ["--name", name]]
     digests = environment.get("data_sha256")
@@ -223,7 +221,7 @@ def train_command(
 
 
 def _picture(path: Path, parts: int) -> Markup | None:
-    """Return a plot in the page's colours as `parts` SVG elements side by side, which a narrow page puts in a column."""
+    """Return a plot in the page's colours as `parts` SVG elements side by side; a narrow page puts them in a column."""
     if not path.is_file():
         return None
     _, start, rest = path.read_text(encoding="utf-8").partition("<svg ")
@@ -234,7 +232,7 @@ def _picture(path: Path, parts: int) -> Markup | None:
         rest = rest.replace(colour, variable)
     # Ids are unique in a file; on the page five files meet.
     rest = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{path.stem}-", rest)
-    side, top = 72 * plots.SIDE_STRIP, 72 * plots.TITLE_STRIP
+    side, top = 72 * style.SIDE_STRIP, 72 * style.TITLE_STRIP
     width, height = (float(size[1]) - 2 * side) / parts, float(size[2]) - top
     boxes = [f'viewBox="{side + part * width:.1f} {top:.1f} {width:.1f} {height:.1f}"' for part in range(parts)]
     drawing = start + rest.replace(size[0], boxes[0], 1)

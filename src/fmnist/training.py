@@ -12,8 +12,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from fmnist import augment, checkpoints, engine, metrics, models
-from fmnist.config import Config, TrainingConfig
+from fmnist import augment, checkpoints, engine, metrics, models, optimizers
+from fmnist.config import Config
 from fmnist.data import Dataset, split_indices
 from fmnist.errors import RunError
 from fmnist.rundir import RunDirectory, atomic_path, write_history, write_json
@@ -63,42 +63,6 @@ class Progress:
         return self.sums.get(name, 0.0) / max(self.images, 1)
 
 
-@keras.saving.register_keras_serializable("fmnist")
-class Triangle(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that rises in a straight line to its peak and falls in a straight line to zero.
-
-    Source: L. N. Smith and N. Topin, "Super-convergence", 2018 (one cycle, without its last phase).
-    """
-
-    def __init__(self, peak: float, rise: int, total: int) -> None:
-        """Reach `peak` after `rise` steps, and one step's worth above zero at the last of `total` steps."""
-        self.peak, self.rise, self.total = peak, rise, total
-
-    def __call__(self, step: Any) -> Any:
-        """Return the learning rate of a step, counted from 0."""
-        step = ops.cast(step, "float32")
-        up = (step + 1) / max(self.rise, 1)
-        down = (self.total - step) / max(self.total - self.rise, 1)
-        return self.peak * ops.minimum(ops.minimum(up, down), 1.0)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments."""
-        return {"peak": self.peak, "rise": self.rise, "total": self.total}
-
-
-def optimizer_for(config: TrainingConfig, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    """Build the optimizer with its learning rate schedule over `epochs` × `steps_per_epoch` steps."""
-    total = config.epochs * steps_per_epoch
-    rate: Any = config.learning_rate
-    if config.schedule == "triangle":
-        rate = Triangle(config.learning_rate, round(total * config.warmup_fraction), total)
-    if config.optimizer == "adam":
-        return keras.optimizers.Adam(rate)
-    if config.optimizer == "adamw":
-        return keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
-    return keras.optimizers.SGD(rate, momentum=config.momentum, nesterov=True, weight_decay=config.weight_decay or None)
-
-
 def train(
     config: Config,
     dataset: Dataset,
@@ -139,9 +103,10 @@ def train(
     # Keras's layers draw their first weights from this one global seed.
     keras.utils.set_random_seed(recipe.seed)
     model = models.build(config.model, dataset.image_shape, dataset.num_classes, logits=True)
+    models.initialize(model, config.model, images)
     watcher.network(model)
     model.compile(
-        optimizer=optimizer_for(recipe, steps),
+        optimizer=optimizers.build(recipe, steps),
         loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),
         metrics=["accuracy"],
         **engine.compile_settings(config.engine),

@@ -14,8 +14,9 @@ from fmnist.errors import InputError
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
-__all__ = ["build"]
+__all__ = ["build", "initialize"]
 
 
 def build(
@@ -44,3 +45,10 @@ def build(
     family = import_module(f"fmnist.models.{config.family}")
     model: keras.Model = family.network(config, image_shape, num_classes, None if logits else "softmax")
     return model
+
+
+def initialize(model: keras.Model, config: ModelConfig, images: np.ndarray) -> None:
+    """Set the weights that a family computes from the training images, uint8 (N, H, W), rather than draws."""
+    family = import_module(f"fmnist.models.{config.family}")
+    if hasattr(family, "initialize"):
+        family.initialize(model, images)

@@ -1,0 +1,101 @@
+"""The optimizers by name, and the learning rate over a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from fmnist.config import TrainingConfig
+
+# The layers whose weights give the classes; Muon leaves them to Adam.
+OUTPUT_LAYERS = ("logits", "probabilities")
+
+
+def build(config: TrainingConfig, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+    """Build the optimizer with its learning rate over `epochs` × `steps_per_epoch` steps."""
+    total = config.epochs * steps_per_epoch
+    rate: Any = config.learning_rate
+    if config.schedule == "triangle":
+        rate = Triangle(config.learning_rate, round(total * config.warmup_fraction), total)
+    decay = config.weight_decay or None
+    if config.optimizer == "adam":
+        return keras.optimizers.Adam(rate)
+    if config.optimizer == "adamw":
+        return keras.optimizers.AdamW(rate, weight_decay=decay)
+    if config.optimizer == "muon":
+        return ConvolutionMuon(
+            rate,
+            adam_lr_ratio=config.adam_learning_rate / config.learning_rate if config.learning_rate else 0.0,
+            momentum=config.momentum,
+            weight_decay=decay,
+            adam_weight_decay=decay,
+            exclude_layers=OUTPUT_LAYERS,
+        )
+    return keras.optimizers.SGD(rate, momentum=config.momentum, nesterov=True, weight_decay=decay)
+
+
+@keras.saving.register_keras_serializable("fmnist")
+class Triangle(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that rises in a straight line to its peak and falls in a straight line to zero.
+
+    Source: L. N. Smith and N. Topin, "Super-convergence", 2018 (one cycle, without its last phase).
+    """
+
+    def __init__(self, peak: float, rise: int, total: int) -> None:
+        """Reach `peak` after `rise` steps; at the last of `total` steps the rate is one step above zero."""
+        self.peak, self.rise, self.total = peak, rise, total
+
+    def __call__(self, step: Any) -> Any:
+        """Return the learning rate of a step, counted from 0."""
+        step = ops.cast(step, "float32")
+        up = (step + 1) / max(self.rise, 1)
+        down = (self.total - step) / max(self.total - self.rise, 1)
+        return self.peak * ops.minimum(ops.minimum(up, down), 1.0)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments."""
+        return {"peak": self.peak, "rise": self.rise, "total": self.total}
+
+
+@keras.saving.register_keras_serializable("fmnist")
+class ConvolutionMuon(keras.optimizers.Muon):
+    """Keras's Muon, which knows matrices only, for convolution kernels as well; the rest is left to Adam.
+
+    A kernel (height, width, inputs, filters) is a matrix of height × width × inputs rows and a column a filter. The
+    update is the nearest orthogonal matrix to the Nesterov momentum, by Newton–Schulz steps on the smaller of its two
+    Gram matrices, so that a step costs little beside the convolutions.
+
+    Source: K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024.
+    """
+
+    def _should_use_adamw(self, variable: Any) -> bool:
+        hidden = len(variable.shape) in (2, 4) and variable.path.endswith("kernel")
+        return not hidden or any(name in variable.path for name in self.exclude_layers)
+
+    def _apply_weight_decay(self, variables: Any) -> None:
+        if self.weight_decay is not None:  # Keras 3.15's Muon forgets to ask
+            super()._apply_weight_decay(variables)
+
+    def _muon_update_step(self, gradient: Any, variable: Any, lr: Any, m: Any) -> None:
+        momentum = self.momentum * m + gradient
+        self.assign(m, momentum)
+        matrix = ops.reshape(gradient + self.momentum * momentum, (-1, variable.shape[-1]))
+        rows, columns = matrix.shape
+        direction = ops.reshape(self._orthogonal(matrix), variable.shape)
+        self.assign_sub(variable, ops.cast(lr, variable.dtype) * max(1.0, columns / rows) ** 0.5 * direction)
+
+    def _orthogonal(self, matrix: Any) -> Any:
+        """Return the nearest matrix with singular values near 1: matrix × p(gram); p(gram) × matrix if it is wide."""
+        matrix = matrix / (ops.sqrt(ops.sum(ops.square(matrix))) + 1e-7)
+        tall = matrix.shape[0] >= matrix.shape[1]
+        transposed = ops.transpose(matrix)
+        gram = ops.matmul(transposed, matrix) if tall else ops.matmul(matrix, transposed)
+        identity, product = ops.eye(min(matrix.shape)), None
+        for step in range(self.ns_steps):
+            factor = self.muon_a * identity + self.muon_b * gram + self.muon_c * ops.matmul(gram, gram)
+            product = factor if product is None else ops.matmul(product, factor)
+            if step < self.ns_steps - 1:
+                gram = ops.matmul(ops.matmul(factor, gram), factor)
+        return ops.matmul(matrix, product) if tall else ops.matmul(product, matrix)
