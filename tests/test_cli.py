@@ -109,7 +109,9 @@ def test_a_damaged_run_hides_no_other(run_cli, tmp_path):
     assert code == 0 and re.search(r"bad +\? +damaged", out) and re.search(r"good +fast +empty +0/4", out)
 
 
-@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "expected"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
+)
 def test_a_signal_saves_the_work(number, expected, tmp_path, tiny_data_dir):
     command = [sys.executable, "-m", "fmnist", "train", *QUICK, "--epochs", "100000", "--segment-steps", "4"]
     where = ["--data-dir", str(tiny_data_dir), "--runs-dir", str(tmp_path), "--name", "long"]

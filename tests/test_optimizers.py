@@ -12,13 +12,23 @@ import keras  # noqa: E402
 from fmnist import optimizers  # noqa: E402
 
 
-@pytest.mark.parametrize(("rise", "total"), [(2, 10), (0, 10), (10, 10)])
-def test_the_triangle_rises_and_falls_in_straight_lines(rise, total):
-    schedule = optimizers.Triangle(0.5, rise, total)
-    rates = [float(schedule(step)) for step in range(total)]
-    expected = [0.5 * min((s + 1) / max(rise, 1), (total - s) / max(total - rise, 1), 1.0) for s in range(total)]
-    assert rates == pytest.approx(expected, rel=1e-6)
-    assert max(rates) <= 0.5 and rates[-1] > 0
+@pytest.mark.parametrize(
+    ("done", "expected"), [(0.0, 0.0), (0.1, 0.25), (0.2, 0.5), (0.6, 0.25), (0.9, 0.0625), (1.0, 0.0)]
+)
+def test_the_triangle_rises_and_falls_in_straight_lines(done, expected):
+    config = TrainingConfig(schedule="triangle", learning_rate=0.5, warmup_fraction=0.2)
+    assert optimizers.learning_rate(config, done) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("warmup", "start", "end"), [(0.0, 0.5, 0.0), (1.0, 0.0, 0.5)])
+def test_a_triangle_may_lack_one_side(warmup, start, end):
+    config = TrainingConfig(schedule="triangle", learning_rate=0.5, warmup_fraction=warmup)
+    assert [optimizers.learning_rate(config, done) for done in (0.0, 1.0)] == pytest.approx([start, end])
+
+
+def test_a_constant_learning_rate_stays():
+    config = TrainingConfig(learning_rate=0.5)
+    assert {optimizers.learning_rate(config, done) for done in (0.0, 0.3, 1.0)} == {0.5}
 
 
 @pytest.mark.parametrize(
@@ -27,7 +37,7 @@ def test_the_triangle_rises_and_falls_in_straight_lines(rise, total):
 )
 def test_each_optimizer_takes_its_settings(name, kind):
     config = TrainingConfig(optimizer=name, learning_rate=0.25, momentum=0.8, weight_decay=0.01)
-    optimizer = optimizers.build(config, steps_per_epoch=3)
+    optimizer = optimizers.build(config)
     assert type(optimizer).__name__ == kind
     assert float(optimizer.learning_rate) == pytest.approx(0.25)
     assert optimizer.weight_decay == (None if name == "adam" else 0.01)
@@ -38,7 +48,7 @@ def test_each_optimizer_takes_its_settings(name, kind):
 def stepped(shape, path, gradient, **settings):
     """Return how a variable of zeros changes in one step of Muon with learning rate 1."""
     config = TrainingConfig(optimizer="muon", learning_rate=1.0, adam_learning_rate=0.5, **settings)
-    optimizer = optimizers.build(config, steps_per_epoch=1)
+    optimizer = optimizers.build(config)
     variable = keras.Variable(np.zeros(shape, np.float32), name=path)
     optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
     return np.asarray(variable)

@@ -81,14 +81,14 @@ class AugmentationConfig:
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """How the work is done. Nothing here changes what is computed."""
+    """How the work is done, on which threads and in which portions."""
 
     threads: int = setting(0, "Processor threads for the arithmetic; 0 takes every core.", minimum=0, maximum=1024)
-    steps_per_call: int = setting(
-        50, "Training steps between two returns to Python (always 1 on PyTorch).", minimum=1, maximum=10_000
-    )
     segment_steps: int = setting(
-        100, "Steps between two points at which a run can be saved and stopped.", minimum=1, maximum=100_000
+        50,
+        "Steps between two points at which the learning rate moves and a run can be stopped.",
+        minimum=1,
+        maximum=10_000,
     )
 
 

@@ -95,7 +95,7 @@ def compile_settings(settings: EngineConfig) -> dict[str, Any]:
     backend = keras.backend.backend()
     return {
         "jit_compile": backend == "jax",
-        "steps_per_execution": 1 if backend == "torch" else settings.steps_per_call,
+        "steps_per_execution": 1 if backend == "torch" else settings.segment_steps,
     }
 
 

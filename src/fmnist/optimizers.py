@@ -13,12 +13,22 @@ from fmnist.config import TrainingConfig
 OUTPUT_LAYERS = ("logits", "probabilities")
 
 
-def build(config: TrainingConfig, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    """Build the optimizer with its learning rate over `epochs` × `steps_per_epoch` steps."""
-    total = config.epochs * steps_per_epoch
-    rate: Any = config.learning_rate
-    if config.schedule == "triangle":
-        rate = Triangle(config.learning_rate, round(total * config.warmup_fraction), total)
+def learning_rate(config: TrainingConfig, done: float) -> float:
+    """Return the learning rate when a share `done` (0 to 1) of the run's steps lies behind.
+
+    The triangle rises in a straight line to its peak and falls in a straight line to zero.
+    Source: L. N. Smith and N. Topin, "Super-convergence", 2018 (one cycle, without its last phase).
+    """
+    if config.schedule == "constant":
+        return config.learning_rate
+    up = done / config.warmup_fraction if config.warmup_fraction else 1.0
+    down = (1 - done) / (1 - config.warmup_fraction) if config.warmup_fraction < 1 else 1.0
+    return config.learning_rate * min(up, down, 1.0)
+
+
+def build(config: TrainingConfig) -> keras.optimizers.Optimizer:
+    """Build the optimizer; its learning rate is set anew before each segment of steps."""
+    rate = config.learning_rate
     decay = config.weight_decay or None
     if config.optimizer == "adam":
         return keras.optimizers.Adam(rate)
@@ -27,36 +37,13 @@ def build(config: TrainingConfig, steps_per_epoch: int) -> keras.optimizers.Opti
     if config.optimizer == "muon":
         return ConvolutionMuon(
             rate,
-            adam_lr_ratio=config.adam_learning_rate / config.learning_rate if config.learning_rate else 0.0,
+            adam_lr_ratio=config.adam_learning_rate / rate if rate else 0.0,
             momentum=config.momentum,
             weight_decay=decay,
             adam_weight_decay=decay,
             exclude_layers=OUTPUT_LAYERS,
         )
     return keras.optimizers.SGD(rate, momentum=config.momentum, nesterov=True, weight_decay=decay)
-
-
-@keras.saving.register_keras_serializable("fmnist")
-class Triangle(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that rises in a straight line to its peak and falls in a straight line to zero.
-
-    Source: L. N. Smith and N. Topin, "Super-convergence", 2018 (one cycle, without its last phase).
-    """
-
-    def __init__(self, peak: float, rise: int, total: int) -> None:
-        """Reach `peak` after `rise` steps; at the last of `total` steps the rate is one step above zero."""
-        self.peak, self.rise, self.total = peak, rise, total
-
-    def __call__(self, step: Any) -> Any:
-        """Return the learning rate of a step, counted from 0."""
-        step = ops.cast(step, "float32")
-        up = (step + 1) / max(self.rise, 1)
-        down = (self.total - step) / max(self.total - self.rise, 1)
-        return self.peak * ops.minimum(ops.minimum(up, down), 1.0)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments."""
-        return {"peak": self.peak, "rise": self.rise, "total": self.total}
 
 
 @keras.saving.register_keras_serializable("fmnist")

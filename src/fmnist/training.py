@@ -106,7 +106,7 @@ def train(
     models.initialize(model, config.model, images)
     watcher.network(model)
     model.compile(
-        optimizer=optimizers.build(recipe, steps),
+        optimizer=optimizers.build(recipe),
         loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),
         metrics=["accuracy"],
         **engine.compile_settings(config.engine),
@@ -127,6 +127,8 @@ def train(
             last = min(progress.step + config.engine.segment_steps, steps)
             part = slice(progress.step * recipe.batch_size, last * recipe.batch_size)
             batches = engine.feed(epoch_images[part, ..., np.newaxis], epoch_labels[part], recipe.batch_size)
+            middle = progress.epoch + (progress.step + last) / 2 / steps
+            model.optimizer.learning_rate = optimizers.learning_rate(recipe, middle / recipe.epochs)
             result = model.fit(**batches, shuffle=False, verbose=0).history
             _count(progress, result, last, len(epoch_labels[part]), recipe.epochs)
             progress.seconds = time.monotonic() - clock
