@@ -18,7 +18,7 @@ FLOORS = (
     ("errors", "config", "rundir"),
     ("data", "metrics"),
     ("engine", "augment", "models", "optimizers"),
-    ("checkpoints", "training", "plots", "evaluation"),
+    ("budget", "checkpoints", "training", "plots", "evaluation"),
     ("report", "pipeline"),
     ("cli",),
     ("__init__", "__main__"),

@@ -53,6 +53,9 @@ class TrainingConfig:
     """The recipe: how long, how fast, by which rule."""
 
     epochs: int = setting(20, "Passes over the training images.", minimum=1, maximum=100_000)
+    time_budget: float | None = setting(
+        None, "Seconds that training may take (90s, 10m); chooses the number of epochs.", minimum=1.0
+    )
     batch_size: int = setting(64, "Images a step.", minimum=1, maximum=65_536)
     optimizer: str = setting("adam", "Optimizer.", choices=("adam", "adamw", "sgd", "muon"))
     learning_rate: float = setting(1e-3, "Learning rate; the highest one where the schedule varies it.", minimum=0.0)

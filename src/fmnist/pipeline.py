@@ -102,7 +102,7 @@ def _go(
     watcher = watcher or training.Watcher()
     try:
         if not resume:
-            training.write_status(run, "running", training.Progress(), 0)
+            training.write_status(run, "running", training.Progress(epochs=config.training.epochs), 0)
         training.train(config, dataset, run, watcher=watcher, should_stop=should_stop, resume=resume)
     except training.Interrupted:
         raise

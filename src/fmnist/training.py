@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from fmnist import augment, checkpoints, engine, metrics, models, optimizers
+from fmnist import augment, budget, checkpoints, engine, metrics, models, optimizers
 from fmnist.config import Config
 from fmnist.data import Dataset, split_indices
 from fmnist.errors import RunError
@@ -30,7 +30,7 @@ class Watcher:
     def network(self, model: keras.Model) -> None:
         """The network is built."""
 
-    def start(self, config: Config, progress: Progress, steps: int) -> None:
+    def start(self, progress: Progress, steps: int) -> None:
         """Training begins, or goes on: `progress` is where it stands, `steps` is the number of steps an epoch."""
 
     def segment(self, progress: Progress) -> None:
@@ -51,12 +51,17 @@ class Interrupted(Exception):
 class Progress:
     """Where training stands: all that a checkpoint holds besides arrays."""
 
+    epochs: int  # planned; a time budget moves it
     epoch: int = 0  # epochs done
     step: int = 0  # steps done in the epoch under way
     seconds: float = 0.0  # spent in the epoch under way
     images: int = 0  # seen in the epoch under way
     sums: dict[str, float] = field(default_factory=dict)  # running loss and accuracy, times `images`
     history: list[dict[str, float]] = field(default_factory=list)
+
+    def spent(self) -> float:
+        """Return the seconds of training so far."""
+        return self.seconds + sum(row["seconds"] for row in self.history)
 
     def mean(self, name: str) -> float:
         """Return the running `loss` or `accuracy` of the epoch under way."""
@@ -91,6 +96,7 @@ def train(
         RunError: the loss is not finite, the disk is full, or there is no checkpoint to resume from.
     """
     watcher = watcher or Watcher()
+    started = time.monotonic()
     recipe = config.training
     images, labels = dataset.train_images[: config.data.limit], dataset.train_labels[: config.data.limit]
     train_indices, val_indices = split_indices(labels, config.data.validation_fraction, recipe.seed)
@@ -113,13 +119,16 @@ def train(
     )
     model.optimizer.build(model.trainable_variables)
 
-    progress = Progress()
+    progress = Progress(epochs=budget.UNKNOWN if recipe.time_budget else recipe.epochs)
     if resume:
         progress = _restore(run, model, watcher)
-    watcher.start(config, progress, steps)
+    pace = (
+        budget.Pace(recipe.time_budget, time.monotonic() - started + progress.spent()) if recipe.time_budget else None
+    )
+    watcher.start(progress, steps)
     saved_at = time.monotonic()
 
-    while progress.epoch < recipe.epochs:
+    while progress.epoch < progress.epochs:
         clock = time.monotonic() - progress.seconds
         epoch_images, order = augment.epoch_images(images, config.augmentation, recipe.seed, progress.epoch)
         epoch_labels = one_hot[order]
@@ -128,10 +137,12 @@ def train(
             part = slice(progress.step * recipe.batch_size, last * recipe.batch_size)
             batches = engine.feed(epoch_images[part, ..., np.newaxis], epoch_labels[part], recipe.batch_size)
             middle = progress.epoch + (progress.step + last) / 2 / steps
-            model.optimizer.learning_rate = optimizers.learning_rate(recipe, middle / recipe.epochs)
+            model.optimizer.learning_rate = optimizers.learning_rate(recipe, middle / progress.epochs)
             result = model.fit(**batches, shuffle=False, verbose=0).history
-            _count(progress, result, last, len(epoch_labels[part]), recipe.epochs)
+            _count(progress, result, last, len(epoch_labels[part]))
             progress.seconds = time.monotonic() - clock
+            if pace is not None:
+                _plan(progress, pace, steps, watcher)
             watcher.segment(progress)
             if should_stop():
                 _save(run, model, progress, steps, "interrupted")
@@ -140,6 +151,7 @@ def train(
                 _save(run, model, progress, steps, "running")
                 saved_at = time.monotonic()
 
+        measured_at = time.monotonic()
         row = {
             "epoch": progress.epoch + 1,
             "learning_rate": float(ops.convert_to_numpy(model.optimizer.learning_rate)),
@@ -148,9 +160,11 @@ def train(
             **_measure(model, images[sample], labels[sample], val_images, val_labels),
             "seconds": time.monotonic() - clock,
         }
-        progress = Progress(epoch=progress.epoch + 1, history=[*progress.history, row])
+        progress = Progress(epochs=progress.epochs, epoch=progress.epoch + 1, history=[*progress.history, row])
         write_history(run.history, progress.history)
         watcher.epoch(row)
+        if pace is not None:
+            pace.after_epoch(time.monotonic() - measured_at)
 
     final = models.build(config.model, dataset.image_shape, dataset.num_classes)
     final.set_weights(model.get_weights())
@@ -160,7 +174,7 @@ def train(
     return final
 
 
-def _count(progress: Progress, result: dict[str, list[float]], step: int, images: int, epochs: int) -> None:
+def _count(progress: Progress, result: dict[str, list[float]], step: int, images: int) -> None:
     """Add a segment's mean loss and accuracy to the epoch's.
 
     Raises:
@@ -170,12 +184,23 @@ def _count(progress: Progress, result: dict[str, list[float]], step: int, images
         value = float(result[name][0])
         if not math.isfinite(value):
             raise RunError(
-                f"the {name} became {value} in epoch {progress.epoch + 1} of {epochs}, at step {step}; "
+                f"the {name} became {value} in epoch {progress.epoch + 1} of {progress.epochs}, at step {step}; "
                 "try a smaller --learning-rate"
             )
         progress.sums[name] = progress.sums.get(name, 0.0) + value * images
     progress.images += images
     progress.step = step
+
+
+def _plan(progress: Progress, pace: budget.Pace, steps: int, watcher: Watcher) -> None:
+    """Set the number of epochs to what ends in time; the learning rate follows it."""
+    pace.after_steps(progress.epoch * steps + progress.step)
+    if progress.epochs != budget.UNKNOWN and progress.step < steps:
+        return  # planned already; looked at again when the epoch ends
+    epochs = pace.epochs(progress.epoch, progress.step, steps)
+    if epochs not in (None, progress.epochs):
+        progress.epochs = epochs
+        watcher.note(f"Time budget {pace.budget:g} s, {pace.spent():.1f} s spent: {epochs} epoch(s) in all")
 
 
 def _measure(
@@ -207,8 +232,8 @@ def _save(run: RunDirectory, model: keras.Model, progress: Progress, steps: int,
 
 def write_status(run: RunDirectory, state: str, progress: Progress, step: int, message: str | None = None) -> None:
     """Write `status.json`: the state, how far training got, and the seconds it took."""
-    seconds = progress.seconds + sum(row["seconds"] for row in progress.history)
-    content = {"state": state, "epoch": progress.epoch, "step": step, "seconds": round(seconds, 3)}
+    content: dict[str, Any] = {"state": state, "epoch": progress.epoch, "epochs": progress.epochs, "step": step}
+    content["seconds"] = round(progress.spent(), 3)
     write_json(run.status, content | ({"message": message} if message else {}))
 
 

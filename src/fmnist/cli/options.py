@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -93,6 +94,19 @@ class _Numbers(click.ParamType):
             self.fail(f"got '{value}', expected whole numbers with commas between them, such as 32,64,128", param, ctx)
 
 
+class _Seconds(click.ParamType):
+    """A length of time: `90`, `90s`, `10m`, `1h30m`; seconds where no unit is given."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", str(value).strip())
+        if not match or not any(match.groups()):
+            self.fail(f"got '{value}', expected a time such as 90s, 10m or 1h30m", param, ctx)
+        hours, minutes, seconds = (float(part or 0) for part in match.groups())
+        return 3600 * hours + 60 * minutes + seconds
+
+
 def setting_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add a flag for each setting of the config tree, e.g. `--batch-size`; all default to None: the preset's value."""
     for name, (_, spec) in reversed(leaf_fields().items()):
@@ -101,6 +115,8 @@ def setting_options(function: Callable[..., Any]) -> Callable[..., Any]:
         text = spec.metadata["help"]
         if hint is bool:
             option = click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=text)
+        elif name == "time_budget":
+            option = click.option(flag, name, type=_Seconds(), default=None, help=text)
         elif get_origin(hint) is tuple:
             option = click.option(flag, name, type=_Numbers(), default=None, help=text)
         else:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from fmnist.cli.options import percent, say
-from fmnist.config import Config
 from fmnist.training import Progress, Watcher
 
 if TYPE_CHECKING:
@@ -26,9 +25,9 @@ class ProgressBar(Watcher):
         """Print the network's summary."""
         model.summary(print_fn=say, line_length=76)
 
-    def start(self, config: Config, progress: Progress, steps: int) -> None:
+    def start(self, progress: Progress, steps: int) -> None:
         """Start the bar where the run stands."""
-        self.epochs, self.steps = config.training.epochs, steps
+        self.epochs, self.steps = progress.epochs, steps
         self.bar = tqdm(
             total=self.epochs * steps,
             initial=progress.epoch * steps + progress.step,
@@ -42,6 +41,9 @@ class ProgressBar(Watcher):
 
     def segment(self, progress: Progress) -> None:
         """Move the bar."""
+        if progress.epochs != self.epochs:
+            self.epochs = progress.epochs
+            self.bar.total = self.epochs * self.steps
         self.bar.set_description_str(self._epoch(progress.epoch + 1), refresh=False)
         self.bar.set_postfix_str(
             f"accuracy {percent(progress.mean('accuracy'))} loss {progress.mean('loss'):.3f}", refresh=False
