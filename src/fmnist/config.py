@@ -219,7 +219,7 @@ PRESETS: dict[str, tuple[str, Config]] = {
         Config(
             preset="fast",
             data=DataConfig(validation_fraction=1 / 12),
-            model=ModelConfig(family="fast", filters=(32, 16, 64, 64)),
+            model=ModelConfig(family="fast", filters=(18, 16, 64)),
             training=TrainingConfig(
                 epochs=2,
                 batch_size=128,
