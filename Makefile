@@ -14,10 +14,10 @@ PYTEST := $(BIN)/python -m pytest --no-header --durations=10 --durations-min=1
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test test-slow lint lint-check lint-format lint-types format notebook lock clean distclean python-check
+.PHONY: help run test test-slow lint lint-check lint-format lint-types format notebook diagnosis-check lock clean distclean python-check
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(READY) ## environment, data, training with the default preset, report (ARGS="--preset reference" to change it)
 	@echo "== Data: Fashion-MNIST, fetched and checked once"
@@ -53,6 +53,9 @@ format: $(READY) ## mend what ruff can mend
 notebook: $(READY) ## run the notebook and save its outputs in place
 	@echo "== Running $(NOTEBOOK)"
 	@$(BIN)/jupyter-execute --inplace --timeout=-1 $(NOTEBOOK)
+
+diagnosis-check: $(READY) ## diagnose 2,000 fresh synthetic histories and print how often that is right
+	@$(BIN)/python benchmarks/diagnosis_check.py $(ARGS)
 
 # Pins that still fit stay; `make lock ARGS=--upgrade` takes the newest releases. The file is only touched if it changes.
 lock: python-check ## make requirements.lock again from pyproject.toml

@@ -16,7 +16,7 @@ SOURCE = Path(__file__).parents[1] / "src"
 
 FLOORS = (
     ("errors", "config", "rundir"),
-    ("data", "metrics"),
+    ("data", "metrics", "diagnosis"),
     ("engine", "augment", "models", "optimizers"),
     ("budget", "checkpoints", "training", "plots", "evaluation"),
     ("report", "pipeline"),

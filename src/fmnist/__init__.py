@@ -24,6 +24,8 @@ _HOMES = {
     "train": "pipeline",
     "resume": "pipeline",
     "evaluate": "evaluation",
+    "diagnose": "diagnosis",
+    "Diagnosis": "diagnosis",
     "Watcher": "training",
     "draw_all": "plots",
     "write_report": "report",

@@ -1,4 +1,4 @@
-"""The stages of a run in a row: train, evaluate, report. What `fmnist train` and the notebook call."""
+"""The stages of a run in a row: train, evaluate, diagnose, report. What `fmnist train` and the notebook call."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fmnist import engine, models
+from fmnist import diagnosis, engine, models
 from fmnist.config import Config
 from fmnist.data import Dataset
 from fmnist.errors import InputError
@@ -27,7 +27,7 @@ def train(
     overwrite: bool = False,
     train_only: bool = False,
 ) -> RunDirectory:
-    """Train a new run, then evaluate it, draw its plots and write its report.
+    """Train a new run, then evaluate it, diagnose its history, draw its plots and write its report.
 
     Args:
         config: from `fmnist.preset`.
@@ -117,6 +117,8 @@ def _go(
     evaluation.evaluate(run, dataset)
     if should_stop():
         raise training.Interrupted
+    if config.data.validation_fraction:  # without validation images there is nothing to diagnose
+        diagnosis.diagnose_run(run)
     watcher.note("Drawing the plots and writing the report")
     plots.draw_all(run, dataset)
     report.write_report(run)
@@ -159,7 +161,8 @@ def _environment(dataset: Dataset) -> dict[str, Any]:
 
 def _clear(run: RunDirectory) -> None:
     """Remove what an earlier run left here: the files a run has, nothing else."""
-    for path in (run.config, run.status, run.history, run.model, run.metrics, run.predictions, run.report):
+    files = (run.config, run.status, run.history, run.model, run.metrics, run.predictions, run.diagnosis, run.report)
+    for path in files:
         path.unlink(missing_ok=True)
     for folder in (run.checkpoints, run.plots):
         shutil.rmtree(folder, ignore_errors=True)

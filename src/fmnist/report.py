@@ -41,8 +41,8 @@ def write_report(run: RunDirectory) -> Path:
         RunError: the report cannot be written.
     """
     config = read_json(run.need(run.config, "train"))
-    environment, status, metrics = (
-        read_json(path) if path.is_file() else {} for path in (run.environment, run.status, run.metrics)
+    environment, status, metrics, diagnosis = (
+        read_json(path) if path.is_file() else {} for path in (run.environment, run.status, run.metrics, run.diagnosis)
     )
     history = read_history(run.history) if run.history.is_file() else []
     best = best_epoch(history)
@@ -55,6 +55,7 @@ def write_report(run: RunDirectory) -> Path:
         "cards": _cards(config, environment, status, metrics, history),
         "history": history,
         "columns": [name for name in HISTORY_COLUMNS if any(name in row for row in history)],
+        "diagnosis": diagnosis,
         "best": best,
         "curve_sentence": describe_curves(history) if history else "",
         "metrics": metrics,

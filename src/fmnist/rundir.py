@@ -24,6 +24,8 @@ HISTORY_COLUMNS = (
     "val_loss",
     "val_accuracy",
 )
+# The training images that are measured after each epoch: enough for a standard error of 0.2 points at 98%.
+TRAIN_SAMPLE = 5_000
 MAX_JSON_BYTES = 64 * 2**20
 
 
@@ -41,6 +43,7 @@ class RunDirectory:
         self.model = self.path / "model.keras"
         self.metrics = self.path / "metrics.json"
         self.predictions = self.path / "predictions.npz"
+        self.diagnosis = self.path / "diagnosis.json"
         self.plots = self.path / "plots"
         self.report = self.path / "report.html"
 

@@ -16,10 +16,8 @@ from fmnist import augment, budget, checkpoints, engine, metrics, models, optimi
 from fmnist.config import Config
 from fmnist.data import Dataset, split_indices
 from fmnist.errors import RunError
-from fmnist.rundir import RunDirectory, atomic_path, write_history, write_json
+from fmnist.rundir import TRAIN_SAMPLE, RunDirectory, atomic_path, write_history, write_json
 
-# The training images that are measured after each epoch: enough for a standard error of 0.2 points at 98%.
-TRAIN_SAMPLE = 5_000
 # Work that a killed run can lose, in seconds; saving takes about 0.05 s.
 CHECKPOINT_SECONDS = 30.0
 

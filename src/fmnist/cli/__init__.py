@@ -15,6 +15,7 @@ COMMANDS = {
     "data": ("fmnist.cli.data", "Fetch, check and describe the data set."),
     "train": ("fmnist.cli.train", "Train a model, evaluate it and write a report."),
     "evaluate": ("fmnist.cli.evaluate", "Score a run's model on the test set."),
+    "diagnose": ("fmnist.cli.diagnose", "Say in words what a training history shows, and what to try next."),
     "report": ("fmnist.cli.report", "Draw a run's plots and write its report."),
     "runs": ("fmnist.cli.runs", "List the runs in a folder."),
 }

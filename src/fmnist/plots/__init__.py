@@ -31,7 +31,7 @@ def draw_all(run: RunDirectory, dataset: Dataset) -> list[Path]:
     """Draw into `plots/` of a run all that its files allow.
 
     Args:
-        run: what is missing in it is left out: the history, the metrics, the predictions.
+        run: what is missing in it is left out: the history, the diagnosis's marks, the metrics, the predictions.
         dataset: the data that the run was trained on.
 
     Returns:
@@ -44,7 +44,9 @@ def draw_all(run: RunDirectory, dataset: Dataset) -> list[Path]:
     probabilities = _read_probabilities(run.predictions, dataset) if run.predictions.is_file() else None
     names, paths = dataset.class_names, []
     if run.history.is_file() and (history := read_history(run.history)):
-        paths += curves(history, run.plots / "curves", f"Learning curves of {shorten(run.name, 60)}")
+        found = read_json(run.diagnosis) if run.diagnosis.is_file() else {}
+        marks = {name: moment["epoch"] for name in ("gap_opens", "turns") if (moment := found.get(name))}
+        paths += curves(history, run.plots / "curves", f"Learning curves of {shorten(run.name, 60)}", **marks)
     for part, images, labels in (
         ("train", dataset.train_images[:_SAMPLES], dataset.train_labels[:_SAMPLES]),
         ("test", dataset.test_images[:_SAMPLES], dataset.test_labels[:_SAMPLES]),

@@ -29,13 +29,16 @@ def final_gap(history: History) -> float | None:
 
 
 @styled()
-def curves(history: History, path_stem: Path, title: str) -> list[Path]:
+def curves(
+    history: History, path_stem: Path, title: str, *, gap_opens: int | None = None, turns: int | None = None
+) -> list[Path]:
     """Draw accuracy and loss over the epochs, side by side.
 
     Args:
         history: rows as `fmnist.rundir.read_history` returns them, at least one; any column but epoch may be missing.
         path_stem: where to write, without `.png` and `.svg`.
         title: headline of the figure.
+        gap_opens, turns: the epochs that the diagnosis names, marked in place of the best epoch.
 
     Returns:
         The two files.
@@ -43,6 +46,10 @@ def curves(history: History, path_stem: Path, title: str) -> list[Path]:
     figure = Figure(figsize=(10, 3.9))
     headline(figure, title)
     best = best_epoch(history) if len(history) > 1 else None
+    marks = {
+        "accuracy": (gap_opens, "the gap opens: epoch {}") if gap_opens else (best, "best epoch: {}"),
+        "loss": (turns, "validation loss turns: epoch {}") if turns else (best, "lowest validation loss: epoch {}"),
+    }
     for left, name, unit, factor in ((0.05, "accuracy", "Accuracy, %", 100), (0.55, "loss", "Loss (cross-entropy)", 1)):
         axes = figure.add_axes((left, 0.125, 0.315, 0.655))
         axes.set_title(unit, loc="left", size=9, color=MUTED, pad=18)
@@ -63,8 +70,9 @@ def curves(history: History, path_stem: Path, title: str) -> list[Path]:
             )
             ends.append((sum(pair) / 2, f"gap {100 * gap:.1f} points".replace("-", "\N{MINUS SIGN}"), INK))
         _label_ends(axes, ends)
-        if best is not None:
-            _mark(axes, best, f"best epoch: {best}" if name == "accuracy" else f"lowest validation loss: epoch {best}")
+        epoch, words = marks[name]
+        if epoch is not None:
+            _mark(axes, epoch, words.format(epoch))
     return save(figure, path_stem)
 
 

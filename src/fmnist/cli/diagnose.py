@@ -1,0 +1,51 @@
+"""`fmnist diagnose`: what a training history shows, in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from fmnist.cli import options
+from fmnist.errors import InputError
+from fmnist.rundir import find_run
+
+
+@click.command(
+    "diagnose",
+    epilog=options.examples("fmnist diagnose latest", "fmnist diagnose training.csv --validation-size 10000"),
+)
+@click.argument("run_or_file", metavar="RUN_OR_FILE")
+@options.runs_dir_option
+@click.option(
+    "--validation-size",
+    type=click.IntRange(min=1),
+    default=None,
+    metavar="N",
+    help="Number of validation images, for the margins [default: the run's].",
+)
+@options.json_option
+def command(run_or_file: str, runs_dir: Path, validation_size: int | None, as_json: bool) -> None:
+    """Say what the learning curves of RUN (a path, a name or `latest`) mean, with evidence, and what to try next.
+
+    Writes diagnosis.json into the run. A history file from elsewhere will do as well: a CSV file, such as Keras's
+    CSVLogger writes, or the JSON of a Keras History.history.
+    """
+    from fmnist import diagnosis
+
+    path = Path(run_or_file)
+    if path.is_file():
+        found = diagnosis.diagnose(path, validation_size=validation_size)
+        source = str(path)
+    else:
+        try:
+            run = find_run(run_or_file, runs_dir)
+        except InputError as error:
+            raise InputError(f"{error}; a history file (CSV or JSON) will do as well") from error
+        with run.lock():
+            found = diagnosis.diagnose_run(run, validation_size=validation_size)
+        source = str(run.path)
+    if as_json:
+        options.print_json({"source": source, **found.to_dict()})
+    else:
+        print(found.text())

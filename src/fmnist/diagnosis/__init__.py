@@ -1,0 +1,270 @@
+"""The diagnosis of a training history in words: what the curves show, how sure that is, and what to try next.
+
+    print(fmnist.diagnose("history.csv", validation_size=12_000).text())
+
+`docs/overfitting.md` defines each word, and says how often the diagnosis is right.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fmnist.diagnosis import words
+from fmnist.diagnosis.advice import OVERCONFIDENT, Advice, advise
+from fmnist.diagnosis.curve import Trend
+from fmnist.diagnosis.history import History, parse, read_history_file
+from fmnist.diagnosis.verdict import (
+    DIVERGED,
+    FALL,
+    OVERFITTING,
+    TOO_SHORT,
+    UNDERFITTING,
+    VERDICTS,
+    Judgement,
+    judge,
+    third,
+)
+from fmnist.errors import InputError
+from fmnist.rundir import TRAIN_SAMPLE, RunDirectory, read_history, read_json, write_json
+
+__all__ = ["VERDICTS", "Advice", "Diagnosis", "Estimate", "Moment", "diagnose", "diagnose_run"]
+
+_95 = 1.96  # standard errors on both sides of a 95% interval
+# An accuracy that fell by no more than this (0 to 1), or than its own margin, has held.
+_HOLDS = 0.005
+
+
+@dataclass(frozen=True)
+class Moment:
+    """An epoch, with the 90% interval of where it may lie."""
+
+    epoch: int
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value and the half-width of its 95% interval."""
+
+    value: float
+    margin: float
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What a history shows.
+
+    Attributes:
+        verdict: one of `VERDICTS`.
+        cause: which of the verdict's definitions holds, e.g. "rise" or "gap"; may be empty.
+        certainty: share (0 to 1) of the curves that fit the data for which the verdict holds.
+        votes: the same for every verdict that got any.
+        epochs: the last epoch.
+        gap_opens: the first epoch from which on the training loss lies at least a quarter below the validation loss.
+        turns: the epoch at which the validation loss is lowest, if it has risen by 10% since.
+        final_gap: training minus validation accuracy at the end, in percentage points.
+        loss_gap: validation minus training loss at the end.
+        noise: standard deviation of the validation loss from epoch to epoch, as a share of its value.
+        best_epoch: where the trend of the validation loss is lowest.
+        epochs_saved, seconds_saved: what stopping there would have saved; seconds only where they are known.
+        accuracy_gained: what stopping there would have gained in validation accuracy, in percentage points.
+        overconfident: whether the validation loss rose while the validation accuracy held.
+        sentences: all of it in words, the verdict first.
+        advice: what to try, most useful first.
+        notes: how the file was read, and what was not known.
+    """
+
+    verdict: str
+    cause: str
+    certainty: float
+    votes: dict[str, float]
+    epochs: int
+    gap_opens: Moment | None
+    turns: Moment | None
+    final_gap: Estimate | None
+    loss_gap: Estimate | None
+    noise: float | None
+    best_epoch: int | None
+    epochs_saved: int | None
+    seconds_saved: float | None
+    accuracy_gained: Estimate | None
+    overconfident: bool
+    sentences: tuple[str, ...]
+    advice: tuple[Advice, ...]
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain dictionaries, lists and numbers, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    def text(self) -> str:
+        """Return the diagnosis for a person: the sentences, the advice with its commands, the notes."""
+        return words.text(self)
+
+
+def diagnose(
+    history: Any,
+    *,
+    validation_size: int | None = None,
+    train_size: int | None = None,
+    seconds: float | None = None,
+    num_classes: int = 10,
+    config: dict[str, Any] | None = None,
+) -> Diagnosis:
+    """Say in words what a training history shows.
+
+    Args:
+        history: a file (our `history.csv`, a Keras `CSVLogger` file, any CSV with such columns, the JSON of a Keras
+            `History.history`), the rows of `read_history`, columns as a dictionary of lists, or Keras's `History`.
+        validation_size: number of images behind the validation scores; without it the margins leave out that they are
+            a sample.
+        train_size: number of images behind the training scores.
+        seconds: what the whole training took, for histories without a column of seconds.
+        num_classes: of the data; tells what guessing would score.
+        config: the run's settings as in `config.json`, from which the advice starts; without them, those of the
+            preset `reference` with as many epochs and, where the history tells it, the same learning rate.
+
+    Returns:
+        The diagnosis; `.text()` for people, `.to_dict()` for machines.
+
+    Raises:
+        InputError: the history cannot be read or has no validation scores, or a size is not positive.
+    """
+    sizes = {"validation_size": validation_size, "train_size": train_size, "num_classes": num_classes}
+    if wrong := {name: size for name, size in sizes.items() if size is not None and size < 1 + (name == "num_classes")}:
+        raise InputError(
+            ", ".join(f"{name} got {size}" for name, size in wrong.items()) + "; expected a number of images or classes"
+        )
+    parsed = read_history_file(history) if isinstance(history, str | Path) else parse(history)
+    found = judge(parsed, validation_size=validation_size, num_classes=num_classes)
+    return _describe(parsed, found, validation_size, train_size, seconds, config)
+
+
+def diagnose_run(run: RunDirectory, *, validation_size: int | None = None) -> Diagnosis:
+    """Diagnose the history of a run and write `diagnosis.json` into it.
+
+    Args:
+        run: has a history, or failed in its first epoch; the caller holds its lock.
+        validation_size: instead of the number in the run's configuration.
+
+    Raises:
+        InputError: there is no history yet, or it cannot be judged.
+        RunError: the result cannot be written.
+    """
+    config = read_json(run.config) if run.config.is_file() else {}
+    status = read_json(run.status) if run.status.is_file() else {}
+    facts = config.get("dataset", {})
+    failed = status.get("state") == "failed" and " became " in str(status.get("message"))
+    if not failed:
+        run.need(run.history, "train")
+    content: list[dict[str, float]] = read_history(run.history) if run.history.is_file() else []
+    if failed:  # a loss that is no number ends a run before that epoch is written down
+        content.append({"epoch": len(content) + 1, "loss": math.nan, "train_loss": math.nan, "val_loss": math.nan})
+    diagnosis = diagnose(
+        content,
+        validation_size=validation_size or facts.get("num_validation") or None,
+        train_size=min(TRAIN_SAMPLE, facts["num_train"]) if facts.get("num_train") else None,
+        num_classes=max(2, len(facts.get("class_names", range(10)))),
+        config=config,
+    )
+    write_json(run.diagnosis, diagnosis.to_dict())
+    return diagnosis
+
+
+def _describe(
+    history: History,
+    found: Judgement,
+    validation_size: int | None,
+    train_size: int | None,
+    seconds: float | None,
+    config: dict[str, Any] | None,
+) -> Diagnosis:
+    """Take the numbers off the trends and put them into words."""
+    numbers: dict[str, Any] = {"gap_opens": None, "turns": None, "final_gap": None, "loss_gap": None, "noise": None}
+    numbers |= {"best_epoch": None, "epochs_saved": None, "seconds_saved": None, "accuracy_gained": None}
+    overconfident, notes = False, list(history.notes)
+    if found.train and found.validation and found.epochs is not None:
+        are_losses = found.train is not found.train_error
+        best = int(found.validation.middle.argmin())
+        numbers["noise"] = found.validation.noise
+        numbers["gap_opens"] = Moment(*found.onset) if found.onset else None
+        numbers["turns"] = Moment(*found.turn) if found.turn else None
+        if are_losses:
+            numbers["loss_gap"] = _difference(found.validation.draws[:, -1], found.train.draws[:, -1])
+        val_error = found.val_error if are_losses else found.validation
+        if found.train_error and val_error:
+            sampling = _sampling(val_error, validation_size) + _sampling(found.train_error, train_size)
+            numbers["final_gap"] = _points(val_error.draws[:, -1], found.train_error.draws[:, -1], sampling)
+        if found.verdict == OVERFITTING:
+            best = int(np.flatnonzero(found.epochs <= found.turn[0])[-1]) if found.turn else best
+            numbers["best_epoch"] = epoch = round(float(found.epochs[best]))
+            after = history.epochs > epoch
+            numbers["epochs_saved"] = int(history.epochs[-1]) - epoch
+            if np.isfinite(history.seconds[after]).all() and after.any():
+                numbers["seconds_saved"] = round(float(history.seconds[after].sum()), 1)
+            elif seconds:
+                numbers["seconds_saved"] = round(seconds * float(after.mean()), 1)
+            if val_error:
+                gained = numbers["accuracy_gained"] = _points(val_error.draws[:, -1], val_error.draws[:, best])
+                held = gained.value <= max(100 * _HOLDS, gained.margin)
+                overconfident = are_losses and found.turn is not None and held
+    elif (
+        found.verdict == TOO_SHORT
+        and validation_size
+        and np.isfinite(history.val_accuracy[-1] - history.train_accuracy[-1])
+    ):
+        errors = 1 - history.val_accuracy[-1:], 1 - history.train_accuracy[-1:]
+        sampling = _binomial(errors[0][0], validation_size) + _binomial(errors[1][0], train_size)
+        numbers["final_gap"] = _points(*errors, sampling)
+    if found.verdict != DIVERGED and validation_size is None:
+        notes.append(
+            "How many images the validation scores come from is not known, so the margins leave out that they are a "
+            "sample; --validation-size N tells it."
+        )
+    facts = words.facts(history, found, numbers, overconfident)
+    findings = {found.verdict} | ({OVERCONFIDENT} if overconfident else set())
+    if found.verdict == UNDERFITTING and found.validation is not None:
+        curve = found.validation.middle
+        if 1 - curve[-1] / curve[third(len(curve))] >= FALL:
+            findings.add("slow")
+    last = int(history.epochs[-1])
+    known = {"epochs": last} | ({"learning_rate": history.learning_rate} if history.learning_rate else {})
+    return Diagnosis(
+        verdict=found.verdict,
+        cause=found.cause,
+        certainty=found.votes[found.verdict],
+        votes=found.votes,
+        epochs=last,
+        overconfident=overconfident,
+        sentences=tuple(facts[name] for name in words.ORDER if facts.get(name)),
+        advice=advise(findings, facts, config, known),
+        notes=tuple(notes),
+        **numbers,
+    )
+
+
+def _points(larger: np.ndarray, smaller: np.ndarray, variance: float = 0.0) -> Estimate:
+    """Estimate the difference between two draws of error rates, in percentage points; `variance` adds to theirs."""
+    return _difference(100 * larger, 100 * smaller, 100**2 * variance)
+
+
+def _difference(larger: np.ndarray, smaller: np.ndarray, variance: float = 0.0) -> Estimate:
+    differences = larger - smaller
+    margin = _95 * math.sqrt(float(differences.var()) + variance)
+    return Estimate(round(float(np.median(differences)), 6), round(margin, 6))
+
+
+def _sampling(error: Trend, images: int | None) -> float:
+    """Return the binomial variance of the last error rate, or 0 where the number of images is not known."""
+    return _binomial(float(error.middle[-1]), images)
+
+
+def _binomial(rate: float, images: int | None) -> float:
+    return rate * (1 - rate) / images if images else 0.0

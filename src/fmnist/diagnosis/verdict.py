@@ -1,0 +1,247 @@
+"""What a history shows, by definitions that speak of curves without noise; many curves drawn from the data take a vote.
+
+The definitions, in the order in which they are asked (`docs/overfitting.md` says the same with a picture):
+
+- too short to tell: there are fewer than 4 epochs.
+- diverged: the training loss stopped being a number, or ended nearer to where it started than to its lowest value, or
+  no better than guessing after having been far worse.
+- unstable: in at least a fifth of the epochs the validation loss lies more than 20% off its own trend, or both losses
+  have risen by at least 10% since the validation loss was lowest.
+- overfitting: the validation loss has risen by at least 10% above its lowest value while the training loss did
+  not rise with it; or it has levelled off and the training loss is less than half of it.
+- underfitting: the model is wrong on at least 10% of its own training images, and would still be if it gained as much
+  again as it did in the second half of the run.
+- still improving: over the last third of the epochs the validation loss fell by at least 5%.
+- good fit: the validation loss has levelled off, near the training loss, and the model has learnt its training images.
+
+The gap opens at the first epoch from which on the training loss lies at least a quarter below the validation loss. The
+validation loss turns at the epoch at which it is lowest, if at the end it is at least 10% higher.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from fmnist.diagnosis.curve import DRAWS, Trend, fit_trend, running_median, thin_out
+from fmnist.diagnosis.history import History
+
+OVERFITTING, UNDERFITTING, GOOD_FIT = "overfitting", "underfitting", "good fit"
+STILL_IMPROVING, UNSTABLE, DIVERGED, TOO_SHORT = "still improving", "unstable", "diverged", "too short to tell"
+VERDICTS = (OVERFITTING, UNDERFITTING, GOOD_FIT, STILL_IMPROVING, UNSTABLE, DIVERGED, TOO_SHORT)
+
+MIN_EPOCHS = 4  # two points fix a straight line, a third its noise, a fourth whether it bends
+OPEN = 0.25  # share of the validation loss by which the training loss lies lower where the gap is open
+WIDE = 0.5  # the same, where it is so wide that it alone is overfitting
+RISE = 0.10  # of the validation loss above its lowest value; ten times what two seeds differ by at their lowest
+FALL = 0.05  # of the validation loss over the last third of the epochs
+POOR = 0.10  # share of the training images that a model still gets wrong when it has not learnt them
+# A cross-entropy that goes with an error of 10%, for histories without accuracies: the reference recipe has 0.265.
+POOR_LOSS = 0.27
+OFF_TREND, OFF_SHARE = 0.20, 0.20  # an epoch is off its trend by more than; and the share of such epochs
+# A curve with less noise is not unstable, however sharply it turns: 0.7% false alarms on short smooth curves, not 3.2%.
+SMOOTH = 0.06
+LOST = 1.5  # a training loss that has not risen by half has not diverged
+GUESSING = 0.95  # share of the loss of guessing, the logarithm of the number of classes
+BLOWN_UP = 1.5  # the same, of a loss that cannot come from an untrained network
+# The standard deviation of the loss over images, as a multiple of its mean. The reference recipe's test images have 1.7
+# after 2 epochs, 2.6 after 12, 3.3 after 60; gaps open early.
+LOSS_SPREAD = 2.0
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict and the trends that it rests on.
+
+    Attributes:
+        verdict: one of `VERDICTS`.
+        votes: share (0 to 1) of the drawn curves for each verdict that has any; of a verdict that needs no curve, 1.
+        cause: which of the verdict's definitions holds: "rise", "gap", "not finite", "lost", "guessing", "off trend",
+            "both rise", or "".
+        epochs: float64 (M,), at which the trends are given; None where there are no trends.
+        train, validation: trends of the loss, or of the error rate where there are no losses.
+        train_error, val_error: trends of the share of images classified wrongly, where there are accuracies.
+        onset, turn: (epoch, low, high), the last two a 90% interval; None where the gap is closed, or nothing turned.
+        off_trend: epochs that lie off the trend of the validation loss.
+    """
+
+    verdict: str
+    votes: dict[str, float]
+    cause: str = ""
+    epochs: np.ndarray | None = None
+    train: Trend | None = None
+    validation: Trend | None = None
+    train_error: Trend | None = None
+    val_error: Trend | None = None
+    onset: tuple[int, int, int] | None = None
+    turn: tuple[int, int, int] | None = None
+    off_trend: int = 0
+
+
+def judge(history: History, *, validation_size: int | None, num_classes: int) -> Judgement:
+    """Judge a history by the definitions above.
+
+    Args:
+        history: in its normal form.
+        validation_size: images on which the validation scores were measured, if known.
+        num_classes: of the data; tells what guessing would score.
+    """
+    use_losses = bool(np.isfinite(history.val_loss).any() and np.isfinite(history.train_loss).any())
+    if use_losses:
+        train_raw, val_raw = history.train_loss, history.val_loss
+    else:
+        train_raw, val_raw = (_error(a, validation_size) for a in (history.train_accuracy, history.val_accuracy))
+    cause = _diverged(history, train_raw, num_classes if use_losses else None)
+    if cause == "not finite":
+        return Judgement(DIVERGED, {DIVERGED: 1.0}, cause)
+    both = np.isfinite(train_raw).sum(), np.isfinite(val_raw).sum()
+    if min(both) < MIN_EPOCHS:
+        verdict = DIVERGED if cause else TOO_SHORT
+        return Judgement(verdict, {verdict: 1.0}, cause)
+
+    epochs, train_raw, val_raw, train_error, val_error = thin_out(
+        history.epochs,
+        train_raw,
+        val_raw,
+        _error(history.train_accuracy, None),
+        _error(history.val_accuracy, validation_size),
+    )
+    floor = 1e-6  # a loss of exactly 0 has no logarithm
+    train = fit_trend(epochs, np.maximum(train_raw, floor), epochs, seed=1)
+    validation = fit_trend(epochs, np.maximum(val_raw, floor), epochs, seed=2)
+    train_errors, val_errors = (
+        fit_trend(epochs, column, epochs, seed) if np.isfinite(column).sum() >= MIN_EPOCHS else None
+        for seed, column in ((3, train_error), (4, val_error))
+    )
+    if not use_losses:
+        train_errors = train
+    off_trend = _count_off_trend(val_raw, validation)
+    verdicts, causes = definitions(
+        train.draws, validation.draws, train_errors.draws if train_errors else None, use_losses
+    )
+    votes = {name: float((verdicts == name).mean()) for name in VERDICTS if (verdicts == name).any()}
+    verdict = max(votes, key=lambda name: votes[name])
+    found = causes[verdicts == verdict]
+    reason = str(max(set(found.tolist()), key=found.tolist().count))
+    if cause:
+        verdict, votes, reason = DIVERGED, {DIVERGED: 1.0}, cause
+    elif off_trend >= max(2, OFF_SHARE * np.isfinite(val_raw).sum()):
+        verdict, votes, reason = UNSTABLE, {UNSTABLE: 1.0}, "off trend"
+
+    spread = LOSS_SPREAD / math.sqrt(validation_size) if validation_size and use_losses else 0.0
+    return Judgement(
+        verdict,
+        votes,
+        reason,
+        epochs,
+        train,
+        validation,
+        train_errors,
+        val_errors,
+        onset=_onset(epochs, train.draws, validation.draws, spread) if verdict != DIVERGED else None,
+        turn=_turn(epochs, validation.draws) if verdict not in (DIVERGED, UNSTABLE) else None,
+        off_trend=off_trend,
+    )
+
+
+def definitions(
+    train: np.ndarray, validation: np.ndarray, train_error: np.ndarray | None, are_losses: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Apply the definitions that need no noise to curves: overfitting, both rising, underfitting, improving, good fit.
+
+    Args:
+        train, validation, train_error: float (D, N), a curve a row; the last may be missing.
+        are_losses: whether they are losses, or error rates.
+
+    Returns:
+        The verdict and its cause for each row.
+    """
+    rows, count = np.arange(len(train)), train.shape[1]
+    lowest = validation.argmin(1)
+    rise = validation[:, -1] / validation[rows, lowest] - 1
+    rises, train_rises = rise >= RISE, train[:, -1] >= (1 + RISE) * train[rows, lowest]
+    gap = 1 - train[:, -1] / validation[:, -1]
+    fall = 1 - validation[:, -1] / validation[:, third(count)]
+    if train_error is not None:
+        poor = 2 * train_error[:, -1] - train_error[:, half(count)] >= POOR
+        poor &= train_error[:, -1] >= POOR
+    else:
+        limit = POOR_LOSS if are_losses else POOR
+        poor = (2 * train[:, -1] - train[:, half(count)] >= limit) & (train[:, -1] >= limit)
+    falls = fall >= FALL
+    conditions = [rises & ~train_rises, rises, ~falls & (gap >= WIDE), poor, falls]
+    verdicts = np.select(conditions, [OVERFITTING, UNSTABLE, OVERFITTING, UNDERFITTING, STILL_IMPROVING], GOOD_FIT)
+    return verdicts, np.select(conditions, ["rise", "both rise", "gap", "", ""], "")
+
+
+def third(count: int) -> int:
+    """Return the index of the epoch before the last third of `count` epochs."""
+    return count - 1 - max(1, count // 3)
+
+
+def half(count: int) -> int:
+    """Return the index of the epoch in the middle of `count` epochs."""
+    return (count + 1) // 2 - 1
+
+
+def _onset(epochs: np.ndarray, train: np.ndarray, validation: np.ndarray, spread: float) -> tuple[int, int, int] | None:
+    """Return when the gap opens; None if in most draws it is not open at the end."""
+    # The validation images are a sample: all their losses may be too high or too low together.
+    shift = np.exp(spread * np.random.default_rng(5).standard_normal((DRAWS, 1)))
+    closed = 1 - train / (validation * shift) < OPEN
+    is_open = ~closed[:, -1]
+    if is_open.mean() <= 0.5:
+        return None
+    last_closed = closed.shape[1] - 1 - closed[:, ::-1].argmax(1)
+    first_open = np.where(closed.any(1), last_closed + 1, 0)[is_open]
+    # The middle is that of the images at hand: their shift widens the interval and no more.
+    plain = 1 - train / validation < OPEN
+    start = np.where(plain.any(1), closed.shape[1] - plain[:, ::-1].argmax(1), 0)
+    inside = start[start < closed.shape[1]]
+    return _interval(epochs, inside if len(inside) else first_open, first_open)
+
+
+def _turn(epochs: np.ndarray, validation: np.ndarray) -> tuple[int, int, int] | None:
+    """Return when the validation loss turns; None if in most draws it does not."""
+    lowest = validation.argmin(1)
+    turned = validation[:, -1] >= (1 + RISE) * validation.min(1)
+    return _interval(epochs, lowest[turned], lowest[turned]) if turned.mean() > 0.5 else None
+
+
+def _interval(epochs: np.ndarray, middle: np.ndarray, places: np.ndarray) -> tuple[int, int, int]:
+    low, high = np.quantile(places, [0.05, 0.95], method="nearest")
+    found = round(float(epochs[int(np.median(middle))]))
+    return found, min(found, round(float(epochs[int(low)]))), max(found, round(float(epochs[int(high)])))
+
+
+def _error(accuracy: np.ndarray, images: int | None) -> np.ndarray:
+    """Return error rates; none is below half an image's worth, since 0 has no logarithm."""
+    return np.maximum(1 - accuracy, 0.5 / (images or 10_000))
+
+
+def _count_off_trend(values: np.ndarray, trend: Trend) -> int:
+    """Return how many epochs lie off the curve's trend or off its running median (which no outlier can bend)."""
+    if trend.noise < SMOOTH:
+        return 0
+    there = np.isfinite(values)
+    logs = np.log(np.maximum(values[there], 1e-6))
+    distances = [np.abs(logs - line) for line in (running_median(logs), np.log(trend.middle[there]))]
+    return int((np.maximum(*distances) > math.log1p(OFF_TREND)).sum())
+
+
+def _diverged(history: History, train: np.ndarray, num_classes: int | None) -> str:
+    """Return by which definition the run diverged, or an empty string."""
+    if history.broken is not None:
+        return "not finite"
+    train = train[np.isfinite(train)]
+    if not len(train):
+        return ""
+    if num_classes:
+        guessing = math.log(num_classes)
+        if train[-1] >= GUESSING * guessing and history.highest_loss >= BLOWN_UP * guessing:
+            return "guessing"
+    first = max(history.first_loss, train[0]) if num_classes else train[0]
+    lowest, last = train.min(), train[-2:].min()  # the better of the last two: one bad epoch is no end
+    return "lost" if len(train) > 1 and last >= LOST * lowest and last - lowest > first - last else ""
