@@ -1,5 +1,6 @@
 """The notebook runs top to bottom, and is committed executed."""
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -33,4 +34,4 @@ def test_it_is_committed_executed_without_errors():
     assert all(cell.execution_count for cell in code)
     assert not [output for cell in code for output in cell.outputs if output.output_type in ("error",)]
     text = NOTEBOOK.read_text()
-    assert "epoch 20" in text and "/root/" not in text and "/work/" not in text
+    assert "epoch 20" in text and not re.search(r"/(home|root|Users)/", text)
