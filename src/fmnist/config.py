@@ -233,7 +233,8 @@ PRESETS: dict[str, tuple[str, Config]] = {
     ),
     "reference": (
         "three convolution blocks with LeakyReLU, 356,234 parameters, Adam, 20 epochs: overfits, instructively",
-        Config(preset="reference"),
+        # Its learning rate stands still, so that nothing asks for shorter segments: 150 steps are 5% faster than 50.
+        Config(preset="reference", engine=EngineConfig(segment_steps=150)),
     ),
 }
 
