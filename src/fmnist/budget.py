@@ -26,6 +26,7 @@ class Pace:
         self.first: tuple[float, int] | None = None
         self.last: tuple[float, int] | None = None
         self.measuring: float | None = None
+        self.planned = False
 
     def spent(self) -> float:
         """Return the seconds used so far."""
@@ -37,9 +38,9 @@ class Pace:
         self.first = self.first or self.last
 
     def after_epoch(self, measuring: float) -> None:
-        """Note the seconds that measuring after an epoch took, and start to measure the pace anew."""
+        """Note the seconds that measuring after an epoch took, and measure the pace anew from here."""
         self.measuring = measuring
-        self.first = None
+        self.first = (time.monotonic(), self.last[1]) if self.last else None
 
     def epochs(self, done: int, step: int, steps: int) -> int | None:
         """Return how many epochs end in time, at least the one under way; None while the pace is not known.
@@ -54,5 +55,6 @@ class Pace:
         step_seconds = (self.last[0] - self.first[0]) / (self.last[1] - self.first[1])
         measuring = MEASURING_SHARE * steps * step_seconds if self.measuring is None else self.measuring
         epoch = steps * step_seconds + measuring
+        self.planned = True
         left = self.budget - self.spent() - (steps - step) * step_seconds - measuring
         return done + 1 + max(0, math.floor(left / epoch))

@@ -193,7 +193,7 @@ def _count(progress: Progress, result: dict[str, list[float]], step: int, images
 def _plan(progress: Progress, pace: budget.Pace, steps: int, watcher: Watcher) -> None:
     """Set the number of epochs to what ends in time; the learning rate follows it."""
     pace.after_steps(progress.epoch * steps + progress.step)
-    if progress.epochs != budget.UNKNOWN and progress.step < steps:
+    if pace.planned and progress.step < steps:
         return  # planned already; looked at again when the epoch ends
     epochs = pace.epochs(progress.epoch, progress.step, steps)
     if epochs not in (None, progress.epochs):
