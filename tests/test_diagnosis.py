@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import fmnist
+from fmnist import config
 from fmnist.diagnosis import advice, curve, diagnose, verdict
 from fmnist.diagnosis.history import parse, read_history_file
 from fmnist.errors import InputError
@@ -355,7 +356,7 @@ def test_every_command_is_one_that_fmnist_takes(held_out):
             parameters = train.command.make_context("train", words[2:], resilient_parsing=False).params
             given = {name: value for name, value in parameters.items() if name in offer.settings and value is not None}
             preset = fmnist.preset(parameters["preset_name"])
-            usual = advice._leaves(preset)
+            usual = config.leaves(preset)
             assert {name: given.get(name, usual[name]) for name in offer.settings} == offer.settings
 
 

@@ -218,7 +218,7 @@ def test_the_train_command_gives_the_same_configuration(name, overrides):
 
     config = preset(name, **overrides)
     stored = json.loads(json.dumps(config.to_dict()))
-    line = report.train_command("my run", stored, {}, report._settings(stored))
+    line = report.train_command("my run", stored, {})
     words = shlex.split(line.replace("\\\n", ""))
     assert words[:2] == ["fmnist", "train"]
     given = command.make_context("train", words[2:]).params
@@ -233,8 +233,8 @@ def test_the_train_command_names_data_that_is_not_the_official():
     digests = {file.name: file.sha256 for file in OFFICIAL_FILES}
     official = {"data_source": "the cache", "data_sha256": digests}
     own = {"data_source": "my data", "data_sha256": {**digests, OFFICIAL_FILES[0].name: "0"}}
-    assert "--data-dir" not in report.train_command("x", stored, official, report._settings(stored))
-    assert "--data-dir 'my data'" in report.train_command("x", stored, own, report._settings(stored))
+    assert "--data-dir" not in report.train_command("x", stored, official)
+    assert "--data-dir 'my data'" in report.train_command("x", stored, own)
 
 
 def test_command(run_cli, bare, tiny_data_dir):

@@ -176,6 +176,27 @@ def leaf_fields() -> dict[str, tuple[str, dataclasses.Field[Any]]]:
     }
 
 
+def leaves(config: Config) -> dict[str, Any]:
+    """Return every setting's value by its name."""
+    return {name: getattr(getattr(config, section), name) for name, (section, _) in leaf_fields().items()}
+
+
+def command_flags(config: Config) -> list[list[str]]:
+    """Return `--preset NAME`, then the flag of each setting that differs from the preset's, each as a list of words."""
+    name = config.preset if config.preset in PRESETS else "reference"
+    usual = leaves(preset(name))
+    flags = [["--preset", name]]
+    for leaf, value in leaves(config).items():
+        if value == usual[leaf]:
+            continue
+        flag = leaf.replace("_", "-")
+        if isinstance(value, bool):
+            flags.append([f"--{flag}" if value else f"--no-{flag}"])
+        else:
+            flags.append([f"--{flag}", ",".join(map(str, value)) if isinstance(value, tuple) else str(value)])
+    return flags
+
+
 def leaf_type(name: str) -> Any:
     """Return the annotated type of a setting, e.g. `int`, `float | None` or `tuple[int, ...]`."""
     section, spec = leaf_fields()[name]

@@ -10,8 +10,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
-from fmnist.config import PRESETS, leaf_fields
+from fmnist.config import PRESETS, Config, command_flags, leaf_fields
 from fmnist.data.sources import OFFICIAL_FILES
+from fmnist.errors import InputError
 from fmnist.plots import best_epoch, final_gap, style
 from fmnist.rundir import HISTORY_COLUMNS, RunDirectory, read_history, read_json, write_bytes
 
@@ -62,7 +63,7 @@ def write_report(run: RunDirectory) -> Path:
         "confusions": frequent_confusions(metrics) if metrics else [],
         "settings": settings,
         "environment": {key: value for key, value in environment.items() if value not in (None, {}, "")},
-        "command": train_command(run.name, config, environment, settings),
+        "command": train_command(run.name, config, environment),
         "picture": lambda name, parts: _picture(run.plots / f"{name}.svg", parts),
     }
     html = _environment().get_template("report.html").render(context)
@@ -203,22 +204,17 @@ def _flag_text(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def train_command(
-    name: str, config: dict[str, Any], environment: dict[str, Any], settings: dict[str, list[dict[str, Any]]]
-) -> str:
+def train_command(name: str, config: dict[str, Any], environment: dict[str, Any]) -> str:
     """Return the command that trains this run again: the preset, and a flag for each setting that differs from it."""
-    preset = config.get("preset", "")
-    lines = [["fmnist", "train", "--preset", preset if preset in PRESETS else "reference"], ["--name", name]]
+    try:
+        preset_flag, *flags = command_flags(Config.from_dict(config))
+    except InputError:  # another version's settings: the name of its preset is all that can be told
+        preset_flag, flags = ["--preset", str(config.get("preset", "reference"))], []
+    lines = [["fmnist", "train", *preset_flag], ["--name", name]]
     digests = environment.get("data_sha256")
     if digests and digests != {file.name: file.sha256 for file in OFFICIAL_FILES}:
         lines.append(["--data-dir", str(environment.get("data_source", "DIR"))])
-    for setting in (setting for section in settings.values() for setting in section if setting["changed"]):
-        flag = setting["name"].replace("_", "-")
-        if isinstance(setting["value"], bool):
-            lines.append([f"--{flag}" if setting["value"] else f"--no-{flag}"])
-        else:
-            lines.append([f"--{flag}", _flag_text(setting["value"])])
-    return " \\\n    ".join(map(shlex.join, lines))
+    return " \\\n    ".join(map(shlex.join, [*lines, *flags]))
 
 
 def _picture(path: Path, parts: int) -> Markup | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fmnist.config import PRESETS, Config, leaf_fields, preset
+from fmnist.config import PRESETS, Config, command_flags, leaf_fields, leaves, preset
 from fmnist.diagnosis.verdict import (
     DIVERGED,
     GOOD_FIT,
@@ -273,7 +273,7 @@ def advise(
         known: settings that the history tells, such as its number of epochs.
     """
     base = _base(config, known)
-    now = _leaves(base)
+    now = leaves(base)
     offers: list[Advice] = []
     for remedy in REMEDIES:
         if not set(remedy.when) & set(findings) or not remedy.settings.keys() <= now.keys():
@@ -295,17 +295,8 @@ def advise(
 
 
 def train_command(config: Config) -> str:
-    """Return the command that trains with these settings: the preset and a flag for each that differs from it."""
-    words = ["fmnist", "train", "--preset", config.preset if config.preset in PRESETS else "reference"]
-    usual = _leaves(preset(words[-1]))
-    for name, value in _leaves(config).items():
-        if value != usual[name]:
-            flag = name.replace("_", "-")
-            if isinstance(value, bool):
-                words.append(f"--{flag}" if value else f"--no-{flag}")
-            else:
-                words += [f"--{flag}", ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
-    return shlex.join(words)
+    """Return the command that trains with these settings."""
+    return shlex.join(["fmnist", "train", *(word for flag in command_flags(config) for word in flag)])
 
 
 def table_problems(remedies: Collection[Remedy] = REMEDIES) -> list[str]:
@@ -336,7 +327,3 @@ def _base(config: Mapping[str, Any] | None, known: Mapping[str, Any]) -> Config:
         return base.with_overrides(**settings)
     except InputError:
         return base
-
-
-def _leaves(config: Config) -> dict[str, Any]:
-    return {name: getattr(getattr(config, section), name) for name, (section, _) in leaf_fields().items()}
