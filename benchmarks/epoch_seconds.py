@@ -2,8 +2,9 @@
 
     python benchmarks/epoch_seconds.py --rounds 3 --epochs 4
 
-Each round runs both as processes of their own; the first epoch of each is left out (it holds tracing). Ours includes
-its extra measurement of 5,000 training images after every epoch. Stored in `benchmarks/results/epoch-seconds.json`.
+Each round runs all three as processes of their own: plain Keras, ours, and ours held to float32. The first epoch of
+each is left out (it holds tracing). Ours includes its extra measurement of 5,000 training images after every epoch.
+Stored in `benchmarks/results/epoch-seconds.json`.
 """
 
 import argparse
@@ -26,11 +27,11 @@ def plain(epochs: int, seed: int) -> list[float]:
     return json.loads(done.stdout.splitlines()[-1])["epoch_seconds"]
 
 
-def ours(epochs: int, seed: int) -> tuple[list[float], dict]:
+def ours(epochs: int, seed: int, *extra: str) -> tuple[list[float], dict]:
     """Run the reference preset and return the seconds of each epoch, and the environment."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "fmnist", "train", "--preset", "reference", "--train-only", "--name", "run"]
-        options = ["--epochs", str(epochs), "--seed", str(seed), "--runs-dir", folder]
+        options = ["--epochs", str(epochs), "--seed", str(seed), "--runs-dir", folder, *extra]
         subprocess.run([*command, *options], check=True, capture_output=True)
         run = RunDirectory(Path(folder) / "run")
         return [row["seconds"] for row in read_history(run.history)], read_json(run.environment)
@@ -46,20 +47,26 @@ def main() -> None:
     for number in range(arguments.rounds):
         theirs = plain(arguments.epochs, number)
         mine, environment = ours(arguments.epochs, number)
-        rounds.append({"plain": theirs, "ours": mine})
-        print(f"round {number + 1}: plain {theirs}  ours {[round(seconds, 2) for seconds in mine]}", flush=True)
-    medians = {
-        name: statistics.median(seconds for row in rounds for seconds in row[name][1:]) for name in ("plain", "ours")
-    }
+        rounds.append(
+            {
+                "plain": theirs,
+                "ours": mine,
+                "float32": ours(arguments.epochs, number, "--precision", "float32")[0],
+            }
+        )
+        for name, seconds in rounds[-1].items():
+            print(f"round {number + 1}: {name:8} {[round(value, 2) for value in seconds]}", flush=True)
+    medians = {name: statistics.median(seconds for row in rounds for seconds in row[name][1:]) for name in rounds[0]}
     result = {
         "command": f"python benchmarks/epoch_seconds.py --rounds {arguments.rounds} --epochs {arguments.epochs}",
         "rounds": rounds,
         "median_seconds": medians,
-        "ratio": medians["plain"] / medians["ours"],
+        "ratios": {name: medians["plain"] / medians[name] for name in ("ours", "float32")},
         "environment": {key: value for key, value in environment.items() if not key.startswith("data_")},
     }
     write_json(HERE / "results" / "epoch-seconds.json", result)
-    print(f"plain {medians['plain']:.2f} s, ours {medians['ours']:.2f} s an epoch: {result['ratio']:.2f} times as fast")
+    for name, ratio in result["ratios"].items():
+        print(f"{name}: {medians[name]:.2f} s an epoch, plain {medians['plain']:.2f} s: {ratio:.2f} times as fast")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fmnist import engine, models
-from fmnist.config import PRESETS, ModelConfig, leaf_fields, preset
+from fmnist.config import PRESETS, EngineConfig, ModelConfig, leaf_fields, preset
 from fmnist.errors import InputError
 
 engine.prepare()
@@ -122,3 +122,29 @@ def test_initializing_leaves_a_family_without_computed_weights_alone():
     before = model.get_weights()
     models.initialize(model, config, IMAGES[..., 0])
     assert all(np.array_equal(x, y) for x, y in zip(before, model.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_bfloat16_is_the_arithmetic_alone(family):
+    """Variables and output stay float32, and nothing built afterwards is touched."""
+    with engine.arithmetic(EngineConfig(precision="bfloat16")):
+        twin = models.build(ModelConfig(family=family), logits=True)
+    exact = models.build(ModelConfig(family=family), logits=True)
+    exact.set_weights(twin.get_weights())
+    assert {variable.dtype for variable in twin.variables} <= {"float32", "uint32", "int64"}
+    assert {layer.compute_dtype for layer in twin.layers if isinstance(layer, keras.layers.Conv2D)} == {"bfloat16"}
+    assert {layer.compute_dtype for layer in exact.layers} == {"float32"}
+    rounded, logits = np.asarray(twin(IMAGES)), np.asarray(exact(IMAGES))
+    assert rounded.dtype == np.float32
+    assert 0 < np.abs(rounded - logits).max() < 0.05 * np.abs(logits).max()
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"), [("fma avx512_bf16 avx2", "bfloat16"), ("fma avx512f", "float32"), ("", "float32")]
+)
+def test_auto_takes_bfloat16_where_the_processor_multiplies_it(monkeypatch, flags, expected):
+    monkeypatch.setattr(engine, "_processor", lambda name: flags)
+    expected = expected if keras.backend.backend() == "tensorflow" else "float32"
+    assert engine.precision(EngineConfig(precision="auto")) == expected
+    assert engine.precision(EngineConfig(precision="float32")) == "float32"
+    assert engine.precision(EngineConfig(precision="bfloat16")) == "bfloat16"

@@ -11,12 +11,6 @@ import numpy as np
 EPSILON = 1e-7
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Turn logits, float (N, classes), into probabilities, float32 (N, classes)."""
-    exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    return (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
-
-
 def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Return the mean negative log-probability (nats) of the true classes.
 

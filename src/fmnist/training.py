@@ -106,7 +106,8 @@ def train(
 
     # Keras's layers draw their first weights from this one global seed.
     keras.utils.set_random_seed(recipe.seed)
-    model = models.build(config.model, dataset.image_shape, dataset.num_classes, logits=True)
+    with engine.arithmetic(config.engine):
+        model = models.build(config.model, dataset.image_shape, dataset.num_classes, logits=True)
     models.initialize(model, config.model, images)
     watcher.network(model)
     model.compile(
@@ -116,6 +117,8 @@ def train(
         **engine.compile_settings(config.engine),
     )
     model.optimizer.build(model.trainable_variables)
+    # What is saved in the end is what is measured after each epoch.
+    final = models.build(config.model, dataset.image_shape, dataset.num_classes)
 
     progress = Progress(epochs=budget.UNKNOWN if recipe.time_budget else recipe.epochs)
     if resume:
@@ -150,12 +153,13 @@ def train(
                 saved_at = time.monotonic()
 
         measured_at = time.monotonic()
+        final.set_weights(model.get_weights())
         row = {
             "epoch": progress.epoch + 1,
             "learning_rate": float(ops.convert_to_numpy(model.optimizer.learning_rate)),
             "loss": progress.mean("loss"),
             "accuracy": progress.mean("accuracy"),
-            **_measure(model, images[sample], labels[sample], val_images, val_labels),
+            **_measure(final, images[sample], labels[sample], val_images, val_labels),
             "seconds": time.monotonic() - clock,
         }
         progress = Progress(epochs=progress.epochs, epoch=progress.epoch + 1, history=[*progress.history, row])
@@ -164,7 +168,6 @@ def train(
         if pace is not None:
             pace.after_epoch(time.monotonic() - measured_at)
 
-    final = models.build(config.model, dataset.image_shape, dataset.num_classes)
     final.set_weights(model.get_weights())
     with atomic_path(run.model) as temporary:
         final.save(temporary)
@@ -209,7 +212,7 @@ def _measure(
     val_labels: np.ndarray,
 ) -> dict[str, float]:
     """Return loss and accuracy in inference mode on the fixed training sample and on the validation images."""
-    probabilities = metrics.softmax(engine.predict(model, np.concatenate([train_images, val_images])))
+    probabilities = engine.predict(model, np.concatenate([train_images, val_images]))
     parts = {"train": (probabilities[: len(train_labels)], train_labels)}
     if len(val_labels):
         parts["val"] = (probabilities[len(train_labels) :], val_labels)
