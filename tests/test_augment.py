@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fmnist.augment import epoch_images, shift
+from fmnist.augment import Epochs, epoch_images, shift
 from fmnist.config import AugmentationConfig
 
 IMAGES = np.random.default_rng(0).integers(1, 256, (50, 28, 28)).astype(np.uint8)
@@ -62,3 +62,14 @@ def _moved(image, down, right):
     from_rows, from_columns = slice(max(-down, 0), height - max(down, 0)), slice(max(-right, 0), width - max(right, 0))
     result[rows, columns] = image[from_rows, from_columns]
     return result
+
+
+def test_epochs_prepared_ahead_are_the_same():
+    """In order, begun in the middle, and asked for out of order: what comes is a function of (seed, epoch)."""
+    config = AugmentationConfig(flip=True, shift=2)
+    epochs = Epochs(IMAGES, config, 3)
+    for epoch in (4, 5, 6, 2):
+        images, order = epochs.take(epoch, more=epoch != 6)
+        wanted = epoch_images(IMAGES, config, 3, epoch)
+        np.testing.assert_array_equal(images, wanted[0])
+        np.testing.assert_array_equal(order, wanted[1])

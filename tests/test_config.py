@@ -73,3 +73,12 @@ def test_an_unknown_preset_is_named():
 def test_a_broken_mapping_is_refused(broken):
     with pytest.raises(InputError):
         Config.from_dict(broken)
+
+
+def test_fast_suits_its_network_to_the_time():
+    assert preset("fast", time_budget=20.0).model == preset("fast").model
+    middle, long = preset("fast", time_budget=120.0), preset("fast", time_budget=600.0)
+    assert middle.model.filters == (18, 16, 96) and middle.augmentation.flip
+    assert long.model.family == "vgg" and long.training.time_budget == 600
+    assert preset("fast", time_budget=600.0, family="fast", filters=(18, 64)).model == preset("fast").model
+    assert preset("reference", time_budget=600.0).model == preset("reference").model

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
+
 import numpy as np
 
 from fmnist.config import AugmentationConfig
@@ -36,6 +38,24 @@ def epoch_images(
     if config.shift:
         batch = shift(batch, config.shift, np.random.default_rng([seed, SHIFT, epoch]))
     return batch, order
+
+
+class Epochs:
+    """Epoch after epoch; while one is trained on, the next is prepared on a thread of its own."""
+
+    def __init__(self, images: np.ndarray, config: AugmentationConfig, seed: int) -> None:
+        """Remember what `epoch_images` takes; nothing is prepared yet."""
+        self._make = lambda epoch: epoch_images(images, config, seed, epoch)
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="augment")
+        self._ahead: dict[int, Future[tuple[np.ndarray, np.ndarray]]] = {}
+
+    def take(self, epoch: int, *, more: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Return `epoch_images` of an epoch; begin with the next one if there are to be more."""
+        ready = self._ahead.pop(epoch, None)
+        result = ready.result() if ready else self._make(epoch)
+        if more:
+            self._ahead = {epoch + 1: self._pool.submit(self._make, epoch + 1)}
+        return result
 
 
 def shift(images: np.ndarray, pixels: int, rng: np.random.Generator) -> np.ndarray:

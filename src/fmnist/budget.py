@@ -1,32 +1,35 @@
-"""How many epochs fit into a time budget. Knows seconds and steps, not models."""
+"""How far a run with a time budget has got. Knows seconds and steps, not models."""
 
 from __future__ import annotations
 
-import math
 import time
 
 # Until the first epoch is measured its measuring is taken to cost this share of its steps.
 MEASURING_SHARE = 0.15
-# Before anything is measured: many epochs, so that the learning rate begins its rise slowly.
-UNKNOWN = 100
+# A rest of the budget this small isn't worth another piece of an epoch and its measuring.
+REST = 0.02
 
 
 class Pace:
-    """Measures how fast a run goes and forecasts how many epochs end in time."""
+    """The clock of a run: the learning rate follows it, and it says when to stop.
+
+    A run's length is its time, not its epochs: on a machine that slows down, the last epoch ends earlier, and the
+    learning rate still falls to zero.
+    """
 
     def __init__(self, budget: float, spent: float) -> None:
         """Start the clock.
 
         Args:
             budget: seconds that training may take, from its start to its last epoch's measurement.
-            spent: seconds of it that an earlier part of the run used.
+            spent: seconds of it that are used already.
         """
         self.budget = budget
         self.started = time.monotonic() - spent
+        self.measuring: float | None = None
+        self.told = False  # the forecast
         self.first: tuple[float, int] | None = None
         self.last: tuple[float, int] | None = None
-        self.measuring: float | None = None
-        self.planned = False
 
     def spent(self) -> float:
         """Return the seconds used so far."""
@@ -42,8 +45,16 @@ class Pace:
         self.measuring = measuring
         self.first = (time.monotonic(), self.last[1]) if self.last else None
 
-    def epochs(self, done: int, step: int, steps: int) -> int | None:
-        """Return how many epochs end in time, at least the one under way; None while the pace is not known.
+    def done(self) -> float:
+        """Return the share (0 to 1) of the training time that is over; the last measuring is left out of it."""
+        return min(1.0, self.spent() / max(self.budget - (self.measuring or 0.0), 1e-9))
+
+    def over(self) -> bool:
+        """Whether training should stop, so that measuring still ends in time."""
+        return self.done() >= 1.0
+
+    def epochs(self, done: int, step: int, steps: int) -> float | None:
+        """Return the forecast of the epochs in all, the last one in part; None while the pace is not known.
 
         Args:
             done: epochs done.
@@ -53,8 +64,14 @@ class Pace:
         if self.first is None or self.last is None or self.last[1] <= self.first[1]:
             return None
         step_seconds = (self.last[0] - self.first[0]) / (self.last[1] - self.first[1])
-        measuring = MEASURING_SHARE * steps * step_seconds if self.measuring is None else self.measuring
-        epoch = steps * step_seconds + measuring
-        self.planned = True
-        left = self.budget - self.spent() - (steps - step) * step_seconds - measuring
-        return done + 1 + max(0, math.floor(left / epoch))
+        if self.measuring is None:
+            self.measuring = MEASURING_SHARE * steps * step_seconds
+        left = max(0.0, self.budget - self.spent() - self.measuring)
+        rest_of_epoch = (steps - step) * step_seconds
+        if left <= rest_of_epoch:
+            return done + (step + left / step_seconds) / steps
+        return done + 1 + (left - rest_of_epoch) / (steps * step_seconds + self.measuring)
+
+    def worth_another(self) -> bool:
+        """Whether enough time is left, after an epoch, to begin another one."""
+        return self.budget - self.spent() - (self.measuring or 0.0) > REST * self.budget

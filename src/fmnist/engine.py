@@ -10,7 +10,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,10 +28,15 @@ BACKENDS = ("tensorflow", "jax", "torch")
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
-def prepare(settings: EngineConfig | None = None) -> str:
+def prepare(settings: EngineConfig | None = None, *, lean: bool = False) -> str:
     """Choose the backend and the engine's switches, import Keras, and return the backend's name.
 
     oneDNN's kernels are off by default on processors without VNNI; there this one switch is worth 1.3×.
+
+    Args:
+        settings: what the run asks for.
+        lean: keep scikit-learn out of Keras's import, a quarter of its time; `keras.wrappers` won't work then. For
+            processes that belong to us.
 
     Raises:
         InputError: `KERAS_BACKEND` names no backend.
@@ -43,7 +48,7 @@ def prepare(settings: EngineConfig | None = None) -> str:
     if backend not in BACKENDS:
         raise InputError(f"KERAS_BACKEND is '{backend}'; expected one of {', '.join(BACKENDS)}")
     try:
-        with _silent_stderr():
+        with _silent_stderr(), _hidden("sklearn" if lean else ""):
             import keras
     except ImportError as error:
         missing = error.name or "keras"
@@ -69,6 +74,19 @@ def _silent_stderr() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
+
+
+@contextlib.contextmanager
+def _hidden(name: str) -> Iterator[None]:
+    """Let imports of a module fail as if it were not installed, unless it is loaded already."""
+    hide = name and name not in sys.modules
+    if hide:
+        sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if hide:
+            del sys.modules[name]
 
 
 def _set_threads(threads: int) -> None:
@@ -113,47 +131,105 @@ def arithmetic(settings: EngineConfig) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def compile_settings(settings: EngineConfig) -> dict[str, Any]:
-    """Return the arguments of `Model.compile` which make this backend fast.
+class Steps:
+    """The training steps of a network: a call takes one for each batch, in order.
 
-    XLA on a processor costs TensorFlow 1.9×; JAX has nothing else. PyTorch steps must return to Python one by one.
+    TensorFlow gets a loop of its own: traced once, where `Model.fit` traces a step twice, and fed from memory, where a
+    data set would have to be tuned. The other backends go through `Model.fit`.
     """
-    import keras
 
-    backend = keras.backend.backend()
-    return {
-        "jit_compile": backend == "jax",
-        "steps_per_execution": 1 if backend == "torch" else settings.segment_steps,
-    }
+    def __init__(
+        self, model: keras.Model, optimizer: keras.optimizers.Optimizer, loss: keras.losses.Loss, batch_size: int
+    ) -> None:
+        """Prepare; nothing is traced before the first call.
+
+        Args:
+            model: uint8 (N, H, W, 1) to logits (N, classes).
+            optimizer: what moves the weights; it is built here.
+            loss: of one-hot labels and logits, a mean over the batch; the layers' own losses are added.
+            batch_size: images a step.
+        """
+        import keras
+
+        self.model, self.batch_size = model, batch_size
+        backend = keras.backend.backend()
+        optimizer.build(model.trainable_variables)
+        if backend == "tensorflow":
+            self._run = _tensorflow_steps(model, optimizer, loss, batch_size)
+        else:
+            # JAX has no other way than compiling; PyTorch must return to Python after each step.
+            model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=backend == "jax", steps_per_execution=1)
+            self._run = self._fit
+
+    def __call__(self, images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        """Train on the images in the order given, the last batch smaller.
+
+        Args:
+            images: uint8 (N, H, W).
+            labels: float32 one-hot (N, classes).
+
+        Returns:
+            `loss` (nats) and `accuracy` (0 to 1), means over the images as each was met, before its step.
+        """
+        return {name: float(value) for name, value in self._run(images[..., np.newaxis], labels).items()}
+
+    def _fit(self, images: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+        history = self.model.fit(images, labels, self.batch_size, shuffle=False, verbose=0).history
+        return {name: values[0] for name, values in history.items()}
 
 
-def feed(images: np.ndarray, labels: np.ndarray | None, batch_size: int) -> dict[str, Any]:
-    """Return the data arguments for `fit`, `evaluate` or `predict`: batches in the order given, the last one smaller.
-
-    On TensorFlow the data set is built by hand to switch autotuning off: with it, whatever iterates a data set ends
-    only when the tuner's timer does, at 10 ms × 2ⁿ (measured on TensorFlow 2.21: 3.2 s of work took 5.15 s).
-
-    Args:
-        images: uint8 (N, H, W, 1).
-        labels: float32 one-hot (N, classes), or None.
-        batch_size: images a step.
-    """
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        arguments: dict[str, Any] = {"x": images, "batch_size": batch_size}
-        return arguments if labels is None else {**arguments, "y": labels}
+def _tensorflow_steps(
+    model: keras.Model, optimizer: keras.optimizers.Optimizer, loss: keras.losses.Loss, batch_size: int
+) -> Callable[[np.ndarray, np.ndarray], dict[str, Any]]:
     import tensorflow as tf
 
-    dataset = tf.data.Dataset.from_tensor_slices((images,) if labels is None else (images, labels))
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return {"x": dataset.batch(batch_size).prefetch(2).with_options(options)}
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8),
+            tf.TensorSpec((None, *model.output_shape[1:]), tf.float32),
+        ],
+        jit_compile=False,  # XLA on a processor costs TensorFlow 1.9×
+    )
+    def run(images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+        loss_sum, hits = tf.constant(0.0), tf.constant(0)
+        for start in tf.range(0, tf.shape(images)[0], batch_size):
+            batch, wanted = images[start : start + batch_size], labels[start : start + batch_size]
+            with tf.GradientTape() as tape:
+                logits = model(batch, training=True)
+                value = tf.add_n([loss(wanted, logits), *model.losses])
+            optimizer.apply(tape.gradient(value, model.trainable_variables), model.trainable_variables)
+            loss_sum += value * tf.cast(tf.shape(batch)[0], tf.float32)
+            right = tf.argmax(logits, axis=1) == tf.argmax(wanted, axis=1)
+            hits += tf.reduce_sum(tf.cast(right, tf.int32))
+        count = tf.shape(images)[0]
+        return {"loss": loss_sum / tf.cast(count, tf.float32), "accuracy": hits / count}
+
+    return run
 
 
-def predict(model: keras.Model, images: np.ndarray, batch_size: int = 500) -> np.ndarray:
-    """Return the model's output, float32 (N, classes), for uint8 images (N, H, W), in inference mode."""
-    return np.asarray(model.predict(**feed(images[..., np.newaxis], None, batch_size), verbose=0))
+class Predictor:
+    """A network's output in inference mode, batch by batch; tracing is done once."""
+
+    def __init__(self, model: keras.Model, batch_size: int = 500) -> None:
+        """Prepare; nothing is traced before the first call."""
+        import keras
+
+        self.model, self.batch_size, self._run = model, batch_size, None
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            self._run = tf.function(
+                lambda images: model(images, training=False),
+                input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)],
+            )
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Return the output, float32 (N, classes), for uint8 images (N, H, W)."""
+        images = images[..., np.newaxis]
+        if self._run is None:
+            return np.asarray(self.model.predict(images, self.batch_size, verbose=0))
+        starts = range(0, len(images), self.batch_size)
+        return np.concatenate([self._run(images[start : start + self.batch_size]) for start in starts])
 
 
 def environment() -> dict[str, Any]:

@@ -55,7 +55,7 @@ def evaluate(run: RunDirectory, dataset: Dataset) -> dict[str, Any]:
     started = time.monotonic()
     model = keras.models.load_model(path, compile=False, safe_mode=True)
     labels = dataset.test_labels
-    probabilities = engine.predict(model, dataset.test_images)
+    probabilities = engine.Predictor(model)(dataset.test_images)
     with atomic_path(run.predictions) as temporary:
         np.savez_compressed(temporary, probabilities=probabilities, labels=labels)
     result = scores(probabilities, labels, dataset.class_names)

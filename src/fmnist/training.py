@@ -110,79 +110,82 @@ def train(
         model = models.build(config.model, dataset.image_shape, dataset.num_classes, logits=True)
     models.initialize(model, config.model, images)
     watcher.network(model)
-    model.compile(
-        optimizer=optimizers.build(recipe),
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),
-        metrics=["accuracy"],
-        **engine.compile_settings(config.engine),
-    )
-    model.optimizer.build(model.trainable_variables)
+    optimizer = optimizers.build(recipe)
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
+    advance = engine.Steps(model, optimizer, loss, recipe.batch_size)
+    # All that training changes, the layers' random states included.
+    variables = [*model.variables, *optimizer.variables]
     # What is saved in the end is what is measured after each epoch.
     final = models.build(config.model, dataset.image_shape, dataset.num_classes)
+    predict = engine.Predictor(final)
 
-    progress = Progress(epochs=budget.UNKNOWN if recipe.time_budget else recipe.epochs)
+    progress = Progress(epochs=1 if recipe.time_budget else recipe.epochs)
     if resume:
-        progress = _restore(run, model, watcher)
+        progress = _restore(run, variables, watcher)
     pace = (
         budget.Pace(recipe.time_budget, time.monotonic() - started + progress.spent()) if recipe.time_budget else None
     )
+    epochs = augment.Epochs(images, config.augmentation, recipe.seed)
     watcher.start(progress, steps)
     saved_at = time.monotonic()
 
     while progress.epoch < progress.epochs:
         clock = time.monotonic() - progress.seconds
-        epoch_images, order = augment.epoch_images(images, config.augmentation, recipe.seed, progress.epoch)
+        epoch_images, order = epochs.take(progress.epoch, more=progress.epoch + 1 < progress.epochs)
         epoch_labels = one_hot[order]
         while progress.step < steps:
             last = min(progress.step + config.engine.segment_steps, steps)
             part = slice(progress.step * recipe.batch_size, last * recipe.batch_size)
-            batches = engine.feed(epoch_images[part, ..., np.newaxis], epoch_labels[part], recipe.batch_size)
-            middle = progress.epoch + (progress.step + last) / 2 / steps
-            model.optimizer.learning_rate = optimizers.learning_rate(recipe, middle / progress.epochs)
-            result = model.fit(**batches, shuffle=False, verbose=0).history
+            middle = (progress.epoch + (progress.step + last) / 2 / steps) / progress.epochs
+            optimizer.learning_rate = optimizers.learning_rate(recipe, pace.done() if pace else middle)
+            result = advance(epoch_images[part], epoch_labels[part])
             _count(progress, result, last, len(epoch_labels[part]))
             progress.seconds = time.monotonic() - clock
-            if pace is not None:
-                _plan(progress, pace, steps, watcher)
+            if pace:
+                pace.after_steps(progress.epoch * steps + progress.step)
+                progress.epochs = _plan(progress, pace, steps, config, watcher)
             watcher.segment(progress)
             if should_stop():
-                _save(run, model, progress, steps, "interrupted")
+                _save(run, variables, progress, steps, "interrupted")
                 raise Interrupted
             if time.monotonic() - saved_at > CHECKPOINT_SECONDS:
-                _save(run, model, progress, steps, "running")
+                _save(run, variables, progress, steps, "running")
                 saved_at = time.monotonic()
+            if pace and pace.over():
+                break
 
         measured_at = time.monotonic()
         final.set_weights(model.get_weights())
         row = {
             "epoch": progress.epoch + 1,
-            "learning_rate": float(ops.convert_to_numpy(model.optimizer.learning_rate)),
+            "learning_rate": float(ops.convert_to_numpy(optimizer.learning_rate)),
             "loss": progress.mean("loss"),
             "accuracy": progress.mean("accuracy"),
-            **_measure(final, images[sample], labels[sample], val_images, val_labels),
+            **_measure(predict, images[sample], labels[sample], val_images, val_labels),
             "seconds": time.monotonic() - clock,
         }
         progress = Progress(epochs=progress.epochs, epoch=progress.epoch + 1, history=[*progress.history, row])
         write_history(run.history, progress.history)
         watcher.epoch(row)
-        if pace is not None:
+        if pace:
             pace.after_epoch(time.monotonic() - measured_at)
+            progress.epochs = progress.epoch + 1 if pace.worth_another() else progress.epoch
 
     final.set_weights(model.get_weights())
     with atomic_path(run.model) as temporary:
         final.save(temporary)
-    _save(run, model, progress, steps, "finished")
+    _save(run, variables, progress, steps, "finished")
     return final
 
 
-def _count(progress: Progress, result: dict[str, list[float]], step: int, images: int) -> None:
+def _count(progress: Progress, result: dict[str, float], step: int, images: int) -> None:
     """Add a segment's mean loss and accuracy to the epoch's.
 
     Raises:
         RunError: one of them is not finite.
     """
     for name in ("loss", "accuracy"):
-        value = float(result[name][0])
+        value = result[name]
         if not math.isfinite(value):
             raise RunError(
                 f"the {name} became {value} in epoch {progress.epoch + 1} of {progress.epochs}, at step {step}; "
@@ -193,26 +196,32 @@ def _count(progress: Progress, result: dict[str, list[float]], step: int, images
     progress.step = step
 
 
-def _plan(progress: Progress, pace: budget.Pace, steps: int, watcher: Watcher) -> None:
-    """Set the number of epochs to what ends in time; the learning rate follows it."""
-    pace.after_steps(progress.epoch * steps + progress.step)
-    if pace.planned and progress.step < steps:
-        return  # planned already; looked at again when the epoch ends
-    epochs = pace.epochs(progress.epoch, progress.step, steps)
-    if epochs not in (None, progress.epochs):
-        progress.epochs = epochs
-        watcher.note(f"Time budget {pace.budget:g} s, {pace.spent():.1f} s spent: {epochs} epoch(s) in all")
+def _plan(progress: Progress, pace: budget.Pace, steps: int, config: Config, watcher: Watcher) -> int:
+    """Return the epochs, the last one in part, that end in time; say what was chosen when they are first known."""
+    forecast = pace.epochs(progress.epoch, progress.step, steps)
+    if forecast is not None and not pace.told:
+        augmentation = [
+            name if value is True else f"{name} {value:g}"
+            for name, value in asdict(config.augmentation).items()
+            if value
+        ]
+        watcher.note(
+            f"Time budget {pace.budget:g} s: about {forecast:.1f} epochs of the {config.model.family} network with "
+            f"{', '.join(map(str, config.model.filters))} filters; {', '.join(augmentation) or 'no'} augmentation"
+        )
+        pace.told = True
+    return max(progress.epoch + 1, math.ceil(forecast or 1))
 
 
 def _measure(
-    model: keras.Model,
+    predict: engine.Predictor,
     train_images: np.ndarray,
     train_labels: np.ndarray,
     val_images: np.ndarray,
     val_labels: np.ndarray,
 ) -> dict[str, float]:
     """Return loss and accuracy in inference mode on the fixed training sample and on the validation images."""
-    probabilities = engine.predict(model, np.concatenate([train_images, val_images]))
+    probabilities = predict(np.concatenate([train_images, val_images]))
     parts = {"train": (probabilities[: len(train_labels)], train_labels)}
     if len(val_labels):
         parts["val"] = (probabilities[len(train_labels) :], val_labels)
@@ -223,10 +232,10 @@ def _measure(
     }
 
 
-def _save(run: RunDirectory, model: keras.Model, progress: Progress, steps: int, state: str) -> None:
+def _save(run: RunDirectory, variables: list[Any], progress: Progress, steps: int, state: str) -> None:
     """Write a checkpoint, then the status that goes with it."""
     step = progress.epoch * steps + progress.step
-    arrays = [ops.convert_to_numpy(variable) for variable in _variables(model)]
+    arrays = [ops.convert_to_numpy(variable) for variable in variables]
     checkpoints.save(run.checkpoints, step, arrays, asdict(progress))
     write_status(run, state, progress, step)
 
@@ -238,12 +247,11 @@ def write_status(run: RunDirectory, state: str, progress: Progress, step: int, m
     write_json(run.status, content | ({"message": message} if message else {}))
 
 
-def _restore(run: RunDirectory, model: keras.Model, watcher: Watcher) -> Progress:
+def _restore(run: RunDirectory, variables: list[Any], watcher: Watcher) -> Progress:
     """Put the newest whole checkpoint into the model and return where it stood."""
     arrays, state, problems = checkpoints.load_latest(run.checkpoints)
     for problem in problems:
         watcher.note(f"{problem}; using the one before it")
-    variables = _variables(model)
     shapes = [tuple(variable.shape) for variable in variables]
     if shapes != [array.shape for array in arrays]:
         raise RunError(
@@ -252,8 +260,3 @@ def _restore(run: RunDirectory, model: keras.Model, watcher: Watcher) -> Progres
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
     return Progress(**state)
-
-
-def _variables(model: keras.Model) -> list[Any]:
-    """Return all that training changes: weights, the layers' random states, and the optimizer's variables."""
-    return [*model.variables, *model.optimizer.variables]

@@ -92,7 +92,7 @@ def command(
 
         from fmnist import engine, pipeline
 
-        engine.prepare()
+        engine.prepare(lean=True)
         from fmnist.cli.progress import ProgressBar
         from fmnist.training import Interrupted
 

@@ -1,0 +1,54 @@
+"""Runs a command as a process of its own and measures it: wall time from start to end, peak memory, scores."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from fmnist.rundir import RunDirectory, read_history, read_json
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def command(words: list[str]) -> dict:
+    """Run it; return `seconds` (wall), `peak_mib` (resident memory) and `output` (its standard output).
+
+    Raises:
+        subprocess.CalledProcessError: it failed; its last words are on standard error.
+    """
+    started = time.perf_counter()
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(words, stdout=output, stderr=errors)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        errors.seek(0)
+        text, said = output.read().decode(), errors.read().decode()
+    if process.returncode:
+        print(said[-2000:], file=sys.stderr)
+        raise subprocess.CalledProcessError(process.returncode, words)
+    return {"seconds": round(seconds, 2), "peak_mib": round(usage.ru_maxrss / 1024), "output": text}
+
+
+def train(*options: str) -> dict:
+    """Run `fmnist train` with the options, its evaluation, plots and report included, and return what it reached."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = [sys.executable, "-m", "fmnist", "train", "--runs-dir", folder, "--name", "run", *options]
+        result = command(words)
+        run = RunDirectory(Path(folder) / "run")
+        scores, environment, config = read_json(run.metrics), read_json(run.environment), read_json(run.config)
+        history = read_history(run.history)
+    return {
+        "seconds": result["seconds"],
+        "peak_mib": result["peak_mib"],
+        "training_seconds": round(sum(row["seconds"] for row in history), 2),
+        "test_accuracy": scores["accuracy"],
+        "test_loss": scores["loss"],
+        "parameters": config["parameters"],
+        "family": config["model"]["family"],
+        "history": history,
+        "environment": {key: value for key, value in environment.items() if not key.startswith("data_")},
+    }

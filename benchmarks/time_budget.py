@@ -1,0 +1,42 @@
+"""What a time budget buys, whether it is kept, and whether the cost grows linearly with the images.
+
+    python benchmarks/time_budget.py --budgets 120 300 600 --seeds 0 1
+    python benchmarks/time_budget.py --limits 15000 30000 60000 --seeds 0 1 2
+
+Stored in `benchmarks/results/time-budget.json` and `benchmarks/results/images.json`.
+"""
+
+import argparse
+
+import measured
+
+from fmnist.rundir import write_json
+
+
+def main() -> None:
+    """Run every budget, or every number of images, with every seed, and store what each took and reached."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--budgets", type=int, nargs="+", help="seconds")
+    which.add_argument("--limits", type=int, nargs="+", help="images, validation included")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    arguments = parser.parse_args()
+    flag, name, values = (
+        ("--time-budget", "time-budget", arguments.budgets)
+        if arguments.budgets
+        else ("--limit", "images", arguments.limits)
+    )
+    runs = []
+    for seed in arguments.seeds:  # seed by seed, so that a slow hour of the machine meets every value
+        for value in values:
+            result = measured.train(flag, str(value), "--seed", str(seed))
+            environment, history = result.pop("environment"), result.pop("history")
+            runs.append({"value": value, "seed": seed, "epochs": len(history), **result})
+            runs[-1]["val_accuracy"] = history[-1]["val_accuracy"]
+            print(runs[-1], flush=True)
+            content = {"command": f"fmnist train {flag} N --seed S", "runs": runs, "environment": environment}
+            write_json(measured.RESULTS / f"{name}.json", content)
+
+
+if __name__ == "__main__":
+    main()
