@@ -96,7 +96,7 @@ def preset_section(result: dict) -> list[str]:
         f"| validation accuracy, % | {mean_and_deviation(last_epochs(result, 'val_accuracy'))} |",
         f"| test accuracy, % | {mean_and_deviation(scores)} (95% interval of the mean ± {100 * half:.2f}) |",
         f"| test loss | {mean_and_deviation([run['test_loss'] for run in runs], 1, 4)} |",
-        f"| from command to evaluated model, s | {mean_and_deviation([run['seconds'] for run in runs], 1, 1)} |",
+        f"| whole command, report included, s | {mean_and_deviation([run['seconds'] for run in runs], 1, 1)} |",
     ]
 
 
@@ -121,30 +121,114 @@ def speed_section(result: dict) -> list[str]:
     ]
 
 
-def summary(results: dict[str, dict]) -> list[str]:
-    """Write the README's table: a row a preset."""
+def whole_time_section(result: dict) -> list[str]:
+    """Write the whole times, ours beside the tutorial's script."""
+    rows = (
+        ("plain Keras, 20 epochs and test evaluation (`benchmarks/plain_keras.py`)", "plain"),
+        (f"`fmnist train --preset {result['preset']}`: evaluation, diagnosis, plots and report included", "ours"),
+    )
+    lines = [
+        f"## Whole time: `{result['preset']}` beside the tutorial's script",
+        "",
+        f"`{result['command']}`: both in turn, in one go, from the start of the process to its end. "
+        f"{machine(result['environment'])}.",
+        "",
+        "| | runs | seconds, median (lowest to highest) | peak memory, MiB | test accuracy, % |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name, key in rows:
+        runs = result[key]
+        seconds = [run["seconds"] for run in runs]
+        lines.append(
+            f"| {name} | {len(runs)} | {statistics.median(seconds):.1f} ({min(seconds):.1f} to {max(seconds):.1f}) "
+            f"| {max(run['peak_mib'] for run in runs)} "
+            f"| {mean_and_deviation([run['test_accuracy'] for run in runs])} |"
+        )
+    return [*lines, "", f"**1/{result['ratio']:.1f} of the time.**"]
+
+
+def budget_section(result: dict) -> list[str]:
+    """Write what each time budget bought, and whether it was kept."""
+    lines = [
+        "## Time budgets",
+        "",
+        f"`{result['command']}`. Training is all that the budget covers; the whole command adds start-up, evaluation, "
+        f"plots and report. {machine(result['environment'])}.",
+        "",
+        "| budget, s | seed | network | epochs | training, s | of the budget | whole command, s | peak memory, MiB "
+        "| validation, % | test, % |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for run in sorted(result["runs"], key=lambda run: (run["value"], run["seed"])):
+        lines.append(
+            f"| {run['value']} | {run['seed']} | {run['family']}, {run['parameters']:,} parameters | {run['epochs']} "
+            f"| {run['training_seconds']:.1f} | {100 * run['training_seconds'] / run['value']:.1f}% "
+            f"| {run['seconds']:.1f} | {run['peak_mib']} | {100 * run['val_accuracy']:.2f} "
+            f"| {100 * run['test_accuracy']:.2f} |"
+        )
+    return lines
+
+
+def images_section(result: dict) -> list[str]:
+    """Write how the cost grows with the number of images."""
+    lines = [
+        "## Cost by the number of images",
+        "",
+        f"`{result['command']}`, preset `fast`, medians over the seeds. {machine(result['environment'])}.",
+        "",
+        "| images | training, s | ms an image | whole command, s | peak memory, MiB |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for value in sorted({run["value"] for run in result["runs"]}):
+        runs = [run for run in result["runs"] if run["value"] == value]
+        training, whole = (statistics.median(run[key] for run in runs) for key in ("training_seconds", "seconds"))
+        peak = max(run["peak_mib"] for run in runs)
+        lines.append(f"| {value:,} | {training:.2f} | {1000 * training / value:.3f} | {whole:.1f} | {peak} |")
+    return lines
+
+
+def summary(results: dict[str, dict], whole_time: dict | None) -> list[str]:
+    """Write the README's table: a row a preset, and the time of the quickest."""
     lines = ["| preset | parameters | test accuracy, mean ± standard deviation | seeds |", "| --- | --- | --- | --- |"]
     for name, result in results.items():
         scores = mean_and_deviation([run["test_accuracy"] for run in result["runs"]])
         lines.append(f"| `{name}` | {result['runs'][0]['parameters']:,} | {scores}% | {len(result['runs'])} |")
+    if whole_time:
+        medians, cores = whole_time["medians"], whole_time["environment"]["cores"]
+        lines += [
+            "",
+            f"`{whole_time['preset']}` takes {medians['ours']['seconds']:.1f} s on {cores} cores from the command to "
+            f"the finished report; a tutorial's script {medians['plain']['seconds']:.0f} s.",
+        ]
     return lines
+
+
+def stored(name: str) -> dict | None:
+    """Return a stored result, or None where it is not measured yet."""
+    path = RESULTS / f"{name}.json"
+    return read_json(path) if path.is_file() else None
 
 
 def main() -> None:
     """Write both files."""
-    accuracies = {
-        name: read_json(path) for name in ("fast", "reference") if (path := RESULTS / f"accuracy-{name}.json").is_file()
-    }
+    accuracies = {name: result for name in ("fast", "reference") if (result := stored(f"accuracy-{name}"))}
     lines = ["# Results", "", "Made by `python benchmarks/tables.py` from the files in `benchmarks/results/`.", ""]
     for name, result in accuracies.items():
         lines += [*(reference_section(result) if name == "reference" else preset_section(result)), ""]
-    if (RESULTS / "epoch-seconds.json").is_file():
-        lines += [*speed_section(read_json(RESULTS / "epoch-seconds.json")), ""]
+    for name, section in (
+        ("epoch-seconds", speed_section),
+        ("time-to-accuracy-fast", whole_time_section),
+        ("time-budget", budget_section),
+        ("images", images_section),
+    ):
+        if result := stored(name):
+            lines += [*section(result), ""]
     (ROOT / "docs" / "results.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
     readme = ROOT / "README.md"
     before, rest = readme.read_text(encoding="utf-8").split(START)
     _, after = rest.split(END)
-    readme.write_text(before + "\n".join([START, *summary(accuracies), END]) + after, encoding="utf-8")
+    table = summary(accuracies, stored("time-to-accuracy-fast"))
+    readme.write_text(before + "\n".join([START, *table, END]) + after, encoding="utf-8")
 
 
 if __name__ == "__main__":
