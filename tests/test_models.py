@@ -138,14 +138,3 @@ def test_bfloat16_is_the_arithmetic_alone(family):
     rounded, logits = np.asarray(twin(IMAGES)), np.asarray(exact(IMAGES))
     assert rounded.dtype == np.float32
     assert 0 < np.abs(rounded - logits).max() < 0.05 * np.abs(logits).max()
-
-
-@pytest.mark.parametrize(
-    ("flags", "expected"), [("fma avx512_bf16 avx2", "bfloat16"), ("fma avx512f", "float32"), ("", "float32")]
-)
-def test_auto_takes_bfloat16_where_the_processor_multiplies_it(monkeypatch, flags, expected):
-    monkeypatch.setattr(engine, "_processor", lambda name: flags)
-    expected = expected if keras.backend.backend() == "tensorflow" else "float32"
-    assert engine.precision(EngineConfig(precision="auto")) == expected
-    assert engine.precision(EngineConfig(precision="float32")) == "float32"
-    assert engine.precision(EngineConfig(precision="bfloat16")) == "bfloat16"

@@ -68,7 +68,7 @@ def test_the_measured_scores_are_the_saved_models(tiny_run, tiny_dataset):
 
 def test_the_running_averages_weigh_every_image_alike(tiny_dataset, tmp_path):
     """With a learning rate of zero the running loss is the loss on the training images, odd last batch included."""
-    config = fmnist.preset("reference", epochs=1, learning_rate=0.0, precision="float32", **{**SMALL, "batch_size": 50})
+    config = fmnist.preset("reference", epochs=1, learning_rate=0.0, **{**SMALL, "batch_size": 50})
     run = fmnist.train(config, tiny_dataset, tmp_path / "run", train_only=True)
     row = read_history(run.history)[0]
     assert row["loss"] == pytest.approx(row["train_loss"], rel=1e-4)

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     import keras
 
 BACKENDS = ("tensorflow", "jax", "torch")
-# The kernel's names for bfloat16 arithmetic in the processor.
-BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
 def prepare(settings: EngineConfig | None = None, *, lean: bool = False) -> str:
@@ -105,26 +103,13 @@ def _set_threads(threads: int) -> None:
         torch.set_num_threads(threads)
 
 
-def precision(settings: EngineConfig) -> str:
-    """Return the arithmetic of the training steps, `float32` or `bfloat16`; `auto` asks the processor.
-
-    Only TensorFlow was measured to gain from bfloat16 (oneDNN's kernels), so that `auto` is float32 elsewhere.
-    """
-    import keras
-
-    if settings.precision != "auto":
-        return settings.precision
-    native = keras.backend.backend() == "tensorflow" and BFLOAT16_FLAGS & set(_processor("flags").split())
-    return "bfloat16" if native else "float32"
-
-
 @contextlib.contextmanager
 def arithmetic(settings: EngineConfig) -> Iterator[None]:
     """Let the layers built in a `with` block work in the chosen precision; their variables stay float32."""
     import keras
 
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16" if precision(settings) == "bfloat16" else "float32")
+    keras.config.set_dtype_policy("mixed_bfloat16" if settings.precision == "bfloat16" else "float32")
     try:
         yield
     finally:
@@ -242,7 +227,7 @@ def environment() -> dict[str, Any]:
         "backend": keras.backend.backend(),
         **{name: _version(name) for name in ("keras", "numpy")},
         keras.backend.backend(): _backend_version(keras.backend.backend()),
-        "processor": _processor("model name") or platform.processor() or platform.machine(),
+        "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS"),
         "platform": platform.platform(),
@@ -262,13 +247,12 @@ def _backend_version(name: str) -> str | None:
     return _version(name) or _version(f"{name}-cpu")
 
 
-def _processor(name: str) -> str:
-    """Return what the kernel says of the first core under a name, or nothing."""
+def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith(name))
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
-        return ""
+        return platform.processor() or platform.machine()
 
 
 def _git_commit() -> str | None:

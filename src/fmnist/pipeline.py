@@ -54,7 +54,7 @@ def train(
             )
         engine.prepare(config.engine)
         _clear(run)
-        write_json(run.environment, _environment(config, dataset))
+        write_json(run.environment, _environment(dataset))
         write_json(run.config, config.to_dict() | _facts(config, dataset))
         return _go(config, dataset, run, watcher, should_stop, train_only, resume=False)
 
@@ -155,9 +155,8 @@ def _facts(config: Config, dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _environment(config: Config, dataset: Dataset) -> dict[str, Any]:
-    data = {"data_source": dataset.source, "data_sha256": dataset.sha256}
-    return engine.environment() | {"precision": engine.precision(config.engine)} | data
+def _environment(dataset: Dataset) -> dict[str, Any]:
+    return engine.environment() | {"data_source": dataset.source, "data_sha256": dataset.sha256}
 
 
 def _clear(run: RunDirectory) -> None:

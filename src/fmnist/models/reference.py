@@ -19,11 +19,8 @@ def network(
         for number, filters in enumerate(config.filters, start=1)
         for layer in (
             layers.Conv2D(filters, config.kernel_size, padding="same", name=f"convolution_{number}"),
-            *_in_order(
-                layers.LeakyReLU(negative_slope=NEGATIVE_SLOPE, name=f"leaky_relu_{number}"),
-                layers.MaxPooling2D(2, padding="same", name=f"pooling_{number}"),
-                pool_first=activation is None,
-            ),
+            layers.LeakyReLU(negative_slope=NEGATIVE_SLOPE, name=f"leaky_relu_{number}"),
+            layers.MaxPooling2D(2, padding="same", name=f"pooling_{number}"),
         )
     ]
     return keras.Sequential(
@@ -38,9 +35,3 @@ def network(
         ],
         name="reference",
     )
-
-
-def _in_order(rectifier: layers.Layer, pooling: layers.Layer, *, pool_first: bool) -> tuple[layers.Layer, ...]:
-    """Return both in the order to apply them. LeakyReLU only rises, so that the largest of four stays the largest:
-    the result is the same, and the twin that is trained rectifies a quarter of the values."""
-    return (pooling, rectifier) if pool_first else (rectifier, pooling)
