@@ -195,7 +195,7 @@ def _tensorflow_steps(
 class Predictor:
     """A network's output in inference mode, batch by batch; tracing is done once."""
 
-    def __init__(self, model: keras.Model, batch_size: int = 500) -> None:
+    def __init__(self, model: keras.Model, batch_size: int = 1000) -> None:
         """Prepare; nothing is traced before the first call."""
         import keras
 
