@@ -11,7 +11,7 @@ import time
 import pytest
 
 from fmnist.cli import COMMANDS
-from fmnist.config import leaf_fields
+from fmnist.config import Config, command_flags, leaf_fields
 from fmnist.rundir import RunDirectory, read_json, write_json
 
 QUICK = ["--preset", "reference", "--filters", "4,8,8", "--epochs", "1", "--batch-size", "32"]
@@ -53,6 +53,8 @@ def test_help_loads_nothing_heavy():
         (["train", "--epochs", "0"], "epochs: got 0, expected 1 to"),
         (["train", "--epochs", "two"], "'two' is not a valid integer"),
         (["train", "--filters", "32;64"], "expected whole numbers with commas between them"),
+        (["train", "--dropout", "0.1;0.2"], "expected numbers with commas between them, such as 0.1,0.2,0.3"),
+        (["train", "--dropout", "0.1,0.2"], "expected one for all, or 2 for the blocks and one for the hidden layer"),
         (["train", "--optimizer", "adm"], "'adm' is not one of 'adam'"),
         (["train", "--name", "a/b"], "expected a plain name"),
         (["train", "--resume", "latest", "--epochs", "3"], "leave the other settings out"),
@@ -76,7 +78,8 @@ def test_train_evaluate_report_and_runs_speak_json(run_cli, tmp_path, tiny_data_
     where = ["--runs-dir", tmp_path, "--json"]
     code, out, _ = run_cli("train", *QUICK, "--name", "first", "--data-dir", tiny_data_dir, *where)
     trained = json.loads(out)
-    assert code == 0 and trained["state"] == "finished" and trained["last_epoch"]["epoch"] == 1
+    assert code == 0 and trained["state"] == "finished"
+    assert trained["last_epoch"]["epoch"] == trained["model_epoch"] == 1
     code, out, _ = run_cli("evaluate", "first", "--data-dir", tiny_data_dir, *where)
     assert code == 0 and json.loads(out)["accuracy"] == trained["test"]["accuracy"]
     code, out, _ = run_cli("report", "latest", "--data-dir", tiny_data_dir, *where)
@@ -84,6 +87,18 @@ def test_train_evaluate_report_and_runs_speak_json(run_cli, tmp_path, tiny_data_
     code, out, _ = run_cli("runs", *where)
     (row,) = json.loads(out)["runs"]
     assert code == 0 and (row["name"], row["epoch"], row["accuracy"]) == ("first", 1, trained["test"]["accuracy"])
+
+
+def test_every_remedy_is_a_flag(run_cli, tmp_path, tiny_data_dir):
+    flags = "--dropout 0.1,0.1,0.1,0.5 --batch-normalization --l2 1e-4 --activation gelu --rotation 10 --zoom 0.1"
+    where = ["--runs-dir", tmp_path, "--name", "first", "--data-dir", tiny_data_dir, "--train-only"]
+    code, _, err = run_cli("train", *QUICK, *flags.split(), "--erase", "0.3", "--early-stopping", "1", *where)
+    assert code == 0, err
+    settings = Config.from_dict(read_json(tmp_path / "first" / "config.json"))
+    assert settings.model.dropout == (0.1, 0.1, 0.1, 0.5) and settings.augmentation.rotation == 10
+    command = " ".join(word for flag in command_flags(settings) for word in flag)
+    assert "--activation gelu --batch-normalization --dropout 0.1,0.1,0.1,0.5 --l2 0.0001" in command
+    assert "the model has the weights of epoch 1, the best by validation loss" in err
 
 
 def test_results_for_people(run_cli, tiny_run, tiny_data_dir):

@@ -31,6 +31,26 @@ def test_an_override_changes_one_leaf():
     assert config.with_overrides(epochs=20, filters=(32, 64, 128)) == preset("reference")
 
 
+def test_dropout_is_one_number_or_one_a_layer():
+    assert preset("reference", dropout=0.3).model.dropout_rates() == (0.3,) * 4
+    assert preset("reference", dropout=[0, 0.1, 0.2, 0.5]).model.dropout_rates() == (0, 0.1, 0.2, 0.5)
+    assert preset("reference", filters=(8,), dropout=(0.1, 0.2)).model.dropout_rates() == (0.1, 0.2)
+
+
+def test_what_is_left_open_is_the_familys_own():
+    reference, fast = preset("reference").resolved().model, preset("fast").resolved().model
+    assert (reference.activation, reference.batch_normalization) == ("leaky_relu", False)
+    assert (fast.activation, fast.batch_normalization) == ("relu", True)
+    chosen = preset("fast", activation="silu", batch_normalization=False)
+    assert chosen.resolved() == chosen
+
+
+def test_a_setting_newer_than_the_file_is_the_presets():
+    values = preset("fast", epochs=7).to_dict()
+    del values["training"]["optimizer"], values["model"]["dropout"]
+    assert Config.from_dict(values) == preset("fast", epochs=7)
+
+
 def test_every_setting_has_help_and_a_name_of_its_own():
     total = sum(len(section) for section in Config().to_dict().values() if isinstance(section, dict))
     assert len(leaf_fields()) == total
@@ -51,6 +71,17 @@ def test_every_setting_has_help_and_a_name_of_its_own():
         ({"filters": (8, 0)}, "got 0, expected 1 to 4096"),
         ({"flip": 1}, "expected true or false"),
         ({"limit": 0}, "limit: got 0, expected at least 1"),
+        ({"dropout": 1.0}, "dropout: got 1.0, expected 0.0 to 0.95"),
+        ({"dropout": (0.1, -0.1, 0, 0)}, "dropout: got -0.1"),
+        ({"dropout": ()}, "expected a number, or some"),
+        (
+            {"dropout": (0.1, 0.2)},
+            "dropout: got 2 numbers, expected one for all, or 3 for the blocks and one for the hidden",
+        ),
+        ({"dropout": True}, "dropout: got True, expected a number"),
+        ({"activation": "reul"}, "did you mean 'relu'"),
+        ({"batch_normalization": 1}, "expected true or false"),
+        ({"rotation": 181}, "expected 0.0 to 180.0"),
     ],
 )
 def test_a_bad_override_is_named(overrides, expected):

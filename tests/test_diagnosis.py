@@ -13,7 +13,7 @@ import pytest
 
 import fmnist
 from fmnist import config
-from fmnist.diagnosis import advice, curve, diagnose, verdict
+from fmnist.diagnosis import advice, curve, diagnose, remedies, verdict
 from fmnist.diagnosis.history import parse, read_history_file
 from fmnist.errors import InputError
 
@@ -289,7 +289,7 @@ def test_files_that_cannot_be_read(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="not a text file"):
         diagnose(tmp_path / "picture.png")
     (tmp_path / "big.csv").write_text("loss,val_loss\n" + "1,1\n" * 50)
-    monkeypatch.setattr("fmnist.diagnosis.history.MAX_ROWS", 49)
+    monkeypatch.setattr("fmnist.diagnosis.columns.MAX_ROWS", 49)
     with pytest.raises(InputError, match="there are 50 rows"):
         diagnose(tmp_path / "big.csv")
     monkeypatch.setattr("fmnist.diagnosis.history.MAX_BYTES", 100)
@@ -374,12 +374,29 @@ def test_the_table_names_only_settings_that_exist():
 
 
 def test_the_table_check_sees():
-    slip = advice.Remedy("x", ("overfitting",), {"drop_out": 0.3}, "y.", "{gap}", soon=("dropout",))
-    range_ = advice.Remedy("x", ("overfitting",), {"label_smoothing": 2.0}, "y.", "{gap}")
-    soon = advice.Remedy("x", ("overfitting",), {"not_yet": 0.3}, "y.", "{gap}", soon=("not_yet",))
+    slip = remedies.Remedy("x", ("overfitting",), {"drop_out": 0.3}, "y.", "{gap}")
+    range_ = remedies.Remedy("x", ("overfitting",), {"label_smoothing": 2.0}, "y.", "{gap}")
     assert advice.table_problems([slip]) == ["x: no setting is named 'drop_out'"]
     assert "expected 0.0 to 0.9" in advice.table_problems([range_])[0]
-    assert advice.table_problems([soon]) == []
+
+
+def _titles(verdict, evidence, **settings):
+    offers = advice.advise({verdict}, {evidence: "In numbers: 1."}, fmnist.preset(**settings).to_dict(), {})
+    return " / ".join(offer.title for offer in offers)
+
+
+def test_what_is_on_already_is_not_offered():
+    """And a triangle that is stopped early would lack its small steps; `fast` normalises of itself."""
+    titles = _titles("overfitting", "gap", name="reference")
+    assert "dropout" in titles and "augmentation" in titles and "L2" in titles
+    many = {"dropout": 0.5, "l2": 0.1, "flip": True, "shift": 3, "rotation": 20.0, "zoom": 0.2, "erase": 0.5}
+    assert _titles("overfitting", "gap", name="reference", **many) == "Let the weights decay"
+    assert "dropout" not in _titles("overfitting", "gap", name="reference", dropout=(0.0, 0.1, 0.2, 0.3))
+    assert "Stop when" in _titles("overfitting", "stopping", name="reference")
+    assert "Stop when" not in _titles("overfitting", "stopping", name="reference", early_stopping=9)
+    assert "Stop when" not in _titles("overfitting", "stopping", name="fast")
+    assert "batch normalisation" in _titles("underfitting", "trained", name="reference")
+    assert "batch normalisation" not in _titles("underfitting", "trained", name="fast")
 
 
 # The command

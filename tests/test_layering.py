@@ -15,10 +15,10 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src"
 
 FLOORS = (
-    ("errors", "config", "rundir"),
-    ("data", "metrics", "diagnosis"),
+    ("errors", "setting", "config", "rundir"),
+    ("data", "metrics", "early_stopping", "diagnosis"),
     ("engine", "augment", "models", "optimizers"),
-    ("budget", "checkpoints", "training", "plots", "evaluation"),
+    ("budget", "checkpoints", "progress", "training", "plots", "evaluation"),
     ("report", "pipeline"),
     ("cli",),
     ("__init__", "__main__"),

@@ -6,13 +6,19 @@ import numpy as np
 import pytest
 
 from fmnist import engine, models
-from fmnist.config import PRESETS, EngineConfig, ModelConfig, leaf_fields, preset
+from fmnist.config import PRESETS, WITHOUT_HIDDEN_LAYER, EngineConfig, ModelConfig, leaf_fields, preset
 from fmnist.errors import InputError
 
 engine.prepare()
 import keras  # noqa: E402
 
 FAMILIES = leaf_fields()["family"][1].metadata["choices"]
+ACTIVATIONS = leaf_fields()["activation"][1].metadata["choices"]
+VARIANTS = [
+    {},
+    *({"activation": name, "batch_normalization": name in ("leaky_relu", "silu")} for name in ACTIVATIONS),
+    {"dropout": 0.5, "l2": 0.1},
+]
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1)).astype(np.uint8)
 
 # Layer by layer, worked by hand: kernel × kernel × inputs × filters + filters; inputs × units + units.
@@ -68,12 +74,19 @@ class TestEveryFamily:
         again = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
         np.testing.assert_array_equal(np.asarray(again(IMAGES)), np.asarray(model(IMAGES)))
 
-    def test_the_twin_for_training_has_the_same_variables(self, family):
-        model = models.build(ModelConfig(family=family))
-        twin = models.build(ModelConfig(family=family), logits=True)
+    @pytest.mark.parametrize("settings", VARIANTS, ids=str)
+    def test_the_twin_for_training_has_the_same_variables(self, family, settings):
+        """Weights are large, so that the activations get what SiLU and GELU dip for, and the last ones small."""
+        config = ModelConfig(family=family, filters=(4, 6, 8), **settings)
+        model, twin = models.build(config), models.build(config, logits=True)
+        rng = np.random.default_rng(0)
+        *weights, kernel, bias = (rng.uniform(0.5 if "variance" in w.path else -1, 1, w.shape) for w in model.weights)
+        model.set_weights([*weights, 0.003 * kernel, bias])
         twin.set_weights(model.get_weights())
-        logits = np.asarray(twin(IMAGES))
-        np.testing.assert_allclose(np.asarray(keras.ops.softmax(logits)), np.asarray(model(IMAGES)), atol=1e-6)
+        names = [[weight.path.split("/", 1)[1] for weight in network.weights] for network in (model, twin)]
+        assert names[0] == names[1]
+        logits, probabilities = np.asarray(twin(IMAGES)), np.asarray(model(IMAGES))
+        np.testing.assert_allclose(np.asarray(keras.ops.log_softmax(logits)), np.log(probabilities), atol=1e-4)
 
     @pytest.mark.parametrize(("shape", "classes"), [((8, 8), 2), ((33, 20), 13)])
     def test_other_sizes_work(self, family, shape, classes):
@@ -86,6 +99,57 @@ class TestEveryFamily:
         per_block = [8, 16, 24, 24] if family == "vgg" else [8, 16, 24]
         assert [layer.filters for layer in convolutions] == per_block
         assert convolutions[-1].kernel_size == (5, 5)
+
+    def test_activation_and_normalization_are_what_the_config_says(self, family):
+        for name in ACTIVATIONS:
+            for normalize in (False, True):
+                model = models.build(ModelConfig(family=family, activation=name, batch_normalization=normalize))
+                kinds = [type(layer).__name__ for layer in model.layers]
+                assert ("BatchNormalization" in kinds) == normalize
+                found = {
+                    layer.activation.__name__ if isinstance(layer, keras.layers.Activation) else type(layer).__name__
+                    for layer in model.layers[:-1]
+                    if type(layer).__name__ in ("Activation", "LeakyReLU", "ReLU") and layer.name != "stem_relu"
+                }
+                assert found == {{"leaky_relu": "LeakyReLU", "relu": "ReLU"}.get(name, name)}
+                for before, layer, after in zip(model.layers, model.layers[1:], model.layers[2:], strict=False):
+                    if isinstance(layer, keras.layers.BatchNormalization):
+                        assert isinstance(before, keras.layers.Conv2D) and not before.use_bias
+                        assert name in after.name
+
+    def test_dropout_stands_behind_each_block_and_the_hidden_layer(self, family):
+        given = (0.1, 0.2, 0.3, 0.4)[: 4 - (family in WITHOUT_HIDDEN_LAYER)]
+        config = ModelConfig(family=family, filters=(4, 6, 8), dropout=given)
+        rates = [layer.rate for layer in models.build(config).layers if isinstance(layer, keras.layers.Dropout)]
+        assert rates == list(given)
+        with pytest.raises(InputError, match=f"got {len(given) + 1} numbers, expected one for all, or 3 for the block"):
+            models.build(ModelConfig(family=family, filters=(4, 6, 8), dropout=(*given, 0.5)))
+        assert not any("dropout" in layer.name for layer in models.build(ModelConfig(family=family)).layers)
+
+    def test_dropout_and_penalty_leave_the_first_weights_as_they_were(self, family):
+        found = []
+        for settings in ({}, {"dropout": 0.3, "l2": 0.1}):
+            keras.utils.set_random_seed(0)
+            found.append(models.build(ModelConfig(family=family, **settings)).get_weights())
+        assert all(np.array_equal(plain, other) for plain, other in zip(*found, strict=True))
+
+    def test_the_penalty_is_the_sum_of_the_squared_kernels(self, family):
+        model = models.build(ModelConfig(family=family, filters=(4, 6, 8), l2=0.01))
+        model.build((None, 28, 28, 1))
+        squares = sum(
+            float(np.square(np.asarray(weight)).sum()) for weight in model.trainable_weights if "kernel" in weight.path
+        )
+        assert float(sum(model.losses)) == pytest.approx(0.01 * squares, rel=1e-5)
+        assert models.build(ModelConfig(family=family)).losses == []
+
+    @pytest.mark.parametrize("blocks", [1, 2, 4, 6])
+    @pytest.mark.parametrize("kernel_size", [3, 7])
+    def test_any_depth_works_on_the_smallest_images(self, family, blocks, kernel_size):
+        config = ModelConfig(family=family, filters=(4,) * blocks, kernel_size=kernel_size, dropout=0.1)
+        model = models.build(config, (4, 4))
+        convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+        assert len({layer.name.rstrip("ab") for layer in convolutions}) == blocks
+        assert np.asarray(model(np.zeros((1, 4, 4, 1), np.uint8))).sum() == pytest.approx(1, rel=1e-5)
 
     def test_two_builds_have_the_same_names(self, family):
         first, second = (models.build(ModelConfig(family=family)) for _ in range(2))
@@ -126,11 +190,14 @@ def test_initializing_leaves_a_family_without_computed_weights_alone():
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_bfloat16_is_the_arithmetic_alone(family):
+@pytest.mark.parametrize(
+    "settings", [{}, {"activation": "gelu", "batch_normalization": True, "dropout": 0.2, "l2": 1e-3}]
+)
+def test_bfloat16_is_the_arithmetic_alone(family, settings):
     """Variables and output stay float32, and nothing built afterwards is touched."""
     with engine.arithmetic(EngineConfig(precision="bfloat16")):
-        twin = models.build(ModelConfig(family=family), logits=True)
-    exact = models.build(ModelConfig(family=family), logits=True)
+        twin = models.build(ModelConfig(family=family, **settings), logits=True)
+    exact = models.build(ModelConfig(family=family, **settings), logits=True)
     exact.set_weights(twin.get_weights())
     assert {variable.dtype for variable in twin.variables} <= {"float32", "uint32", "int64"}
     assert {layer.compute_dtype for layer in twin.layers if isinstance(layer, keras.layers.Conv2D)} == {"bfloat16"}

@@ -13,6 +13,7 @@ from PIL import Image
 
 from fmnist import plots
 from fmnist.config import preset
+from fmnist.early_stopping import best_epoch
 from fmnist.errors import InputError
 from fmnist.evaluation import scores
 from fmnist.plots import style
@@ -72,9 +73,9 @@ def test_best_epoch_and_final_gap():
         {"epoch": 2, "val_loss": 0.3, "train_accuracy": 0.9, "val_accuracy": 0.85},
         {"epoch": 3, "val_loss": 0.3, "train_accuracy": 0.95, "val_accuracy": 0.875},
     ]
-    assert plots.best_epoch(history) == 2
+    assert best_epoch(history) == 2
     assert plots.final_gap(history) == pytest.approx(0.075)
-    assert plots.best_epoch([{"epoch": 1}]) is None
+    assert best_epoch([{"epoch": 1}]) is None
     assert plots.final_gap([{"epoch": 1, "val_accuracy": 0.5}]) is None
     assert plots.final_gap([]) is None
 

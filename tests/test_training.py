@@ -75,21 +75,79 @@ def test_the_running_averages_weigh_every_image_alike(tiny_dataset, tmp_path):
     assert row["accuracy"] == pytest.approx(row["train_accuracy"], abs=1e-6)
 
 
-@pytest.mark.parametrize("preset", ["reference", "fast"])
-def test_an_interrupted_run_ends_as_an_uninterrupted_one(preset, tiny_dataset, tmp_path):
-    config = fmnist.preset(preset, epochs=3, validation_fraction=0.2, flip=True, shift=1, **SMALL)
+# Large steps: the validation loss rises after two epochs or some more.
+REMEDIES = {"dropout": 0.3, "l2": 1e-3, "batch_normalization": True, "rotation": 10.0, "zoom": 0.1, "erase": 0.3}
+STOPPING = {"epochs": 9, "early_stopping": 1, "learning_rate": 0.03, "filters": (4, 8)}
+
+
+@pytest.mark.parametrize(("preset", "settings"), [("reference", {**REMEDIES, **STOPPING}), ("fast", {"epochs": 3})])
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(preset, settings, tiny_dataset, tmp_path):
+    config = fmnist.preset(preset, validation_fraction=0.2, flip=True, shift=1, **{**SMALL, **settings})
     whole = fmnist.train(config, tiny_dataset, tmp_path / "whole", train_only=True)
+    status = read_json(whole.status)
+    if config.training.early_stopping:
+        assert status["model_epoch"] == status["epoch"] - 1 < status["epochs"] - 1
     run = RunDirectory(tmp_path / "parts")
     with pytest.raises(training.Interrupted):
         fmnist.train(config, tiny_dataset, run, should_stop=StopAfter(2), train_only=True)
     assert run.state() == "interrupted" and not run.model.exists()
-    with pytest.raises(training.Interrupted):
-        fmnist.resume(run, tiny_dataset, should_stop=StopAfter(6), train_only=True)
+    for segments in (6, 5 * (status["epoch"] - 2)):  # of five an epoch: in the second one, and in the last
+        with pytest.raises(training.Interrupted):
+            fmnist.resume(run, tiny_dataset, should_stop=StopAfter(segments), train_only=True)
     fmnist.resume(run, tiny_dataset, train_only=True)
     assert run.state() == "finished"
+    assert read_json(run.status) | {"seconds": 0} == status | {"seconds": 0}
     assert timeless(read_history(run.history)) == timeless(read_history(whole.history))
     for part, expected in zip(weights(run), weights(whole), strict=True):
         np.testing.assert_array_equal(part, expected)
+
+
+def test_early_stopping_keeps_the_best_weights(tiny_dataset, tmp_path, monkeypatch):
+    """A crafted validation loss: best after epoch 2, equalled after epoch 4, patience of 3: the end is epoch 5."""
+    crafted = iter([0.9, 0.5, 0.7, 0.5, 0.6])
+    seen = []
+
+    def measure(predict, *_):
+        seen.append(predict.model.get_weights())
+        return {"train_loss": 1.0, "train_accuracy": 0.5, "val_loss": next(crafted), "val_accuracy": 0.5}
+
+    monkeypatch.setattr(training, "_measure", measure)
+    notes = []
+
+    class Notes(fmnist.Watcher):
+        def note(self, text):
+            notes.append(text)
+
+    config = fmnist.preset("reference", epochs=9, early_stopping=3, **SMALL)
+    run = fmnist.train(config, tiny_dataset, tmp_path / "run", watcher=Notes(), train_only=True)
+    status = read_json(run.status)
+    assert (status["epoch"], status["epochs"], status["model_epoch"]) == (5, 9, 2)
+    assert [row["val_loss"] for row in read_history(run.history)] == [0.9, 0.5, 0.7, 0.5, 0.6]
+    assert notes == ["Stopped after epoch 5; the model has the weights of epoch 2, the best by validation loss"]
+    for saved, best, last in zip(weights(run), seen[1], seen[-1], strict=True):
+        np.testing.assert_array_equal(saved, best)
+        assert not np.array_equal(best, last)
+
+
+def test_without_early_stopping_the_last_epoch_counts(tiny_run):
+    assert read_json(tiny_run.status)["model_epoch"] == 2
+
+
+@pytest.mark.parametrize("settings", [{"validation_fraction": 0.0}, {"validation_fraction": 0.01, "limit": 20}])
+def test_early_stopping_needs_validation_images(settings, tiny_dataset, tmp_path):
+    config = fmnist.preset("reference", early_stopping=3, **settings)
+    with pytest.raises(InputError, match=r"--early-stopping 3 watches the validation loss, and .* leaves none"):
+        fmnist.train(config, tiny_dataset, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_only_the_running_loss_holds_the_penalty(tiny_dataset, tmp_path):
+    """With a learning rate of zero the weights stay, and the difference is L2 times their squares."""
+    still = {"epochs": 1, "learning_rate": 0.0, "l2": 0.5, **SMALL, "batch_size": 50}
+    run = fmnist.train(fmnist.preset("reference", **still), tiny_dataset, tmp_path / "run", train_only=True)
+    row = read_history(run.history)[0]
+    squares = sum(float(np.square(kernel).sum()) for kernel in weights(run) if kernel.ndim > 1)
+    assert row["loss"] - row["train_loss"] == pytest.approx(0.5 * squares, rel=1e-4)
 
 
 def test_the_seed_decides_the_result(tiny_dataset, tmp_path):

@@ -9,7 +9,9 @@ import numpy as np
 from fmnist.config import AugmentationConfig
 
 # Each use of randomness draws from its own stream, so that switching one on leaves the others as they were.
-ORDER, FLIP, SHIFT = range(3)
+ORDER, FLIP, SHIFT, ROTATION, ZOOM, ERASE = range(6)
+# Images warped at once: their coordinates stay in the processor's cache.
+CHUNK = 128
 
 
 def epoch_images(
@@ -35,8 +37,14 @@ def epoch_images(
         coins = np.random.default_rng([seed, FLIP]).integers(0, 2, len(images))[order]
         flipped = (coins + epoch) % 2 == 1
         batch[flipped] = batch[flipped][:, :, ::-1]
+    if config.rotation or config.zoom:
+        turns = np.random.default_rng([seed, ROTATION, epoch]).uniform(-config.rotation, config.rotation, len(images))
+        scales = 1 + np.random.default_rng([seed, ZOOM, epoch]).uniform(-config.zoom, config.zoom, len(images))
+        batch = warp(batch, turns, scales)
     if config.shift:
         batch = shift(batch, config.shift, np.random.default_rng([seed, SHIFT, epoch]))
+    if config.erase:
+        batch = erase(batch, config.erase, np.random.default_rng([seed, ERASE, epoch]))
     return batch, order
 
 
@@ -71,3 +79,77 @@ def shift(images: np.ndarray, pixels: int, rng: np.random.Generator) -> np.ndarr
     down, right = rng.integers(0, 2 * pixels + 1, (2, len(images)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(1, 2))
     return np.ascontiguousarray(windows[np.arange(len(images)), down, right])
+
+
+def warp(images: np.ndarray, degrees: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """Turn and scale each image about its centre, with bilinear interpolation; zeros come in from outside.
+
+    Args:
+        images: uint8 (N, H, W).
+        degrees: float (N,), counter-clockwise.
+        scales: float (N,), above 1 to enlarge.
+
+    Returns:
+        uint8 (N, H, W).
+    """
+    height, width = images.shape[1:]
+    rows = np.arange(height, dtype=np.float32)[:, None] - (height - 1) / 2
+    columns = np.arange(width, dtype=np.float32) - (width - 1) / 2
+    cosines = (np.cos(np.radians(degrees)) / scales).astype(np.float32)[:, None, None]
+    sines = (np.sin(np.radians(degrees)) / scales).astype(np.float32)[:, None, None]
+    # Each pixel and its right, lower and lower right neighbours in four bytes, so that one look-up fetches all four.
+    # The border of zeros is where every place outside is clipped to.
+    padded = (height + 3, width + 3)
+    starts = (np.arange(CHUNK, dtype=np.int32) * padded[0] * padded[1])[:, None, None]
+    warped = np.empty_like(images)
+    for first in range(0, len(images), CHUNK):
+        part = slice(first, first + CHUNK)
+        quads = _quads(images[part])
+        cosine, sine = cosines[part], sines[part]
+        y = (cosine * rows + (height - 1) / 2) + sine * columns
+        x = (cosine * columns + (width - 1) / 2) - sine * rows
+        np.clip(y, -1, height, out=y)
+        np.clip(x, -1, width, out=x)
+        y += 1
+        x += 1
+        top, left = y.astype(np.int32), x.astype(np.int32)
+        y -= top
+        x -= left
+        top *= padded[1]
+        top += left
+        top += starts[: len(top)]
+        corners = quads.ravel()[top].view(np.uint8).reshape(*top.shape, 4)
+        upper, lower = corners[..., 0].astype(np.float32), corners[..., 2].astype(np.float32)
+        upper += x * (corners[..., 1] - upper)
+        lower += x * (corners[..., 3] - lower)
+        upper += y * (lower - upper)
+        upper += 0.5
+        warped[part] = upper
+    return warped
+
+
+def _quads(images: np.ndarray) -> np.ndarray:
+    """Return uint32 (N, H + 3, W + 3): of each pixel, in a border of zeros, the four of which it is the upper left."""
+    count, height, width = images.shape
+    padded = np.zeros((count, height + 4, width + 4), np.uint8)
+    padded[:, 1 : height + 1, 1 : width + 1] = images
+    neighbours = [padded[:, down : down + height + 3, right : right + width + 3] for down in (0, 1) for right in (0, 1)]
+    return np.ascontiguousarray(np.stack(neighbours, axis=-1)).view(np.uint32)[..., 0]
+
+
+def erase(images: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Set a square in each image to zero, its centre anywhere, so that a part of it may fall outside.
+
+    Source: T. DeVries and G. W. Taylor, "Improved regularization of convolutional neural networks with Cutout", 2017.
+
+    Args:
+        images: uint8 (N, H, W).
+        share: the square's side as a share (0 to 1) of the image's shorter side.
+        rng: where the centres are drawn from.
+    """
+    height, width = images.shape[1:]
+    side = round(share * min(height, width))
+    top, left = (rng.integers(0, length, len(images))[:, None] - side // 2 for length in (height, width))
+    rows, columns = np.arange(height) - top, np.arange(width) - left
+    inside = ((rows >= 0) & (rows < side))[:, :, None] & ((columns >= 0) & (columns < side))[:, None, :]
+    return np.where(inside, np.uint8(0), images)

@@ -7,24 +7,20 @@ thing: `preset("reference", epochs=5)` is `fmnist train --preset reference --epo
 from __future__ import annotations
 
 import dataclasses
-import math
 import typing
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from fmnist.errors import InputError, did_you_mean
+from fmnist.setting import problem, setting
 
-
-def setting(
-    default: Any,
-    help: str,
-    *,
-    minimum: float | None = None,
-    maximum: float | None = None,
-    choices: tuple[str, ...] | None = None,
-) -> Any:
-    """Declare a field with its help text and the inclusive range or the choices it must keep to."""
-    return field(default=default, metadata={"help": help, "min": minimum, "max": maximum, "choices": choices})
+# What each network family has where the settings of the same name are left open.
+FAMILIES: dict[str, dict[str, Any]] = {
+    "reference": {"activation": "leaky_relu", "batch_normalization": False},
+    "fast": {"activation": "relu", "batch_normalization": True},
+    "vgg": {"activation": "relu", "batch_normalization": True},
+}
+WITHOUT_HIDDEN_LAYER = ("vgg",)
 
 
 @dataclass(frozen=True)
@@ -41,11 +37,49 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The network: a family (one file in `fmnist/models`) and its sizes."""
+    """The network: a family (one file in `fmnist/models`), its sizes, and what keeps it from overfitting."""
 
-    family: str = setting("reference", "Network family.", choices=("reference", "fast", "vgg"))
+    family: str = setting("reference", "Network family.", choices=tuple(FAMILIES))
     filters: tuple[int, ...] = setting((32, 64, 128), "Filters of each convolution block.", minimum=1, maximum=4096)
     kernel_size: int = setting(3, "Side of the convolution kernels, in pixels.", minimum=1, maximum=15)
+    activation: str | None = setting(
+        None,
+        "Activation of the blocks and of the hidden layer [default: the family's own].",
+        choices=("leaky_relu", "relu", "silu", "gelu"),
+    )
+    batch_normalization: bool | None = setting(
+        None, "Normalise between convolution and activation [default: as the family does]."
+    )
+    dropout: float | tuple[float, ...] = setting(
+        0.0,
+        "Share of the units switched off at random in training, after each block and the hidden layer: one number for "
+        "all, or one for each (0.1,0.1,0.1,0.5).",
+        minimum=0.0,
+        maximum=0.95,
+    )
+    l2: float = setting(0.0, "Penalty on the loss: L2 times the sum of all squared kernel weights.", minimum=0.0)
+
+    def resolved(self) -> ModelConfig:
+        """Return a copy in which the family's own values stand where a setting was left open."""
+        own = {name: value for name, value in FAMILIES[self.family].items() if getattr(self, name) is None}
+        return replace(self, **own)
+
+    def dropout_rates(self) -> tuple[float, ...]:
+        """Return the dropout of each block and, last, of the hidden layer where the family has one.
+
+        Raises:
+            InputError: a list of another length is given.
+        """
+        rates, blocks = self.dropout, len(self.filters)
+        count = blocks + (self.family not in WITHOUT_HIDDEN_LAYER)
+        if not isinstance(rates, tuple):
+            return (rates,) * count
+        if len(rates) != count:
+            hidden = " and one for the hidden layer" if count > blocks else ""
+            raise InputError(
+                f"dropout: got {len(rates)} numbers, expected one for all, or {blocks} for the blocks{hidden}"
+            )
+        return rates
 
 
 @dataclass(frozen=True)
@@ -71,6 +105,12 @@ class TrainingConfig:
     momentum: float = setting(0.9, "Nesterov momentum of sgd and muon.", minimum=0.0, maximum=0.9999)
     weight_decay: float = setting(0.0, "Decoupled weight decay of adamw, sgd and muon.", minimum=0.0, maximum=1.0)
     label_smoothing: float = setting(0.0, "Share of each label spread over all classes.", minimum=0.0, maximum=0.9)
+    early_stopping: int = setting(
+        0,
+        "Stop after N epochs without a lower validation loss; the model has the weights of the best one. 0: never.",
+        minimum=0,
+        maximum=100_000,
+    )
     seed: int = setting(0, "Decides split, initial weights, order and augmentation.", minimum=0, maximum=2**31 - 1)
 
 
@@ -80,6 +120,11 @@ class AugmentationConfig:
 
     flip: bool = setting(False, "Mirror half of the images, another half each epoch.")
     shift: int = setting(0, "Shift each image by up to N pixels in both directions.", minimum=0, maximum=8)
+    rotation: float = setting(0.0, "Turn each image by up to N degrees either way.", minimum=0.0, maximum=180.0)
+    zoom: float = setting(0.0, "Enlarge or shrink each image by up to this share.", minimum=0.0, maximum=0.9)
+    erase: float = setting(
+        0.0, "Blank out a square in each image; its side is this share of the image's.", minimum=0.0, maximum=1.0
+    )
 
 
 @dataclass(frozen=True)
@@ -119,13 +164,14 @@ class Config:
             InputError: a value has the wrong type, is out of range or is no known choice.
         """
         problems = [
-            f"{spec.name}: {problem}"
+            f"{spec.name}: {text}"
             for section in sections(self)
             for spec in fields(section)
-            if (problem := _problem(spec, _hint(type(section), spec.name), getattr(section, spec.name)))
+            if (text := problem(spec, _hint(type(section), spec.name), getattr(section, spec.name)))
         ]
         if problems:
             raise InputError("the configuration is not valid:\n  " + "\n  ".join(problems))
+        self.model.dropout_rates()
 
     def with_overrides(self, **overrides: Any) -> Config:
         """Return a copy with the named leaf fields replaced, e.g. `with_overrides(epochs=5, seed=1)`.
@@ -146,6 +192,10 @@ class Config:
         changed = {name: replace(getattr(self, name), **values) for name, values in by_section.items()}
         return replace(self, **changed)
 
+    def resolved(self) -> Config:
+        """Return a copy in which what was left to the network's family is filled in."""
+        return replace(self, model=self.model.resolved())
+
     def to_dict(self) -> dict[str, Any]:
         """Return the tree as plain dictionaries, lists and numbers, ready for JSON."""
         return dataclasses.asdict(self)
@@ -164,7 +214,9 @@ class Config:
         if broken:
             raise InputError(f"the configuration lacks the section(s) {', '.join(broken)}")
         flat = {leaf: value for name in names for leaf, value in values[name].items()}
-        return cls(preset=str(values.get("preset", "custom"))).with_overrides(**flat)
+        name = str(values.get("preset", "custom"))
+        # A setting that came after the file was written has the value of the file's preset.
+        return (PRESETS[name][1] if name in PRESETS else cls(preset=name)).with_overrides(**flat)
 
 
 def sections(config: Config) -> list[Any]:
@@ -211,33 +263,6 @@ def leaf_type(name: str) -> Any:
 
 def _hint(owner: type, name: str) -> Any:
     return typing.get_type_hints(owner)[name]
-
-
-def _problem(spec: dataclasses.Field[Any], hint: Any, value: Any) -> str | None:
-    """Say what is wrong with a value, or return None."""
-    if typing.get_origin(hint) is tuple:
-        if not isinstance(value, tuple) or not value:
-            return f"got {value!r}, expected a list of whole numbers such as 32,64,128"
-        return next((text for item in value if (text := _problem_of_one(spec, (int,), item))), None)
-    return _problem_of_one(spec, typing.get_args(hint) or (hint,), value)
-
-
-def _problem_of_one(spec: dataclasses.Field[Any], types: tuple[Any, ...], value: Any) -> str | None:
-    allowed = tuple(types) + ((int,) if float in types else ())
-    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in types):
-        names = {"int": "a whole number", "float": "a number", "str": "a name", "bool": "true or false"}
-        wanted = " or ".join(names[t.__name__] for t in types if t is not type(None))
-        return f"got {value!r}, expected {wanted}"
-    choices, low, high = (spec.metadata[key] for key in ("choices", "min", "max"))
-    if choices and value not in choices:
-        return f"got {value!r}, expected one of {', '.join(choices)}{did_you_mean(value, list(choices))}"
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        if not math.isfinite(value):
-            return f"got {value!r}, expected a finite number"
-        if (low is not None and value < low) or (high is not None and value > high):
-            bounds = f"at least {low}" if high is None else f"{low} to {high}"
-            return f"got {value!r}, expected {bounds}"
-    return None
 
 
 PRESETS: dict[str, tuple[str, Config]] = {

@@ -98,11 +98,12 @@ def _go(
     resume: bool,
 ) -> RunDirectory:
     from fmnist import training
+    from fmnist.progress import Progress, write_status
 
     watcher = watcher or training.Watcher()
     try:
         if not resume:
-            training.write_status(run, "running", training.Progress(epochs=config.training.epochs), 0)
+            write_status(run, "running", Progress(epochs=config.training.epochs), 0)
         training.train(config, dataset, run, watcher=watcher, should_stop=should_stop, resume=resume)
     except training.Interrupted:
         raise
@@ -132,11 +133,18 @@ def check(config: Config, dataset: Dataset) -> None:
         InputError: says which setting and why.
     """
     images = min(len(dataset.train_labels), config.data.limit or len(dataset.train_labels))
-    left = images - round(images * config.data.validation_fraction)
+    validation = round(images * config.data.validation_fraction)
+    left = images - validation
     if left < dataset.num_classes:
         raise InputError(
             f"--limit {config.data.limit} and --validation-fraction {config.data.validation_fraction} leave {left} "
             f"training image(s); expected at least one for each of the {dataset.num_classes} classes"
+        )
+    if config.training.early_stopping and not validation:
+        raise InputError(
+            f"--early-stopping {config.training.early_stopping} watches the validation loss, and --validation-fraction "
+            f"{config.data.validation_fraction} of {images} images leaves none to validate on; raise it, or leave "
+            "--early-stopping out"
         )
 
 

@@ -12,8 +12,9 @@ from markupsafe import Markup
 
 from fmnist.config import PRESETS, Config, command_flags, leaf_fields
 from fmnist.data.sources import OFFICIAL_FILES
+from fmnist.early_stopping import best_epoch
 from fmnist.errors import InputError
-from fmnist.plots import best_epoch, final_gap, style
+from fmnist.plots import final_gap, style
 from fmnist.rundir import HISTORY_COLUMNS, RunDirectory, read_history, read_json, write_bytes
 
 # The plots' colours give way to the page's, which are others on a dark screen.
@@ -132,8 +133,10 @@ def _cards(
             ("Parameters", f"{config['parameters']:,}", f"{config.get('model', {}).get('family', '')} network")
         )
     if history:
-        planned = recipe.get("epochs", len(history))
+        planned = status.get("epochs") or recipe.get("epochs", len(history))
         note = f"batches of {recipe.get('batch_size', '?')}, {recipe.get('optimizer', '?')}"
+        if status.get("model_epoch", len(history)) != len(history):
+            note += f"; the model has the weights of epoch {status['model_epoch']}"
         cards.append(("Epochs", str(len(history)) if len(history) == planned else f"{len(history)} of {planned}", note))
         seconds = status.get("seconds") or sum(row.get("seconds", 0.0) for row in history)
         cores = f" ({environment['cores']} cores)" if environment.get("cores") else ""

@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from fmnist import augment, budget, checkpoints, engine, metrics, models, optimizers
+from fmnist import augment, budget, checkpoints, early_stopping, engine, metrics, models, optimizers
 from fmnist.config import Config
 from fmnist.data import Dataset, split_indices
 from fmnist.errors import RunError
-from fmnist.rundir import TRAIN_SAMPLE, RunDirectory, atomic_path, write_history, write_json
+from fmnist.progress import Progress, write_status
+from fmnist.rundir import TRAIN_SAMPLE, RunDirectory, atomic_path, write_history
 
 # Work that a killed run can lose, in seconds; saving takes about 0.05 s.
 CHECKPOINT_SECONDS = 30.0
@@ -45,27 +46,6 @@ class Interrupted(Exception):
     """Training stopped because it was asked to; what was done is saved."""
 
 
-@dataclass
-class Progress:
-    """Where training stands: all that a checkpoint holds besides arrays."""
-
-    epochs: int  # planned; a time budget moves it
-    epoch: int = 0  # epochs done
-    step: int = 0  # steps done in the epoch under way
-    seconds: float = 0.0  # spent in the epoch under way
-    images: int = 0  # seen in the epoch under way
-    sums: dict[str, float] = field(default_factory=dict)  # running loss and accuracy, times `images`
-    history: list[dict[str, float]] = field(default_factory=list)
-
-    def spent(self) -> float:
-        """Return the seconds of training so far."""
-        return self.seconds + sum(row["seconds"] for row in self.history)
-
-    def mean(self, name: str) -> float:
-        """Return the running `loss` or `accuracy` of the epoch under way."""
-        return self.sums.get(name, 0.0) / max(self.images, 1)
-
-
 def train(
     config: Config,
     dataset: Dataset,
@@ -79,7 +59,9 @@ def train(
 
     The data of an epoch depends on (seed, epoch) alone and training advances in segments of a fixed number of steps,
     so a run that goes on from a checkpoint does what it would have done. When resuming, everything comes from the
-    checkpoint: weights, optimizer, the layers' random states, history and counters; nothing is taken from elsewhere.
+    checkpoint: weights, optimizer, the layers' random states, history, counters and the best weights; nothing is taken
+    from elsewhere. Early stopping looks at the history alone. It ends a run; it doesn't shorten the schedule, which
+    goes on towards the planned number of epochs, so that a triangle's run that is stopped never takes its small steps.
 
     Args:
         config: every setting; for a resumed run the one it was started with.
@@ -120,8 +102,9 @@ def train(
     predict = engine.Predictor(final)
 
     progress = Progress(epochs=1 if recipe.time_budget else recipe.epochs)
+    best: list[np.ndarray] = []  # early stopping: the weights of the best epoch so far
     if resume:
-        progress = _restore(run, variables, watcher)
+        progress, best = _restore(run, variables, watcher)
     pace = (
         budget.Pace(recipe.time_budget, time.monotonic() - started + progress.spent()) if recipe.time_budget else None
     )
@@ -129,7 +112,7 @@ def train(
     watcher.start(progress, steps)
     saved_at = time.monotonic()
 
-    while progress.epoch < progress.epochs:
+    while progress.epoch < progress.epochs and not early_stopping.is_over(progress.history, recipe.early_stopping):
         clock = time.monotonic() - progress.seconds
         epoch_images, order = epochs.take(progress.epoch, more=progress.epoch + 1 < progress.epochs)
         epoch_labels = one_hot[order]
@@ -146,10 +129,10 @@ def train(
                 progress.epochs = _plan(progress, pace, steps, config, watcher)
             watcher.segment(progress)
             if should_stop():
-                _save(run, variables, progress, steps, "interrupted")
+                _save(run, variables, best, progress, steps, "interrupted")
                 raise Interrupted
             if time.monotonic() - saved_at > CHECKPOINT_SECONDS:
-                _save(run, variables, progress, steps, "running")
+                _save(run, variables, best, progress, steps, "running")
                 saved_at = time.monotonic()
             if pace and pace.over():
                 break
@@ -165,16 +148,25 @@ def train(
             "seconds": time.monotonic() - clock,
         }
         progress = Progress(epochs=progress.epochs, epoch=progress.epoch + 1, history=[*progress.history, row])
+        if recipe.early_stopping and early_stopping.best_epoch(progress.history) == progress.epoch:
+            best = final.get_weights()
         write_history(run.history, progress.history)
         watcher.epoch(row)
         if pace:
             pace.after_epoch(time.monotonic() - measured_at)
             progress.epochs = progress.epoch + 1 if pace.worth_another() else progress.epoch
 
-    final.set_weights(model.get_weights())
+    if best:
+        final.set_weights(best)
+        watcher.note(
+            f"{'Stopped after' if progress.epoch < progress.epochs else 'Done with'} epoch {progress.epoch}; the model "
+            f"has the weights of epoch {early_stopping.best_epoch(progress.history)}, the best by validation loss"
+        )
+    else:
+        final.set_weights(model.get_weights())
     with atomic_path(run.model) as temporary:
         final.save(temporary)
-    _save(run, variables, progress, steps, "finished")
+    _save(run, variables, best, progress, steps, "finished")
     return final
 
 
@@ -232,31 +224,28 @@ def _measure(
     }
 
 
-def _save(run: RunDirectory, variables: list[Any], progress: Progress, steps: int, state: str) -> None:
+def _save(
+    run: RunDirectory, variables: list[Any], best: list[np.ndarray], progress: Progress, steps: int, state: str
+) -> None:
     """Write a checkpoint, then the status that goes with it."""
     step = progress.epoch * steps + progress.step
     arrays = [ops.convert_to_numpy(variable) for variable in variables]
-    checkpoints.save(run.checkpoints, step, arrays, asdict(progress))
-    write_status(run, state, progress, step)
+    checkpoints.save(run.checkpoints, step, [*arrays, *best], asdict(progress))
+    model_epoch = early_stopping.best_epoch(progress.history) if best else progress.epoch
+    write_status(run, state, progress, step, model_epoch if state == "finished" else None)
 
 
-def write_status(run: RunDirectory, state: str, progress: Progress, step: int, message: str | None = None) -> None:
-    """Write `status.json`: the state, how far training got, and the seconds it took."""
-    content: dict[str, Any] = {"state": state, "epoch": progress.epoch, "epochs": progress.epochs, "step": step}
-    content["seconds"] = round(progress.spent(), 3)
-    write_json(run.status, content | ({"message": message} if message else {}))
-
-
-def _restore(run: RunDirectory, variables: list[Any], watcher: Watcher) -> Progress:
-    """Put the newest whole checkpoint into the model and return where it stood."""
+def _restore(run: RunDirectory, variables: list[Any], watcher: Watcher) -> tuple[Progress, list[np.ndarray]]:
+    """Put the newest whole checkpoint into the model; return where it stood, and the best weights if it has them."""
     arrays, state, problems = checkpoints.load_latest(run.checkpoints)
     for problem in problems:
         watcher.note(f"{problem}; using the one before it")
     shapes = [tuple(variable.shape) for variable in variables]
-    if shapes != [array.shape for array in arrays]:
+    own, best = arrays[: len(variables)], arrays[len(variables) :]
+    if shapes != [array.shape for array in own]:
         raise RunError(
             f"the checkpoint in {run.checkpoints} was made for another network; start again with --overwrite"
         )
-    for variable, array in zip(variables, arrays, strict=True):
+    for variable, array in zip(variables, own, strict=True):
         variable.assign(array)
-    return Progress(**state)
+    return Progress(**state), best

@@ -7,12 +7,13 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
 import click
 
 from fmnist.config import leaf_fields, leaf_type
 from fmnist.data import Dataset, load_dataset
+from fmnist.setting import kinds
 
 runs_dir_option = click.option(
     "--runs-dir",
@@ -81,17 +82,22 @@ def load_data(data_dir: Path | None) -> Dataset:
 
 
 class _Numbers(click.ParamType):
-    """Whole numbers with commas between them: `32,64,128`."""
+    """Numbers with commas between them, such as `32,64,128`; where `single` is set, one alone stays a number."""
 
     name = "N,N,…"
+
+    def __init__(self, kind: type, single: bool) -> None:
+        self.kind, self.single = kind, single
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, tuple):
             return value
         try:
-            return tuple(int(part) for part in str(value).split(","))
+            numbers = tuple(self.kind(part) for part in str(value).split(","))
         except ValueError:
-            self.fail(f"got '{value}', expected whole numbers with commas between them, such as 32,64,128", param, ctx)
+            whole, example = ("whole ", "32,64,128") if self.kind is int else ("", "0.1,0.2,0.3")
+            self.fail(f"got '{value}', expected {whole}numbers with commas between them, such as {example}", param, ctx)
+        return numbers[0] if self.single and len(numbers) == 1 else numbers
 
 
 class _Seconds(click.ParamType):
@@ -110,18 +116,17 @@ class _Seconds(click.ParamType):
 def setting_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add a flag for each setting of the config tree, e.g. `--batch-size`; all default to None: the preset's value."""
     for name, (_, spec) in reversed(leaf_fields().items()):
-        hint = leaf_type(name)
-        flag, kind = "--" + name.replace("_", "-"), next(t for t in get_args(hint) or (hint,) if t is not type(None))
-        text = spec.metadata["help"]
-        if hint is bool:
+        single, item = kinds(leaf_type(name))
+        flag, text = "--" + name.replace("_", "-"), spec.metadata["help"]
+        if bool in single:
             option = click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=text)
         elif name == "time_budget":
             option = click.option(flag, name, type=_Seconds(), default=None, help=text)
-        elif get_origin(hint) is tuple:
-            option = click.option(flag, name, type=_Numbers(), default=None, help=text)
+        elif item is not None:
+            option = click.option(flag, name, type=_Numbers(item, bool(single)), default=None, help=text)
         else:
-            choices = spec.metadata["choices"]
-            option = click.option(flag, name, type=click.Choice(choices) if choices else kind, default=None, help=text)
+            kind = click.Choice(choices) if (choices := spec.metadata["choices"]) else single[0]
+            option = click.option(flag, name, type=kind, default=None, help=text)
         function = option(function)
     return function
 

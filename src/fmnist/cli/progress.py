@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from fmnist.cli.options import percent, say
-from fmnist.training import Progress, Watcher
+from fmnist.progress import Progress
+from fmnist.training import Watcher
 
 if TYPE_CHECKING:
     import keras

@@ -127,16 +127,17 @@ def _path(runs_dir: Path, name: str | None, preset_name: str) -> Path:
 
 
 def _print_result(run: RunDirectory, as_json: bool) -> None:
-    last = read_history(run.history)[-1]
+    last, status = read_history(run.history)[-1], read_json(run.status)
     result = read_json(run.metrics) if run.metrics.is_file() else None
     report = run.report if run.report.is_file() else None
     if as_json:
         options.print_json(
             {
                 "run": str(run.path),
-                "state": run.state(),
-                "seconds": read_json(run.status)["seconds"],
+                "state": status["state"],
+                "seconds": status["seconds"],
                 "last_epoch": last,
+                "model_epoch": status["model_epoch"],
                 "test": result and {key: result[key] for key in ("accuracy", "loss", "accuracy_interval")},
                 "report": report and str(report),
             }

@@ -7,18 +7,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fmnist.diagnosis import words
-from fmnist.diagnosis.advice import OVERCONFIDENT, Advice, advise
+from fmnist.diagnosis.advice import Advice, advise
 from fmnist.diagnosis.curve import Trend
+from fmnist.diagnosis.finding import Diagnosis, Estimate, Moment
 from fmnist.diagnosis.history import History, parse, read_history_file
+from fmnist.diagnosis.remedies import OVERCONFIDENT
 from fmnist.diagnosis.verdict import (
     DIVERGED,
     FALL,
@@ -38,75 +38,6 @@ __all__ = ["VERDICTS", "Advice", "Diagnosis", "Estimate", "Moment", "diagnose", 
 _95 = 1.96  # standard errors on both sides of a 95% interval
 # An accuracy that fell by no more than this (0 to 1), or than its own margin, has held.
 _HOLDS = 0.005
-
-
-@dataclass(frozen=True)
-class Moment:
-    """An epoch, with the 90% interval of where it may lie."""
-
-    epoch: int
-    low: int
-    high: int
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value and the half-width of its 95% interval."""
-
-    value: float
-    margin: float
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """What a history shows.
-
-    Attributes:
-        verdict: one of `VERDICTS`.
-        cause: which of the verdict's definitions holds, e.g. "rise" or "gap"; may be empty.
-        certainty: share (0 to 1) of the curves that fit the data for which the verdict holds.
-        votes: the same for every verdict that got any.
-        epochs: the last epoch.
-        gap_opens: the first epoch from which on the training loss lies at least a quarter below the validation loss.
-        turns: the epoch at which the validation loss is lowest, if it has risen by 10% since.
-        final_gap: training minus validation accuracy at the end, in percentage points.
-        loss_gap: validation minus training loss at the end.
-        noise: standard deviation of the validation loss from epoch to epoch, as a share of its value.
-        best_epoch: where the trend of the validation loss is lowest.
-        epochs_saved, seconds_saved: what stopping there would have saved; seconds only where they are known.
-        accuracy_gained: what stopping there would have gained in validation accuracy, in percentage points.
-        overconfident: whether the validation loss rose while the validation accuracy held.
-        sentences: all of it in words, the verdict first.
-        advice: what to try, most useful first.
-        notes: how the file was read, and what was not known.
-    """
-
-    verdict: str
-    cause: str
-    certainty: float
-    votes: dict[str, float]
-    epochs: int
-    gap_opens: Moment | None
-    turns: Moment | None
-    final_gap: Estimate | None
-    loss_gap: Estimate | None
-    noise: float | None
-    best_epoch: int | None
-    epochs_saved: int | None
-    seconds_saved: float | None
-    accuracy_gained: Estimate | None
-    overconfident: bool
-    sentences: tuple[str, ...]
-    advice: tuple[Advice, ...]
-    notes: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain dictionaries, lists and numbers, ready for JSON."""
-        return dataclasses.asdict(self)
-
-    def text(self) -> str:
-        """Return the diagnosis for a person: the sentences, the advice with its commands, the notes."""
-        return words.text(self)
 
 
 def diagnose(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fmnist.diagnosis.figures import duration, interval, loss, moved, percent, points, signed
 from fmnist.diagnosis.history import History
 from fmnist.diagnosis.verdict import (
     DIVERGED,
@@ -25,7 +26,7 @@ from fmnist.diagnosis.verdict import (
 )
 
 if TYPE_CHECKING:
-    from fmnist.diagnosis import Diagnosis, Estimate, Moment
+    from fmnist.diagnosis.finding import Diagnosis, Estimate, Moment
 
 # The facts that are told, in this order; the others only serve as evidence for advice.
 ORDER = ("verdict", "certainty", "onset", "turn", "final_gap", "overconfidence", "stopping", "noise")
@@ -40,50 +41,50 @@ def facts(history: History, found: Judgement, numbers: dict[str, Any], overconfi
     losses = found.train is not found.train_error if found.train else True
     what = "loss" if losses else "error rate"
     if found.train is None or found.validation is None:
-        highest = f"The highest loss was {_loss(history.highest_loss)}."
+        highest = f"The highest loss was {loss(history.highest_loss)}."
         if numbers["final_gap"]:
             scores = history.train_accuracy[-1], history.val_accuracy[-1]
             told["final_gap"] = _gap_sentence("At the end", *scores, numbers["final_gap"])
         return told | {"jitter": told["verdict"] if found.verdict == DIVERGED else highest}
     train, val = found.train.middle, found.validation.middle
-    jitter = _percent(found.validation.noise)
+    jitter = percent(found.validation.noise)
     noise = f"From one epoch to the next the validation {what} jitters by {jitter} around its trend."
     told |= {
         "noise": "" if found.verdict == DIVERGED else noise,
         "jitter": told["verdict"] if found.verdict == DIVERGED else noise,
     }
     fall = 1 - val[-1] / val[third(len(val))]
-    told["improving"] = f"Over {_span(found, last)} the validation {what} {_moved(-fall)}, to {_loss(val[-1])}."
+    told["improving"] = f"Over {_span(found, last)} the validation {what} {moved(-fall)}, to {loss(val[-1])}."
     if found.verdict not in (DIVERGED, UNSTABLE):
         share = found.votes[found.verdict]
         others = [
-            f"{_percent(vote)} {name}" for name, vote in found.votes.items() if name != found.verdict and vote >= 0.01
+            f"{percent(vote)} {name}" for name, vote in found.votes.items() if name != found.verdict and vote >= 0.01
         ]
-        told["certainty"] = f"Of the curves that fit these epochs {_percent(share)} say so" + (
+        told["certainty"] = f"Of the curves that fit these epochs {percent(share)} say so" + (
             f" (the others: {', '.join(others)})." if others else "."
         )
     told["trained"] = _trained(found, what)
     if found.train_error:
-        told["knows"] = f"It is right on {_percent(1 - found.train_error.middle[-1], 1)} of its training images."
-    gap = f"At the end the training {what} is {_loss(train[-1])} and the validation {what} {_loss(val[-1])}"
+        told["knows"] = f"It is right on {percent(1 - found.train_error.middle[-1], 1)} of its training images."
+    gap = f"At the end the training {what} is {loss(train[-1])} and the validation {what} {loss(val[-1])}"
     told["gap"] = gap + "."
     if found.verdict == DIVERGED:
         return told
     opens: Moment | None = numbers["gap_opens"]
     if opens:
         told["onset"] = (
-            f"The gap opens at epoch {opens.epoch} {_interval(opens)}: from there on the training {what} lies at least "
-            f"{_percent(OPEN)} below the validation {what}."
+            f"The gap opens at epoch {opens.epoch} {interval(opens)}: from there on the training {what} lies at least "
+            f"{percent(OPEN)} below the validation {what}."
         )
         told["gap"] = f"The gap opens at epoch {opens.epoch} of {last}. {told['gap']}"
     else:
-        told["onset"] = f"No gap opens: {gap[0].lower()}{gap[1:]}, less than {_percent(OPEN)} apart."
+        told["onset"] = f"No gap opens: {gap[0].lower()}{gap[1:]}, less than {percent(OPEN)} apart."
     turns: Moment | None = numbers["turns"]
     if turns:
         lowest = float(np.interp(turns.epoch, found.epochs, val)) if found.epochs is not None else float(val.min())
         told["turn"] = (
-            f"The validation {what} turns at epoch {turns.epoch} {_interval(turns)}: its trend, the curve without its "
-            f"jitter, is lowest there ({_loss(lowest)}) and ends at {_loss(val[-1])}."
+            f"The validation {what} turns at epoch {turns.epoch} {interval(turns)}: its trend, the curve without its "
+            f"jitter, is lowest there ({loss(lowest)}) and ends at {loss(val[-1])}."
         )
     final: Estimate | None = numbers["final_gap"]
     error = found.val_error if losses else found.validation
@@ -96,13 +97,13 @@ def facts(history: History, found: Judgement, numbers: dict[str, Any], overconfi
     if overconfident and gained and turns:
         told["overconfidence"] = (
             f"The model grows overconfident: since epoch {turns.epoch} the validation loss rose by "
-            f"{_percent(val[-1] / val.min() - 1)} while the validation accuracy held ({_signed(-gained.value)} ± "
+            f"{percent(val[-1] / val.min() - 1)} while the validation accuracy held ({signed(-gained.value)} ± "
             f"{gained.margin:.1f} points). It is hardly wrong more often, but far surer when it is."
         )
         told["surer"] = (
-            f"Since epoch {turns.epoch} the validation loss rose by {_percent(val[-1] / val.min() - 1)}, the "
+            f"Since epoch {turns.epoch} the validation loss rose by {percent(val[-1] / val.min() - 1)}, the "
             "validation "
-            f"accuracy changed by {_signed(-gained.value)} points."
+            f"accuracy changed by {signed(-gained.value)} points."
         )
     return told
 
@@ -117,15 +118,15 @@ def _verdict(history: History, found: Judgement) -> str:
     finite = history.train_loss[np.isfinite(history.train_loss)]
     if found.cause == "guessing":
         return (
-            f"Diverged: the loss rose to {_loss(history.highest_loss)} and the training loss ended at "
-            f"{_loss(finite[-1])}, "
+            f"Diverged: the loss rose to {loss(history.highest_loss)} and the training loss ended at "
+            f"{loss(finite[-1])}, "
             "no better than guessing."
         )
     if found.cause == "lost":
         scores = finite if len(finite) else 1 - history.train_accuracy[np.isfinite(history.train_accuracy)]
         return (
-            f"Diverged: the training {what} had come down to {_loss(scores.min())} and ended at "
-            f"{_loss(scores[-1])}; most "
+            f"Diverged: the training {what} had come down to {loss(scores.min())} and ended at "
+            f"{loss(scores[-1])}; most "
             "of what was learnt is lost."
         )
     if found.verdict == TOO_SHORT or found.train is None or found.validation is None:
@@ -138,14 +139,14 @@ def _verdict(history: History, found: Judgement) -> str:
     if found.cause == "off trend":
         return (
             f"Unstable: in {found.off_trend} of {last} epochs the validation {what} lies more than "
-            f"{_percent(OFF_TREND)} "
+            f"{percent(OFF_TREND)} "
             "off its own trend, so the last epoch's score is a matter of luck."
         )
     if found.cause == "both rise":
         return (
             f"Unstable: since its lowest value the validation {what} has risen by "
-            f"{_percent(val[-1] / val.min() - 1)}, and "
-            f"the training {what} with it (from {_loss(train[lowest])} to {_loss(train[-1])})."
+            f"{percent(val[-1] / val.min() - 1)}, and "
+            f"the training {what} with it (from {loss(train[lowest])} to {loss(train[-1])})."
         )
     if found.cause == "rise":
         if found.turn and found.epochs is not None:  # the middle of the turns, which is the one that is told
@@ -153,28 +154,28 @@ def _verdict(history: History, found: Judgement) -> str:
         at = round(float(found.epochs[lowest])) if found.epochs is not None else lowest + 1
         return (
             f"Overfitting: since epoch {at} the validation {what} has risen by "
-            f"{_percent(val[-1] / val[lowest] - 1)} (from "
-            f"{_loss(val[lowest])} to {_loss(val[-1])}) while the training {what} went from {_loss(train[lowest])} to "
-            f"{_loss(train[-1])}: the model learns its training images by heart."
+            f"{percent(val[-1] / val[lowest] - 1)} (from "
+            f"{loss(val[lowest])} to {loss(val[-1])}) while the training {what} went from {loss(train[lowest])} to "
+            f"{loss(train[-1])}: the model learns its training images by heart."
         )
     if found.verdict == OVERFITTING:
         return (
-            f"Overfitting: over {span} the validation {what} {_moved(-fall)}, and the training {what} "
-            f"({_loss(train[-1])}) is "
-            f"less than half of it ({_loss(val[-1])}): what is still learnt holds for the training images alone."
+            f"Overfitting: over {span} the validation {what} {moved(-fall)}, and the training {what} "
+            f"({loss(train[-1])}) is "
+            f"less than half of it ({loss(val[-1])}): what is still learnt holds for the training images alone."
         )
     if found.verdict == UNDERFITTING:
         return f"Underfitting: {_trained(found, what)[0].lower()}{_trained(found, what)[1:]}"
     if found.verdict == STILL_IMPROVING:
         return (
-            f"Still improving: over {span} the validation {what} {_moved(-fall)} (from {_loss(val[start])} to "
-            f"{_loss(val[-1])}), so the end is not in sight."
+            f"Still improving: over {span} the validation {what} {moved(-fall)} (from {loss(val[start])} to "
+            f"{loss(val[-1])}), so the end is not in sight."
         )
     if found.verdict == GOOD_FIT:
         return (
-            f"Good fit: over {span} the validation {what} {_moved(-fall)}, so it has levelled off, at "
-            f"{_loss(val[-1])}; the "
-            f"training {what}, {_loss(train[-1])}, lies {_percent(max(0, 1 - train[-1] / val[-1]))} below."
+            f"Good fit: over {span} the validation {what} {moved(-fall)}, so it has levelled off, at "
+            f"{loss(val[-1])}; the "
+            f"training {what}, {loss(train[-1])}, lies {percent(max(0, 1 - train[-1] / val[-1]))} below."
         )
     raise ValueError(f"no words for the verdict {found.verdict!r}")
 
@@ -193,21 +194,21 @@ def _trained(found: Judgement, what: str) -> str:
         error = found.train_error.middle
         gain = 100 * (error[half(len(error))] - error[-1])
         return (
-            f"The model is still wrong on {_percent(error[-1], 1)} of its own training images; the second half "
+            f"The model is still wrong on {percent(error[-1], 1)} of its own training images; the second half "
             "of the run "
-            f"changed that by {_signed(-gain)} points."
+            f"changed that by {signed(-gain)} points."
         )
     curve = found.train.middle if found.train else np.array([np.nan])
     return (
-        f"The training {what} is still {_loss(curve[-1])}; in the middle of the run it was "
-        f"{_loss(curve[half(len(curve))])}."
+        f"The training {what} is still {loss(curve[-1])}; in the middle of the run it was "
+        f"{loss(curve[half(len(curve))])}."
     )
 
 
 def _gap_sentence(when: str, train_accuracy: float, val_accuracy: float, gap: Estimate) -> str:
     return (
-        f"{when} the model is right on {_percent(train_accuracy, 1)} of the training images and on "
-        f"{_percent(val_accuracy, 1)} of the validation images: a gap of {_points(gap)}."
+        f"{when} the model is right on {percent(train_accuracy, 1)} of the training images and on "
+        f"{percent(val_accuracy, 1)} of the validation images: a gap of {points(gap)}."
     )
 
 
@@ -215,7 +216,7 @@ def _stopping(found: Judgement, numbers: dict[str, Any], last: int) -> dict[str,
     if found.verdict != OVERFITTING or not numbers["epochs_saved"]:
         return {}
     seconds, gained = numbers["seconds_saved"], numbers["accuracy_gained"]
-    saved = f"{numbers['epochs_saved']} of {last} epochs" + (f" ({_duration(seconds)})" if seconds else "")
+    saved = f"{numbers['epochs_saved']} of {last} epochs" + (f" ({duration(seconds)})" if seconds else "")
     sentence = f"Stopping after epoch {numbers['best_epoch']}, the best by validation loss, would have saved {saved}"
     if gained:
         word = "gained" if gained.value >= 0 else "cost"
@@ -242,39 +243,3 @@ def text(diagnosis: Diagnosis) -> str:
 
 def _item(mark: str, sentence: str) -> str:
     return textwrap.fill(sentence, WIDTH, initial_indent=f"{mark} ", subsequent_indent=" " * (len(mark) + 1))
-
-
-def _interval(moment: Moment) -> str:
-    return f"(90% sure: {moment.low} to {moment.high})" if moment.low < moment.high else "(90% sure)"
-
-
-def _loss(value: float) -> str:
-    return f"{value:.3f}" if value < 100 else f"{value:,.0f}" if value < 1e9 else f"{value:.1e}"
-
-
-def _percent(share: float, digits: int = 0) -> str:
-    """Format a share; one that is small, or nearly all, does not turn into 0% or 100%."""
-    digits = 1 if not digits and 0 < share < 0.095 else digits
-    if share < 1 and f"{100 * share:.{digits}f}" == f"{100:.{digits}f}":
-        return f"more than {100 - 10.0**-digits:.{digits}f}%"
-    return f"{100 * share:.{digits}f}%"
-
-
-def _signed(points: float) -> str:
-    return f"{points:+.1f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _points(estimate: Estimate) -> str:
-    return f"{estimate.value:.1f} ± {estimate.margin:.1f} percentage points".replace("-", "\N{MINUS SIGN}")
-
-
-def _moved(change: float) -> str:
-    if abs(change) < 0.0005:
-        return "changed by less than 0.1%"
-    return f"fell by {_percent(-change)}" if change < 0 else f"rose by {_percent(change)}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5970 else f"{seconds / 3600:.1f} h"

@@ -35,7 +35,7 @@ def build(
         A `keras.Model`: uint8 (N, H, W, 1) to float32 probabilities (N, classes), rows sum to 1.
 
     Raises:
-        InputError: images this small have nothing left after the network's pooling, or there are too few classes.
+        InputError: the images are smaller than 4×4 pixels, or there are too few classes.
     """
     if num_classes < 2 or min(image_shape) < 4:
         raise InputError(
@@ -43,7 +43,7 @@ def build(
             "expected at least 2 classes and 4×4 pixels"
         )
     family = import_module(f"fmnist.models.{config.family}")
-    model: keras.Model = family.network(config, image_shape, num_classes, None if logits else "softmax")
+    model: keras.Model = family.network(config.resolved(), image_shape, num_classes, None if logits else "softmax")
     return model
 
 

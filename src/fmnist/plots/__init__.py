@@ -14,7 +14,7 @@ import numpy as np
 
 from fmnist.errors import InputError
 from fmnist.plots.confusion import confusion
-from fmnist.plots.curves import best_epoch, curves, final_gap
+from fmnist.plots.curves import curves, final_gap
 from fmnist.plots.style import shorten
 from fmnist.plots.tiles import mistakes, sample_sheet
 from fmnist.rundir import RunDirectory, read_history, read_json
@@ -22,7 +22,7 @@ from fmnist.rundir import RunDirectory, read_history, read_json
 if TYPE_CHECKING:
     from fmnist.data import Dataset
 
-__all__ = ["best_epoch", "confusion", "curves", "draw_all", "final_gap", "mistakes", "sample_sheet"]
+__all__ = ["confusion", "curves", "draw_all", "final_gap", "mistakes", "sample_sheet"]
 
 _SAMPLES = 40
 

@@ -10,15 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from fmnist.early_stopping import History, best_epoch
 from fmnist.plots.style import FAINT, INK, MUTED, TRAINING, VALIDATION, headline, save, styled
-
-History = Sequence[dict[str, float]]
-
-
-def best_epoch(history: History) -> int | None:
-    """Return the epoch (from 1) with the lowest validation loss, the first of equals; None without validation."""
-    rows = [row for row in history if "val_loss" in row]
-    return int(min(rows, key=lambda row: row["val_loss"])["epoch"]) if rows else None
 
 
 def final_gap(history: History) -> float | None:

@@ -1,0 +1,140 @@
+"""The columns of a history: found in CSV, JSON or Python values, known by their names. Knows no order of epochs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fmnist.errors import InputError, did_you_mean
+
+MAX_ROWS = 100_000
+
+_ACCURACIES = ("accuracy", "acc", "categorical_accuracy", "sparse_categorical_accuracy", "binary_accuracy", "top_1")
+_TRAIN, _VALIDATION = ("train", "training"), ("val", "validation", "valid", "dev", "test")
+
+
+def _names(prefixes: Sequence[str], scores: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"{prefix}_{score}" for prefix in prefixes for score in scores)
+
+
+# What a column may be called, the name that is preferred first. `loss` and `accuracy` are Keras's running averages.
+COLUMNS = {
+    "epoch": ("epoch", "epochs"),
+    "seconds": ("seconds", "epoch_seconds", "time", "duration"),
+    "learning_rate": ("learning_rate", "lr"),
+    "loss": ("loss", "cross_entropy"),
+    "accuracy": _ACCURACIES,
+    "train_loss": _names(_TRAIN, ("loss", "cross_entropy")),
+    "train_accuracy": _names(_TRAIN, _ACCURACIES),
+    "val_loss": _names(_VALIDATION, ("loss", "cross_entropy")),
+    "val_accuracy": _names(_VALIDATION, _ACCURACIES),
+}
+EXAMPLE = "epoch,loss,accuracy,val_loss,val_accuracy"
+
+
+def from_json(text: str) -> Any:
+    """Return what a JSON text holds.
+
+    Raises:
+        InputError: it is no JSON.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"this is not JSON: {error}") from error
+
+
+def from_csv(text: str) -> dict[str, list[str]]:
+    """Return the columns of a CSV text, separated by commas, semicolons or tabs, as text.
+
+    Raises:
+        InputError: it is no CSV, or has no rows.
+    """
+    header = text.split("\n", 1)[0]
+    separator = max(",;\t", key=header.count)
+    try:
+        rows = [
+            row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator) if any(map(str.strip, row))
+        ]
+    except csv.Error as error:
+        raise InputError(f"this is not a CSV file: {error}") from error
+    if len(rows) < 2:
+        raise InputError(f"there are no rows; expected a line of names, such as {EXAMPLE}, and a line for each epoch")
+    names = [name.strip() for name in rows[0]]
+    for number, row in enumerate(rows[1:], 2):
+        if len(row) > len(names):
+            raise InputError(f"line {number} has {len(row)} cells, the line of names has {len(names)}")
+    cells = [[row[place].strip() if place < len(row) else "" for row in rows[1:]] for place in range(len(names))]
+    if separator != ",":  # where the comma is not the separator it may be the decimal mark
+        cells = [[cell.replace(",", ".") for cell in column] for column in cells]
+    return dict(zip(names, cells, strict=True))
+
+
+def _columns(content: Any) -> dict[str, list[Any]]:
+    """Return columns of equal length."""
+    if (
+        isinstance(content, Sequence)
+        and not isinstance(content, str)
+        and all(isinstance(row, Mapping) for row in content)
+    ):
+        names = dict.fromkeys(name for row in content for name in row)
+        content = {name: [row.get(name) for row in content] for name in names}
+    if not isinstance(content, Mapping) or not all(
+        isinstance(cells, Sequence | np.ndarray) and not isinstance(cells, str) for cells in content.values()
+    ):
+        raise InputError(
+            f"a history came as {type(content).__name__}; expected a list of numbers for each column, "
+            '{"loss": [...], "val_loss": [...]}, or a list of rows'
+        )
+    columns = {str(name): list(cells) for name, cells in content.items()}
+    rows = max(map(len, columns.values()), default=0)
+    if not rows:
+        raise InputError("there are no epochs in this history")
+    if rows > MAX_ROWS:
+        raise InputError(f"there are {rows:,} rows; expected one for each epoch, {MAX_ROWS:,} at most")
+    uneven = {name: len(cells) for name, cells in columns.items() if len(cells) != rows}
+    if uneven:
+        raise InputError(f"the columns differ in length: {uneven}, the others {rows}; expected an entry for each epoch")
+    return columns
+
+
+def recognise(content: Any) -> dict[str, list[Any]]:
+    """Return the known columns under our names; the first of a column's names that is there counts.
+
+    Args:
+        content: columns (a dictionary of lists) or rows (a list of dictionaries).
+
+    Raises:
+        InputError: it is neither, has no rows, columns of different lengths, or none that is known.
+    """
+    columns = _columns(content)
+    plain = {re.sub(r"[\s\-./]+", "_", name.strip().lower()): cells for name, cells in columns.items()}
+    found = {name: plain[alias] for name, aliases in COLUMNS.items() if (alias := _first(aliases, plain))}
+    if not found.keys() - {"epoch", "seconds", "learning_rate"}:
+        known = [alias for aliases in COLUMNS.values() for alias in aliases]
+        hint = next((text for name in plain if name not in known and (text := did_you_mean(name, known))), "")
+        raise InputError(f"no known column among {', '.join(columns)[:200]}{hint}; expected for instance {EXAMPLE}")
+    return found
+
+
+def _first(aliases: Sequence[str], names: Mapping[str, Any]) -> str | None:
+    return next((alias for alias in aliases if alias in names), None)
+
+
+def numbers(name: str, cells: list[Any]) -> np.ndarray:
+    """Return float64; an empty cell and None become NaN, and infinity stays for now."""
+    values = np.full(len(cells), np.nan)
+    for row, cell in enumerate(cells):
+        if cell is None or cell == "" or (isinstance(cell, str) and cell.lower() in ("na", "n/a", "none", "null", "-")):
+            continue
+        try:
+            values[row] = float(cell)
+        except (TypeError, ValueError):
+            raise InputError(f"column '{name}', row {row + 1}: got {cell!r:.60}, expected a number") from None
+    return values
