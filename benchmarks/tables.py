@@ -96,7 +96,6 @@ def preset_section(result: dict) -> list[str]:
         f"| validation accuracy, % | {mean_and_deviation(last_epochs(result, 'val_accuracy'))} |",
         f"| test accuracy, % | {mean_and_deviation(scores)} (95% interval of the mean ± {100 * half:.2f}) |",
         f"| test loss | {mean_and_deviation([run['test_loss'] for run in runs], 1, 4)} |",
-        f"| whole command, report included, s | {mean_and_deviation([run['seconds'] for run in runs], 1, 1)} |",
     ]
 
 
