@@ -19,7 +19,7 @@ FLOORS = (
     ("data", "metrics", "early_stopping", "diagnosis"),
     ("engine", "augment", "models", "optimizers"),
     ("budget", "checkpoints", "progress", "training", "plots", "evaluation"),
-    ("report", "pipeline"),
+    ("report", "pipeline", "study"),
     ("cli",),
     ("__init__", "__main__"),
 )

@@ -201,7 +201,7 @@ def test_frequent_confusions():
 
 @pytest.mark.parametrize(("seconds", "text"), [(4.26, "4.3 s"), (75, "75 s"), (600, "10 min"), (7260, "2 h 1 min")])
 def test_durations(seconds, text):
-    assert report._duration(seconds) == text
+    assert report.duration(seconds) == text
 
 
 @pytest.mark.parametrize(

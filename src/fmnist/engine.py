@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import platform
 import subprocess
@@ -215,6 +216,15 @@ class Predictor:
             return np.asarray(self.model.predict(images, self.batch_size, verbose=0))
         starts = range(0, len(images), self.batch_size)
         return np.concatenate([self._run(images[start : start + self.batch_size]) for start in starts])
+
+
+def expect_many_models() -> None:
+    """Drop TensorFlow's warning that functions are traced again and again, where many networks are to be trained."""
+    logging.getLogger("tensorflow").addFilter(_no_retracing)
+
+
+def _no_retracing(record: logging.LogRecord) -> bool:
+    return "retracing" not in record.getMessage()
 
 
 def environment() -> dict[str, Any]:

@@ -11,7 +11,7 @@ from fmnist import diagnosis, engine, models
 from fmnist.config import Config
 from fmnist.data import Dataset
 from fmnist.errors import InputError
-from fmnist.rundir import RunDirectory, read_json, write_json
+from fmnist.rundir import STUDY_FILE, RunDirectory, read_json, write_json
 
 if TYPE_CHECKING:
     from fmnist.training import Watcher
@@ -46,6 +46,8 @@ def train(
     run = run if isinstance(run, RunDirectory) else RunDirectory(run)
     check(config, dataset)
     with run.lock():
+        if (run.path / STUDY_FILE).is_file():
+            raise InputError(f"{run.path} holds a study; take another --name")
         if run.exists() and not overwrite:
             mend = "" if run.state() == "finished" else f"; continue it with --resume {run.path}"
             raise InputError(

@@ -65,19 +65,21 @@ def write_report(run: RunDirectory) -> Path:
         "settings": settings,
         "environment": {key: value for key, value in environment.items() if value not in (None, {}, "")},
         "command": train_command(run.name, config, environment),
-        "picture": lambda name, parts: _picture(run.plots / f"{name}.svg", parts),
+        "picture": lambda name, parts: picture(run.plots / f"{name}.svg", parts),
     }
-    html = _environment().get_template("report.html").render(context)
+    html = page_environment().get_template("report.html").render(context)
     write_bytes(run.report, html.encode())
     return run.report
 
 
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """Return what renders the package's templates, with the filters that they use."""
     environment = Environment(loader=PackageLoader("fmnist"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "percent": _percent,
         "plain": _plain,
         "cell": _cell,
+        "unbroken": lambda text: text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"),
         "words": lambda name: name.replace("_", " "),
     }
     return environment
@@ -105,7 +107,8 @@ def _cell(value: float, column: str) -> str:
     return f"{value:.4f}" if "loss" in column else f"{value:.1f}" if column == "seconds" else _plain(value)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Format seconds for a person: `4.3 s`, `75 s`, `10 min`, `2 h 1 min`."""
     minutes, hours = round(seconds / 60), round(seconds) // 3600
     if seconds < 99.5:
         return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
@@ -140,7 +143,7 @@ def _cards(
         cards.append(("Epochs", str(len(history)) if len(history) == planned else f"{len(history)} of {planned}", note))
         seconds = status.get("seconds") or sum(row.get("seconds", 0.0) for row in history)
         cores = f" ({environment['cores']} cores)" if environment.get("cores") else ""
-        cards.append(("Training time", _duration(seconds), f"{environment.get('processor') or ''}{cores}"))
+        cards.append(("Training time", duration(seconds), f"{environment.get('processor') or ''}{cores}"))
     return cards
 
 
@@ -220,8 +223,14 @@ def train_command(name: str, config: dict[str, Any], environment: dict[str, Any]
     return " \\\n    ".join(map(shlex.join, [*lines, *flags]))
 
 
-def _picture(path: Path, parts: int) -> Markup | None:
-    """Return a plot in the page's colours as `parts` SVG elements side by side; a narrow page puts them in a column."""
+def picture(path: Path, columns: int, rows: int = 1) -> Markup | None:
+    """Return a plot in the page's colours as an SVG element for each of its parts; a narrow page has them in a column.
+
+    Args:
+        path: of an SVG file that `plots` drew; None comes back where there is none.
+        columns: parts side by side, of the same width.
+        rows: of parts, of the same height.
+    """
     if not path.is_file():
         return None
     _, start, rest = path.read_text(encoding="utf-8").partition("<svg ")
@@ -233,11 +242,17 @@ def _picture(path: Path, parts: int) -> Markup | None:
     # Ids are unique in a file; on the page five files meet.
     rest = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{path.stem}-", rest)
     side, top = 72 * style.SIDE_STRIP, 72 * style.TITLE_STRIP
-    width, height = (float(size[1]) - 2 * side) / parts, float(size[2]) - top
-    boxes = [f'viewBox="{side + part * width:.1f} {top:.1f} {width:.1f} {height:.1f}"' for part in range(parts)]
+    width, height = (float(size[1]) - 2 * side) / columns, (float(size[2]) - top) / rows
+    boxes = [
+        f'viewBox="{side + column * width:.1f} {top + row * height:.1f} {width:.1f} {height:.1f}"'
+        for row in range(rows)
+        for column in range(columns)
+    ]
     drawing = start + rest.replace(size[0], boxes[0], 1)
     drawing += "".join(f'<svg {box}><use href="#{path.stem}-figure_1"/></svg>' for box in boxes[1:])
-    # 4/3 CSS pixels are a point. What has one part is shrunk by a fifth at most, to keep its letters legible.
-    limits = f"max-width:{parts * width * 4 / 3:.0f}px" + (f";min-width:{width * 16 / 15:.0f}px" if parts == 1 else "")
+    # 4/3 CSS pixels are a point. What has one part is shrunk by a fifth at most, to keep its letters legible; of many
+    # rows three parts fit beside each other.
+    limits = f"max-width:{columns * width * 4 / 3:.0f}px;--part:{'15rem' if rows > 1 else '20.5rem'}"
+    limits += f";min-width:{width * 16 / 15:.0f}px" if columns == 1 else ""
     # Our own drawing; and the page's policy lets no script run.
     return Markup(f'<div class="panels" style="{limits}" aria-hidden="true">{drawing}</div>')

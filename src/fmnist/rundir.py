@@ -26,6 +26,8 @@ HISTORY_COLUMNS = (
 )
 # The training images that are measured after each epoch: enough for a standard error of 0.2 points at 98%.
 TRAIN_SAMPLE = 5_000
+# Lies in the folder of a study, whose runs are folders inside it.
+STUDY_FILE = "study.json"
 MAX_JSON_BYTES = 64 * 2**20
 
 

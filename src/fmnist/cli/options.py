@@ -13,6 +13,7 @@ import click
 
 from fmnist.config import leaf_fields, leaf_type
 from fmnist.data import Dataset, load_dataset
+from fmnist.errors import InputError
 from fmnist.setting import kinds
 
 runs_dir_option = click.option(
@@ -45,6 +46,17 @@ def print_json(content: Any) -> None:
 def say(text: str) -> None:
     """Print a line for the person at the terminal on stderr."""
     print(text, file=sys.stderr, flush=True)
+
+
+def plain_name(name: str) -> str:
+    """Return a name that `--name` gave to a run or a study.
+
+    Raises:
+        InputError: it is empty, has a slash in it, or stands for something else.
+    """
+    if name in ("", ".", "..", "latest") or Path(name).name != name:
+        raise InputError(f"--name got '{name}'; expected a plain name without a slash, other than 'latest'")
+    return name
 
 
 class DownloadBars:

@@ -10,25 +10,30 @@ import click
 from fmnist.cli import options
 from fmnist.errors import FmnistError
 from fmnist.rundir import RunDirectory, list_runs, read_json
+from fmnist.study import list_studies
 
 
 @click.command("runs", epilog=options.examples("fmnist runs", "fmnist runs --runs-dir elsewhere --json"))
 @options.runs_dir_option
 @options.json_option
 def command(runs_dir: Path, as_json: bool) -> None:
-    """List the runs in a folder, the newest last."""
-    rows = [_row(run) for run in list_runs(runs_dir)]
+    """List the runs in a folder, the newest last, and the studies."""
+    rows, studies = [_row(run) for run in list_runs(runs_dir)], list_studies(runs_dir)
     if as_json:
-        options.print_json({"runs_dir": str(runs_dir), "runs": rows})
-    elif not rows:
+        options.print_json({"runs_dir": str(runs_dir), "runs": rows, "studies": studies})
+        return
+    if not rows and not studies:
         print(f"No runs in {runs_dir} yet; `fmnist train` makes one.")
-    else:
+    if rows:
         width = max(len(row["name"]) for row in rows)
         print(f"{'name':{width}}  preset     state        epochs   test accuracy")
         for row in rows:
             score = options.percent(row["accuracy"]) if row["accuracy"] is not None else "-"
             done = f"{row['epoch']}/{row['epochs']}"
             print(f"{row['name']:{width}}  {row['preset']:9}  {row['state']:11}  {done:>7}  {score:>14}")
+    for number, study in enumerate(studies):
+        start = "\n" if rows and not number else ""
+        print(f"{start}study {study['name']}: {study['done']} of {study['runs']} runs done, {study['state']}")
 
 
 def _row(run: RunDirectory) -> dict[str, Any]:

@@ -119,9 +119,7 @@ def command(
 def _path(runs_dir: Path, name: str | None, preset_name: str) -> Path:
     """Return the run's path; without a name it is the preset, today's date and the first free number."""
     if name is not None:
-        if name in ("", ".", "..", "latest") or Path(name).name != name:
-            raise InputError(f"--name got '{name}'; expected a plain name without a slash, other than 'latest'")
-        return runs_dir / name
+        return runs_dir / options.plain_name(name)
     stem = f"{preset_name}-{datetime.date.today().isoformat()}"
     return next(path for n in range(1, 1_000_000) if not (path := runs_dir / f"{stem}-{n}").exists())
 

@@ -62,7 +62,7 @@ def curves(
                 x, np.repeat(pair, 2), color=MUTED, linewidth=1, clip_on=False, transform=axes.get_yaxis_transform()
             )
             ends.append((sum(pair) / 2, f"gap {100 * gap:.1f} points".replace("-", "\N{MINUS SIGN}"), INK))
-        _label_ends(axes, ends)
+        label_ends(axes, ends)
         epoch, words = marks[name]
         if epoch is not None:
             _mark(axes, epoch, words.format(epoch))
@@ -89,24 +89,27 @@ def _lines(axes: Axes, history: History, name: str, factor: float) -> Iterator[t
             yield points[-1][1], label.format(points[-1][1]), colour
 
 
-def _label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
-    """Write labels right of the axes at the height of their values, moved apart where they would overlap."""
+def label_ends(
+    axes: Axes, ends: Sequence[tuple[float, str, str]], distance: float = 0.068, weight: str = "bold"
+) -> None:
+    """Write labels right of the axes at the height of their values, at least `distance` of its height apart."""
     low, high = axes.get_ylim()
     ends = sorted(ends)
-    places = _apart([(value - low) / (high - low) for value, _, _ in ends], 0.068)
+    places = _apart([(value - low) / (high - low) for value, _, _ in ends], distance)
     for place, (_, text, colour) in zip(places, ends, strict=True):
-        weight = "normal" if colour == MUTED else "bold"
-        axes.text(1.05, place, text, color=colour, size=8, weight=weight, va="center", transform=axes.transAxes)
+        style = {"size": 8, "weight": "normal" if colour == MUTED else weight}
+        axes.text(1.05, place, text, color=colour, va="center", transform=axes.transAxes, **style)
 
 
 def _apart(places: Sequence[float], distance: float) -> list[float]:
-    """Return ascending places moved as little as possible (least squares) to lie at least `distance` apart."""
+    """Return ascending places moved as little as possible (least squares) to lie `distance` apart and from 0 to 1."""
     groups: list[list[float]] = []
     for number, place in enumerate(places):
         groups.append([place - number * distance])
         while len(groups) > 1 and np.mean(groups[-2]) > np.mean(groups[-1]):
             groups[-2:] = [groups[-2] + groups[-1]]
-    means = [float(np.mean(group)) for group in groups for _ in group]
+    highest = max(0.0, 1 - (len(places) - 1) * distance)
+    means = [min(max(float(np.mean(group)), 0.0), highest) for group in groups for _ in group]
     return [mean + number * distance for number, mean in enumerate(means)]
 
 

@@ -1,0 +1,124 @@
+"""`fmnist compare`: a study, watched."""
+
+from __future__ import annotations
+
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fmnist.cli import options
+from fmnist.cli.train import StopSignals
+from fmnist.errors import InputError
+from fmnist.rundir import RunDirectory
+
+
+class _Seeds(click.ParamType):
+    """How many seeds, or which: `5` stands for 0 to 4, `3,7,11` for these."""
+
+    name = "N or N,N,…"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, tuple):
+            return value
+        if not re.fullmatch(r"\d+(,\d+)*", str(value)) or value == "0":
+            self.fail(f"got '{value}', expected how many seeds, or a list of them such as 3,7,11", param, ctx)
+        numbers = tuple(int(part) for part in value.split(","))
+        return numbers if len(numbers) > 1 else tuple(range(numbers[0]))
+
+
+@click.command(
+    "compare", epilog=options.examples("fmnist compare remedies", "fmnist compare my.yaml --seeds 5 --dry-run")
+)
+@click.argument("study_name", metavar="STUDY")
+@click.option("--name", default=None, help="Name of the study's folder [default: the study's name].")
+@click.option("--seeds", type=_Seeds(), default=None, help="How many seeds (from 0 on), or which: 5, or 3,7,11.")
+@click.option("--dry-run", is_flag=True, help="Show the runs and how long they will take, and train none.")
+@click.option("--overwrite", is_flag=True, help="Make runs again that were made with other settings or other data.")
+@options.runs_dir_option
+@options.data_dir_option
+@options.json_option
+@options.setting_options
+def command(
+    study_name: str,
+    name: str | None,
+    seeds: tuple[int, ...] | None,
+    dry_run: bool,
+    overwrite: bool,
+    runs_dir: Path,
+    data_dir: Path | None,
+    as_json: bool,
+    **settings: Any,
+) -> int:
+    """Train a baseline and its variants with the same seeds, and say what each variant changes.
+
+    STUDY is remedies, kernels, augmentation, or a YAML file of your own. The settings below replace the baseline's;
+    what a variant sets itself stays. Stopped or killed, the same command goes on where it was.
+    """
+    from fmnist import study as studies
+
+    given = {key: value for key, value in settings.items() if value is not None}
+    if "seed" in given:
+        raise InputError("--seed is for one run; a study takes --seeds 5, or --seeds 3,7,11")
+    study = studies.read_study(study_name).changed(given, seeds)
+    folder = runs_dir / options.plain_name(name or study.name)
+    with StopSignals() as stop:
+        dataset = options.load_data(data_dir)
+        options.say(f"Data      {dataset.source}")
+        options.say(f"Study     {folder}: {len(study.names())} variants × {len(study.seeds)} seeds")
+
+        from fmnist import engine
+
+        engine.prepare()
+        from fmnist.cli.study_progress import StudyProgress
+        from fmnist.training import Interrupted
+
+        watcher = StudyProgress()
+        try:
+            if dry_run:
+                jobs, stale = studies.plan(study, dataset, folder)
+                expected = studies.forecast(jobs, dataset, tell=watcher.note, should_stop=stop)
+                _print_plan(jobs, stale, expected, as_json)
+                return 0
+            result = studies.compare(study, dataset, folder, watcher=watcher, should_stop=stop, overwrite=overwrite)
+        except Interrupted:
+            watcher.close()
+            options.say(f"Stopped; the same command goes on with {folder}")
+            return 128 + (stop.received or signal.SIGINT)
+        finally:
+            watcher.close()
+    if as_json:
+        options.print_json(result)
+    else:
+        print(studies.words.text(result))
+        print(f"\nTable   {folder / studies.TABLE}\nReport  {RunDirectory(folder).report}")
+    return 0
+
+
+def _print_plan(jobs: list[Any], stale: dict[Any, str], expected: list[Any], as_json: bool) -> None:
+    """Print every run, whether it is done, and the seconds that it is thought to take."""
+    from fmnist.study import has_diverged, is_done, total
+
+    seconds, low, high = total(expected)
+    waiting = dict(zip([run for run, _ in jobs if not is_done(run)], [one.seconds for one in expected], strict=True))
+    states = {run: "stale" if run in stale else "failed" if has_diverged(run) else run.state() for run, _ in jobs}
+    if as_json:
+        rows = [
+            {"run": str(run.path), "state": state, "stale": stale.get(run), "seconds": waiting.get(run)}
+            for run, state in states.items()
+        ]
+        options.print_json({"runs": rows, "seconds": seconds, "range": [low, high]})
+        return
+    from fmnist.cli.study_progress import time_words
+
+    width = max(len(run.name) for run in states)
+    for run, state in states.items():
+        note = f"about {time_words(waiting[run])}" if run in waiting else ""
+        print(f"{run.name:{width}}  {state:11}  {stale.get(run, note)}".rstrip())
+    if stale:
+        print(f"\n{len(stale)} stale run(s): --name takes another folder, --overwrite makes them again")
+    print(
+        f"\n{len(expected)} of {len(jobs)} runs to go: {time_words(seconds)}, {time_words(low)} to {time_words(high)}"
+    )

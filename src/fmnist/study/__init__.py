@@ -1,0 +1,176 @@
+"""Studies: a baseline and its variants, each trained with the same seeds on the same splits, compared in pairs.
+
+    result = fmnist.compare(fmnist.read_study("remedies"), dataset, "runs/remedies")
+
+`docs/overfitting.md` says what the columns of the table mean and where its intervals come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fmnist.config import Config, leaves
+from fmnist.data import Dataset
+from fmnist.errors import FmnistError, InputError
+from fmnist.rundir import STUDY_FILE, RunDirectory, read_json, write_bytes, write_json
+from fmnist.study import words
+from fmnist.study.definition import BASELINE, Study, builtin_studies, folder_name, read_study
+from fmnist.study.duration import Forecast, forecast, total
+from fmnist.study.result import collect
+from fmnist.study.runner import Job, Runner, StudyWatcher, has_diverged, is_done, run_in_turn
+
+__all__ = [
+    "BASELINE",
+    "Forecast",
+    "Job",
+    "Study",
+    "StudyWatcher",
+    "builtin_studies",
+    "compare",
+    "forecast",
+    "has_diverged",
+    "is_done",
+    "list_studies",
+    "plan",
+    "read_study",
+    "run_in_turn",
+    "total",
+    "words",
+    "write_results",
+]
+
+TABLE = "table.md"
+
+
+def compare(
+    study: Study,
+    dataset: Dataset,
+    folder: str | Path,
+    *,
+    watcher: StudyWatcher | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    overwrite: bool = False,
+    runner: Runner = run_in_turn,
+) -> dict[str, Any]:
+    """Carry out a study, or what is left of it, and write `study.json`, `table.md`, `report.html` and its plots.
+
+    Every run is a run directory of its own, `<variant>-seed<k>` in the study's folder. Runs that are finished are
+    skipped and an interrupted one goes on, so that the same call after any interruption ends in the same table.
+
+    Args:
+        study: from `read_study`, or put together in Python.
+        dataset: from `fmnist.load_dataset`.
+        folder: the study's, e.g. `runs/remedies`.
+        watcher: is told what happens, and first how long it will take; None stays silent and measures nothing.
+        should_stop: asked after each segment of steps.
+        overwrite: make runs again that were made with other settings or other data.
+        runner: what carries out the list of runs.
+
+    Returns:
+        The contents of `study.json`.
+
+    Raises:
+        InputError: the folder holds a run, runs made with other settings or other data, or the data does not fit.
+        RunError: the study is in use, or a run failed for a reason that is not its settings.
+        Interrupted: `should_stop` said so; call again to go on.
+    """
+    folder = Path(folder)
+    jobs, stale = plan(study, dataset, folder)
+    if stale and not overwrite:
+        raise InputError(_stale_message(folder, stale))
+    with RunDirectory(folder).lock():
+        for run in stale:
+            run.config.unlink(missing_ok=True)  # so that it counts as no run, and is made again
+        write_json(folder / STUDY_FILE, {"name": study.name, "state": "running", "num_runs": len(jobs)})
+        if watcher:
+            watcher.start(jobs, forecast(jobs, dataset, tell=watcher.note, should_stop=should_stop))
+        runner(jobs, dataset, watcher or StudyWatcher(), should_stop)
+        return write_results(study, folder)
+
+
+def write_results(study: Study, folder: Path) -> dict[str, Any]:
+    """Work out the result of finished runs and write table, pictures, page and, last, `study.json`.
+
+    Raises:
+        InputError: a run is missing or unfinished, or one of its files cannot be read.
+    """
+    from fmnist.study import page
+
+    result = words.add_sentences(collect(study, folder))
+    write_bytes(folder / TABLE, words.markdown(result).encode())
+    page.write_page(result, folder)
+    write_json(folder / STUDY_FILE, result)
+    return result
+
+
+def plan(study: Study, dataset: Dataset, folder: Path) -> tuple[list[Job], dict[RunDirectory, str]]:
+    """Return every run of a study with its settings, seed by seed, and the stored ones that were made differently.
+
+    All variants of the first seed come first, so that a table of whole pairs is there early.
+
+    Args:
+        study: what is to be run.
+        dataset: on which.
+        folder: where the study lies, existing or not.
+
+    Raises:
+        InputError: the folder holds a single run, or a setting leaves nothing to train on.
+    """
+    from fmnist import pipeline
+
+    if RunDirectory(folder).exists():
+        raise InputError(f"{folder} holds a run, not a study; take another --name")
+    jobs = [
+        (RunDirectory(folder / folder_name(name, seed)), study.config(name, seed))
+        for seed in study.seeds
+        for name in study.names()
+    ]
+    for _, config in jobs:
+        pipeline.check(config, dataset)
+    return jobs, {run: reason for run, config in jobs if run.exists() and (reason := _stale(run, config, dataset))}
+
+
+def _stale(run: RunDirectory, config: Config, dataset: Dataset) -> str:
+    """Say in which settings a stored run differs from the plan, or nothing."""
+    try:
+        stored = Config.from_dict(read_json(run.config))
+        data = read_json(run.environment).get("data_sha256")
+    except FmnistError:
+        return "its files are damaged"
+    was, now = leaves(stored), leaves(config)
+    told = [f"{name} was {was[name]}, is {now[name]}" for name in now if was[name] != now[name]]
+    if stored.preset != config.preset:
+        told.insert(0, f"preset was {stored.preset}, is {config.preset}")
+    if data != dataset.sha256:
+        told.append("other data")
+    return ", ".join(told)
+
+
+def _stale_message(folder: Path, stale: dict[RunDirectory, str]) -> str:
+    shown = [f"{run.name}: {reason}" for run, reason in list(stale.items())[:5]]
+    more = [f"and {len(stale) - 5} more"] if len(stale) > 5 else []
+    return "\n  ".join(
+        [
+            f"{len(stale)} stored run(s) in {folder} were made differently from what the study says now; "
+            "--name takes another folder, --overwrite makes these runs again:",
+            *shown,
+            *more,
+        ]
+    )
+
+
+def list_studies(runs_dir: Path) -> list[dict[str, Any]]:
+    """Return name, state and number of runs (all, done) of each study in a folder, by name."""
+    found = []
+    for path in sorted(runs_dir.glob(f"*/{STUDY_FILE}")) if runs_dir.is_dir() else []:
+        try:
+            content = read_json(path)
+        except FmnistError:
+            content = {"state": "damaged"}
+        runs = [run for run in path.parent.iterdir() if (run / "config.json").is_file()]
+        total = content.get("num_runs", len(runs))
+        done = sum(is_done(RunDirectory(run)) for run in runs)
+        found.append({"name": path.parent.name, "state": content["state"], "done": done, "runs": total})
+    return found

@@ -1,0 +1,203 @@
+"""What a study is: a baseline, variants of it, seeds. Reads and checks its YAML; knows no Keras and runs nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from fmnist.config import PRESETS, Config, preset
+from fmnist.errors import InputError, did_you_mean
+
+BASELINE = "baseline"
+MAX_VARIANTS, MAX_SEEDS = 50, 100
+FIELDS = ("description", "preset", "settings", "seeds", "variants")
+# Variants are compared on the same images: what would change the split is the study's, not a variant's.
+SHARED = ("limit", "validation_fraction")
+
+Place = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A baseline and its variants, each to be run with every seed.
+
+    Attributes:
+        name: of its folder among the runs.
+        description: the question it answers, one sentence.
+        preset: that the baseline starts from.
+        settings: leaf settings in which the baseline differs from the preset.
+        variants: by name, the leaf settings in which each differs from the baseline.
+        seeds: each decides split, first weights, order and augmentation of one run of every variant.
+
+    Raises:
+        InputError: a setting is unknown or not valid, two variants are the same, or there are none.
+    """
+
+    name: str
+    description: str = ""
+    preset: str = "reference"
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    variants: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    seeds: tuple[int, ...] = (0, 1, 2)
+
+    def __post_init__(self) -> None:
+        """Check it; all problems are raised at once."""
+        content = {name: getattr(self, name) for name in FIELDS} | {"seeds": list(self.seeds)}
+        _refuse(f"the study '{self.name}'", list(_problems(content)), {})
+
+    def names(self) -> list[str]:
+        """Return the baseline's name and the variants'."""
+        return [BASELINE, *self.variants]
+
+    def config(self, variant: str, seed: int) -> Config:
+        """Return the settings of one run."""
+        changes = {} if variant == BASELINE else self.variants[variant]
+        return preset(self.preset, **{**self.settings, **changes, "seed": seed})
+
+    def changed(self, settings: Mapping[str, Any], seeds: tuple[int, ...] | None = None) -> Study:
+        """Return a copy with other seeds, and with settings that replace the baseline's; a variant's own stay."""
+        return dataclasses.replace(self, settings={**self.settings, **settings}, seeds=seeds or self.seeds)
+
+
+def folder_name(variant: str, seed: int) -> str:
+    """Return the name of a run's directory inside its study's: `dropout-0.4-seed1`."""
+    return f"{_slug(variant)}-seed{seed}"
+
+
+def builtin_studies() -> dict[str, Path]:
+    """Return the file of each study that comes with the package, by name."""
+    folder = Path(str(resources.files("fmnist") / "studies"))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def read_study(name: str | Path) -> Study:
+    """Return the built-in study of a name, or the one in a YAML file, which is named after the file.
+
+    Raises:
+        InputError: there is no such study; or it is not valid: then every problem, each with its line.
+    """
+    known = builtin_studies()
+    if isinstance(name, Path) or name.endswith((".yaml", ".yml")):
+        path = Path(name)
+    elif name in known:
+        path = known[name]
+    else:
+        raise InputError(
+            f"no study is named '{name}'{did_you_mean(name, list(known))} "
+            f"(built-in studies: {', '.join(known)}; a study of your own is a file that ends in .yaml)"
+        )
+    from fmnist.study.yamlfile import read_yaml
+
+    content, lines = read_yaml(path)
+    _refuse(str(path), list(_problems(content)), lines)
+    given = {key: value for key, value in content.items() if value is not None}
+    if "seeds" in given:
+        seeds = given["seeds"]
+        given["seeds"] = tuple(range(seeds) if isinstance(seeds, int) else seeds)
+    if _slug(path.stem) != path.stem.lower():
+        raise InputError(f"{path}: its name becomes the study's; expected letters, digits, '-', '_' and '.' only")
+    return Study(path.stem, **given)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9._]+", "-", name.lower()).strip("-.")
+
+
+def _refuse(source: str, problems: list[tuple[Place, str]], lines: Mapping[Place, int]) -> None:
+    """Raise all problems as one error, each with its line, or without lines with its place."""
+    told = []
+    for place, text in problems:
+        line = next((lines[place[:end]] for end in range(len(place), -1, -1) if place[:end] in lines), None)
+        told.append(f"{source}, line {line}: {text}" if line else f"{source}, {' / '.join(map(str, place))}: {text}")
+    if told:
+        raise InputError(told[0] if len(told) == 1 else "the study is not valid:\n  " + "\n  ".join(told))
+
+
+def _problems(content: Any) -> Iterator[tuple[Place, str]]:
+    """Yield what is wrong with a study's fields: where, and what."""
+    if not isinstance(content, Mapping):
+        got = "nothing" if content is None else f"a {type(content).__name__}"
+        yield (), f"got {got}, expected the fields {', '.join(FIELDS)}"
+        return
+    for name in content:
+        if name not in FIELDS:
+            hint = did_you_mean(name, list(FIELDS)) or f"; expected {', '.join(FIELDS)}"
+            yield (name,), f"a study has no field '{name}'{hint}"
+    description, base = content.get("description") or "", content.get("preset") or "reference"
+    if not isinstance(description, str) or len(description) > 500:
+        yield ("description",), f"got {str(description)[:40]!r}, expected a sentence of at most 500 characters"
+    if base not in PRESETS:
+        hint = did_you_mean(str(base), list(PRESETS))
+        yield ("preset",), f"no preset is named '{base}'; expected one of {', '.join(PRESETS)}{hint}"
+        return
+    yield from _seed_problems(content.get("seeds"))
+    settings, variants = content.get("settings") or {}, content.get("variants") or {}
+    faults = list(_setting_problems(("settings",), settings, base, {}, ()))
+    if not isinstance(variants, Mapping) or not 1 <= len(variants) <= MAX_VARIANTS:
+        yield ("variants",), f"expected 1 to {MAX_VARIANTS} variants, each a name with the settings that it changes"
+        variants = {}
+    for name, changes in variants.items():
+        if not re.fullmatch(r"\w[\w .,+×-]{0,39}", str(name)) or not _slug(str(name)):
+            faults.append((("variants", name), f"got the name '{name}', expected up to 40 letters, digits, ' .,+-_'"))
+        faults += _setting_problems(("variants", name), changes, base, {} if faults else settings, SHARED)
+    yield from faults
+    if not faults:
+        yield from _twins(base, settings, variants)
+
+
+def _seed_problems(seeds: Any) -> Iterator[tuple[Place, str]]:
+    numbers = seeds if isinstance(seeds, list) else [seeds]
+    whole = all(isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**31 for seed in numbers)
+    if seeds is None or (whole and isinstance(seeds, int) and 1 <= seeds <= MAX_SEEDS):
+        return
+    if not whole or not isinstance(seeds, list) or not 1 <= len(seeds) <= MAX_SEEDS:
+        yield (
+            ("seeds",),
+            f"got {seeds}, expected how many seeds (1 to {MAX_SEEDS}), or a list of them such as [0, 1, 2]",
+        )
+    elif twice := sorted({seed for seed in seeds if seeds.count(seed) > 1}):
+        yield ("seeds",), f"seed {twice[0]} stands there twice; a run repeated is the same run"
+
+
+def _setting_problems(
+    place: Place, settings: Any, base: str, below: Mapping[str, Any], refused: tuple[str, ...]
+) -> Iterator[tuple[Place, str]]:
+    """Yield what is wrong with settings that replace those `below`, which replace the preset's."""
+    if not isinstance(settings, Mapping):
+        yield place, f"got {settings!r}, expected settings such as 'learning_rate: 0.002'"
+        return
+    found = [((*place, name), text) for name, value in settings.items() if (text := _fault(base, {name: value}))]
+    for name in settings:
+        if name == "seed":
+            yield (*place, name), "seeds are the study's: list them in its field 'seeds'"
+        elif name in refused:
+            yield (*place, name), f"'{name}' would change the split between variants; set it under 'settings'"
+    if together := _fault(base, {**below, **settings}):
+        yield from found or [(place, together)]
+
+
+def _fault(base: str, settings: Mapping[str, Any]) -> str | None:
+    """Say what is wrong with the settings, on one line, or return None."""
+    try:
+        preset(base, **settings)
+    except InputError as error:
+        return str(error).partition(":\n  ")[2].replace("\n  ", "; ") or str(error)
+    return None
+
+
+def _twins(base: str, settings: Mapping[str, Any], variants: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
+    """Yield variants that are the baseline or one another, or whose directories would be."""
+    seen, folders = {preset(base, **settings).resolved(): BASELINE}, {BASELINE: BASELINE}
+    for name, changes in variants.items():
+        config = preset(base, **{**settings, **changes}).resolved()
+        if config in seen:
+            yield ("variants", name), f"'{name}' has the same settings as '{seen[config]}'"
+        elif _slug(name) in folders:
+            yield ("variants", name), f"'{name}' would share its directories with '{folders[_slug(name)]}'"
+        seen.setdefault(config, name)
+        folders.setdefault(_slug(name), name)

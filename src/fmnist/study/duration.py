@@ -1,0 +1,132 @@
+"""How long a study will take: from its finished runs, else from a short probe of each variant."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fmnist.config import Config
+from fmnist.data import Dataset
+from fmnist.errors import RunError
+from fmnist.progress import Progress
+from fmnist.rundir import TRAIN_SAMPLE, RunDirectory, read_history, read_json
+from fmnist.study.runner import Job, is_done
+
+# Images of a probe's epoch, of which there are two: 24 steps of 64 images, of which a fifth is kept for validation.
+PROBE_IMAGES = 1_920
+# What a whole run may take of what its forecast says. Whole runs differ by a fifth on a machine that does other things
+# besides; a probe is shorter than the processor's changes of clock, and misses what only a long run meets.
+KNOWN_RANGE, PROBED_RANGE = (0.8, 1.25), (0.7, 1.6)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Seconds that a run will take, with the range they are expected in, and where they come from."""
+
+    seconds: float
+    low: float
+    high: float
+    source: str  # "runs" or "probe"
+
+
+def forecast(
+    jobs: Sequence[Job],
+    dataset: Dataset,
+    *,
+    tell: Callable[[str], None] = lambda text: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> list[Forecast]:
+    """Return a forecast for each job that is not done yet, in their order.
+
+    A job takes what the finished runs with the same settings but for the seed took; where there is none, its settings
+    are probed: two epochs on 1,920 images in a temporary folder, the second of which is taken for the pace.
+
+    Args:
+        jobs: all of a study's.
+        dataset: to probe with.
+        tell: is given a line before each probe.
+        should_stop: asked before each probe and while it runs.
+
+    Raises:
+        Interrupted: `should_stop` said so.
+    """
+    known: dict[Config, list[float]] = {}
+    for run, config in jobs:
+        if is_done(run) and run.state() == "finished":
+            known.setdefault(_seedless(config), []).append(_spent(run))
+    found: dict[Config, Forecast] = {}
+    waiting = [config for run, config in jobs if not is_done(run)]
+    unknown = {key: config for config in waiting if (key := _seedless(config)) not in known}
+    for number, (key, config) in enumerate(unknown.items(), 1):
+        tell(f"Measuring how fast it goes: {number} of {len(unknown)}")
+        found[key] = _forecast(probe(config, dataset, should_stop), PROBED_RANGE, "probe")
+    for key, seconds in known.items():
+        found[key] = _forecast(float(np.mean(seconds)), KNOWN_RANGE, "runs")
+    return [found[_seedless(config)] for config in waiting]
+
+
+def probe(config: Config, dataset: Dataset, should_stop: Callable[[], bool] = lambda: False) -> float:
+    """Return the seconds that a run with these settings is likely to take, from two short epochs.
+
+    A run that stops early takes less, and one with a time budget takes that.
+    """
+    from fmnist import engine, pipeline, training
+
+    engine.expect_many_models()
+    if config.training.time_budget:
+        return config.training.time_budget
+    images = min(len(dataset.train_labels), config.data.limit or len(dataset.train_labels))
+    short: dict[str, Any] = {"epochs": 2, "limit": min(PROBE_IMAGES, images), "segment_steps": 8, "early_stopping": 0}
+
+    class Clock(training.Watcher):
+        """Notes the seconds that the steps alone take, without the measuring after them."""
+
+        steps = 0.0
+
+        def segment(self, progress: Progress) -> None:
+            self.steps = progress.seconds
+
+    clock, started = Clock(), time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="fmnist-probe-") as folder:
+        run = RunDirectory(Path(folder) / "run")
+        try:
+            pipeline.train(
+                config.with_overrides(**short), dataset, run, watcher=clock, should_stop=should_stop, train_only=True
+            )
+        except RunError:  # it diverges at once: as the real run will, so that this is its time
+            return time.monotonic() - started
+        epochs = [row["seconds"] for row in read_history(run.history)]
+    setup = max(0.0, time.monotonic() - started - 2 * epochs[-1])
+    share = config.data.validation_fraction
+    probed = short["limit"]
+    measured = min(TRAIN_SAMPLE, probed * (1 - share)) + probed * share
+    measuring_pace = (epochs[-1] - clock.steps) / measured
+    training_seconds = clock.steps * images / probed
+    measuring_seconds = measuring_pace * (min(TRAIN_SAMPLE, images * (1 - share)) + images * share)
+    evaluation_seconds = measuring_pace * len(dataset.test_labels)
+    return setup + config.training.epochs * (training_seconds + measuring_seconds) + evaluation_seconds
+
+
+def total(forecasts: Sequence[Forecast]) -> tuple[float, float, float]:
+    """Return the seconds of all forecasts together, and their range; runs err together, so the ranges add up."""
+    seconds, low, high = (sum(getattr(one, name) for one in forecasts) for name in ("seconds", "low", "high"))
+    return seconds, low, high
+
+
+def _forecast(seconds: float, span: tuple[float, float], source: str) -> Forecast:
+    return Forecast(seconds, span[0] * seconds, span[1] * seconds, source)
+
+
+def _seedless(config: Config) -> Config:
+    return config.with_overrides(seed=0)
+
+
+def _spent(run: RunDirectory) -> float:
+    """Return the seconds of a finished run: training and evaluation."""
+    return float(read_json(run.status)["seconds"]) + float(read_json(run.metrics).get("seconds", 0.0))

@@ -1,0 +1,117 @@
+"""A study's pictures and its HTML page, which needs nothing else. Reads `study.json`'s content and the histories."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fmnist import report
+from fmnist.plots import study as pictures
+from fmnist.rundir import RunDirectory, read_history, write_bytes
+from fmnist.study import words
+from fmnist.study.result import METRICS
+
+
+def write_page(result: Mapping[str, Any], folder: Path) -> Path:
+    """Draw into `plots/` of a study's folder and write `report.html`.
+
+    Args:
+        result: the contents of `study.json`, with its sentences.
+        folder: the study's, with its runs.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        InputError: a history cannot be read.
+        RunError: the page cannot be written.
+    """
+    target, plots = RunDirectory(folder).report, RunDirectory(folder).plots
+    _draw(result, folder, plots)
+    context = {
+        "study": result,
+        "setup": words.setup(result),
+        "cards": _cards(result),
+        "baseline": result["variants"][0],
+        "variants": _ranked(result),
+        "values": words.value_table(result),
+        "differences": words.difference_table(result),
+        "metrics": METRICS,
+        "environment": {key: value for key, value in result["environment"].items() if value not in (None, {}, "")},
+        "folder": shlex.quote(str(folder)),
+        "rows": math.ceil(len(result["variants"]) / pictures.PANEL_COLUMNS),
+        "columns": pictures.PANEL_COLUMNS,
+        "picture": lambda name, columns, rows=1: report.picture(plots / f"{name}.svg", columns, rows),
+    }
+    html = report.page_environment().get_template("study.html").render(context)
+    write_bytes(target, html.encode())
+    return target
+
+
+def _draw(result: Mapping[str, Any], folder: Path, plots: Path) -> None:
+    histories = {
+        row["name"]: [
+            read_history(RunDirectory(folder / run["run"]).history) for run in row["runs"] if run["state"] == "finished"
+        ]
+        for row in result["variants"]
+    }
+    name, seeds = result["name"], len(result["seeds"])
+    over = f"mean and standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
+    panels = {
+        "Test accuracy, points": _effects(result, "test_difference", "test_accuracy"),
+        "Final gap, points": _effects(result, "difference", "gap"),
+    }
+    shown = {title: effects for title, effects in panels.items() if effects}
+    if shown:
+        better = {"Test accuracy, points": 1, "Final gap, points": -1}
+        pictures.effects(shown, better, plots / "effects", f"Study {name}: difference to the baseline")
+    pictures.overlay(histories, plots / "curves", f"Study {name}: validation, {over}")
+    pictures.panels(histories, plots / "panels", f"Study {name}: training and validation loss")
+
+
+def _effects(result: Mapping[str, Any], part: str, metric: str) -> list[pictures.Effect]:
+    return [
+        pictures.Effect(row["name"], 100 * found["mean"], None if half is None else 100 * half)
+        for row in _ranked(result)
+        if (found := row[part][metric])
+        for half in [words.margin(found)]
+    ]
+
+
+def _ranked(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the variants, the largest gain in test accuracy first."""
+    return sorted(result["variants"][1:], key=lambda row: -_gain(row))
+
+
+def _gain(row: Mapping[str, Any]) -> float:
+    """Return the difference in test accuracy; a variant without any comes last."""
+    found = row["test_difference"]["test_accuracy"]
+    return float(found["mean"]) if found else -math.inf
+
+
+def _cards(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return the headline figures: label, value, note."""
+    base, *others = result["variants"]
+    accuracy, gap = METRICS[0], next(metric for metric in METRICS if metric.name == "gap")
+    cards = []
+    best = max(others, key=_gain)
+    if (found := best["test_difference"]["test_accuracy"]) is not None:
+        sure = abs(found["mean"]) > (words.margin(found) or 0)
+        note = f"points of test accuracy: {best['name']}" + ("" if sure else ", within the noise")
+        cards.append(("Largest gain", words.with_margin(found, accuracy, 1), note))
+    if summary := base["summary"]["test_accuracy"]:
+        cards.append(("Baseline", words.mean_cell(summary, accuracy) + "%", "on the test set"))
+    with_gap = [row for row in result["variants"] if row["summary"]["gap"]]
+    if with_gap:
+        least = min(with_gap, key=lambda row: row["summary"]["gap"]["mean"])
+        note = f"points: {least['name']}; the baseline has {words.mean_cell(base['summary']['gap'], gap)}"
+        cards.append(
+            ("Smallest gap", words.mean_cell(least["summary"]["gap"], gap), note if base["summary"]["gap"] else "")
+        )
+    runs = [run for row in result["variants"] for run in row["runs"]]
+    spent = sum(run.get("seconds", 0.0) for run in runs)
+    cards.append(("Runs", str(len(runs)), f"{report.duration(spent)} of training in all"))
+    return cards

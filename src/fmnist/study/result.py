@@ -1,0 +1,181 @@
+"""From a study's runs to the contents of `study.json`: every number of the table, and where it comes from."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fmnist.errors import InputError
+from fmnist.metrics import EPSILON
+from fmnist.rundir import RunDirectory, read_history, read_json
+from fmnist.study.definition import BASELINE, Study, folder_name
+from fmnist.study.runner import has_diverged, is_done
+from fmnist.study.statistics import Difference, crossed, paired, summarize
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A column of the table.
+
+    Attributes:
+        name: of the value in `study.json`.
+        title: for people.
+        scale: by which the stored value is multiplied to be shown: 100 for shares, which are shown as percentages.
+        digits: shown after the point.
+    """
+
+    name: str
+    title: str
+    scale: float = 1.0
+    digits: int = 0
+
+
+METRICS = (
+    Metric("test_accuracy", "test accuracy, %", 100, 2),
+    Metric("test_loss", "test loss", 1, 4),
+    Metric("val_accuracy", "validation accuracy, %", 100, 2),
+    Metric("val_loss", "validation loss", 1, 4),
+    Metric("gap", "final gap, points", 100, 2),
+    Metric("onset", "gap opens at epoch", 1, 1),
+    Metric("seconds", "seconds", 1, 1),
+    Metric("parameters", "parameters"),
+)
+
+
+def collect(study: Study, folder: Path) -> dict[str, Any]:
+    """Return a study's result from its finished runs.
+
+    Args:
+        study: the plan; runs that lie in the folder besides are not looked at.
+        folder: the study's.
+
+    Raises:
+        InputError: a run is missing or unfinished, or one of its files cannot be read.
+    """
+    rows = {name: [_run_row(folder, name, seed) for seed in study.seeds] for name in study.names()}
+    images = {name: [_image_scores(folder, row) for row in runs] for name, runs in rows.items()}
+    first = RunDirectory(folder / rows[BASELINE][0]["run"])
+    config, environment = read_json(first.config), read_json(first.environment)
+    return {
+        "name": study.name,
+        "state": "finished",
+        "description": study.description,
+        "preset": study.preset,
+        "settings": _listed(study.settings),
+        "seeds": list(study.seeds),
+        "epochs": config["training"]["epochs"],
+        "dataset": {key: value for key, value in config["dataset"].items() if key.startswith("num_")},
+        "variants": [
+            {
+                "name": name,
+                "settings": _listed(study.variants.get(name, {})),
+                "runs": runs,
+                "summary": {metric.name: _summary(runs, metric.name) for metric in METRICS},
+                "difference": None if name == BASELINE else _differences(runs, rows[BASELINE]),
+                "test_difference": None if name == BASELINE else _test_differences(images[name], images[BASELINE]),
+                "gap_closed": None if name == BASELINE else _gap_closed(runs, rows[BASELINE]),
+            }
+            for name, runs in rows.items()
+        ],
+        "environment": environment,
+    }
+
+
+def _listed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings as JSON would give them back."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
+
+
+def _run_row(folder: Path, variant: str, seed: int) -> dict[str, Any]:
+    """Return the numbers of one run; a diverged one has its message instead."""
+    run = RunDirectory(folder / folder_name(variant, seed))
+    if not is_done(run):
+        raise InputError(f"{run.path} is not finished; run the study again, it goes on where it stopped")
+    row: dict[str, Any] = {"seed": seed, "run": run.name, "state": run.state()}
+    if has_diverged(run):
+        return row | {"message": read_json(run.status)["message"]}
+    last, scores = model_row(run), read_json(run.metrics)
+    row |= {"test_accuracy": scores["accuracy"], "test_loss": scores["loss"]}
+    row |= {name: last[name] for name in ("val_accuracy", "val_loss") if name in last}
+    if "val_accuracy" in last:
+        found = read_json(run.diagnosis)
+        row["gap"] = last["train_accuracy"] - last["val_accuracy"]
+        row["verdict"] = found["verdict"]
+        if found["gap_opens"]:
+            row["onset"] = found["gap_opens"]["epoch"]
+    row |= {"seconds": read_json(run.status)["seconds"], "parameters": read_json(run.config)["parameters"]}
+    return row
+
+
+def model_row(run: RunDirectory) -> dict[str, float]:
+    """Return the row of a finished run's history at whose end the model's weights were taken."""
+    history, epoch = read_history(run.history), read_json(run.status).get("model_epoch")
+    return next((row for row in history if row["epoch"] == epoch), history[-1])
+
+
+def _image_scores(folder: Path, row: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
+    """Return whether each test image was right, and its loss: float (images,) by name; None for a diverged run."""
+    if row["state"] != "finished":
+        return None
+    path = RunDirectory(folder / row["run"]).predictions
+    try:
+        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as arrays:
+            probabilities, labels = arrays["probabilities"], arrays["labels"]
+        chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    except (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} cannot be read: {error}; `fmnist evaluate {path.parent}` makes it again") from error
+    right = (probabilities.argmax(axis=1) == labels).astype(np.float64)
+    return {"test_accuracy": right, "test_loss": -np.log(np.clip(chosen, EPSILON, 1.0))}
+
+
+def _summary(runs: list[dict[str, Any]], name: str) -> dict[str, Any] | None:
+    found = summarize([run[name] for run in runs if name in run])
+    return asdict(found) if found else None
+
+
+def _differences(runs: list[dict[str, Any]], baseline: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return each metric's paired difference over the seeds in which both runs have it."""
+    found = {}
+    for metric in METRICS:
+        pairs = [
+            (run[metric.name], base[metric.name])
+            for run, base in zip(runs, baseline, strict=True)
+            if metric.name in run and metric.name in base
+        ]
+        found[metric.name] = _plain(paired([value for value, _ in pairs], [value for _, value in pairs]))
+    return found
+
+
+def _test_differences(
+    scores: list[dict[str, np.ndarray] | None], baseline: list[dict[str, np.ndarray] | None]
+) -> dict[str, Any]:
+    """Return the differences on the test set, with intervals over images and seeds together."""
+    pairs = [(mine, base) for mine, base in zip(scores, baseline, strict=True) if mine and base]
+    return {
+        name: _plain(crossed(np.stack([mine[name] - base[name] for mine, base in pairs]))) if pairs else None
+        for name in ("test_accuracy", "test_loss")
+    }
+
+
+def _gap_closed(runs: list[dict[str, Any]], baseline: list[dict[str, Any]]) -> float | None:
+    """Return the share of the baseline's mean gap that is gone; None where that gap is not measurably above zero."""
+    pairs = [
+        (run["gap"], base["gap"]) for run, base in zip(runs, baseline, strict=True) if "gap" in run and "gap" in base
+    ]
+    gap = paired([base for _, base in pairs], [0.0] * len(pairs))
+    if gap is None or gap.mean <= 0 or (gap.margin is not None and not gap.measurable()):
+        return None
+    return 1 - float(np.mean([mine for mine, _ in pairs])) / gap.mean
+
+
+def _plain(difference: Difference | None) -> dict[str, Any] | None:
+    """Return mean, 95% interval and number of seeds, ready for JSON."""
+    if difference is None:
+        return None
+    mean, margin = difference.mean, difference.margin
+    return {"mean": mean, "interval": margin if margin is None else [mean - margin, mean + margin], "n": difference.n}

@@ -1,0 +1,117 @@
+"""The seam between studies and what trains: a list of (run directory, settings), carried out one after another.
+
+`Runner` is the whole contract: a cluster engine takes the place of `run_in_turn` by carrying out the same list
+elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from fmnist.config import Config
+from fmnist.data import Dataset
+from fmnist.errors import FmnistError, RunError
+from fmnist.rundir import RunDirectory, read_json
+
+if TYPE_CHECKING:
+    from fmnist.study.duration import Forecast
+    from fmnist.training import Watcher
+
+Job = tuple[RunDirectory, Config]
+
+
+class StudyWatcher:
+    """What a study tells while it runs. Every method may be left as it is."""
+
+    def start(self, jobs: Sequence[Job], forecasts: Sequence[Forecast]) -> None:
+        """The runs still to be carried out, and how long each is thought to take."""
+
+    def begin(self, run: RunDirectory) -> Watcher | None:
+        """A run begins; what is returned is told how it goes."""
+
+    def end(self, run: RunDirectory) -> None:
+        """A run is finished, evaluated and diagnosed, or its loss stopped being a number."""
+
+    def note(self, text: str) -> None:
+        """Something that the user should know."""
+
+
+Runner = Callable[[Sequence[Job], Dataset, StudyWatcher, Callable[[], bool]], None]
+
+
+def run_in_turn(
+    jobs: Sequence[Job], dataset: Dataset, watcher: StudyWatcher, should_stop: Callable[[], bool] = lambda: False
+) -> None:
+    """Carry out the jobs in this process, one after another; what is done already is skipped.
+
+    An interrupted run goes on from its newest whole checkpoint, or starts again where it has none, so that the list can
+    be given again after any interruption and ends in the same files. A run whose loss stops being a number is left
+    behind as failed: it would fail again.
+
+    Args:
+        jobs: run directories, each with the settings it is to be trained with.
+        dataset: for all of them.
+        watcher: is told what happens.
+        should_stop: asked after each segment of steps.
+
+    Raises:
+        Interrupted: `should_stop` said so; the run under way is saved.
+        RunError: a run failed for a reason that would stop the next one too, such as a full disk.
+    """
+    from fmnist import engine
+
+    engine.expect_many_models()
+    for run, config in jobs:
+        if is_done(run):
+            continue
+        own = watcher.begin(run)
+        try:
+            _complete(run, config, dataset, own, should_stop)
+        except RunError:
+            if not has_diverged(run):
+                raise
+        watcher.end(run)
+
+
+def _complete(
+    run: RunDirectory, config: Config, dataset: Dataset, watcher: Watcher | None, should_stop: Callable[[], bool]
+) -> None:
+    """Do what a run still lacks: training, evaluation, diagnosis. Its pictures are left to `fmnist report`."""
+    from fmnist import checkpoints, diagnosis, evaluation, pipeline
+
+    if not run.exists() or run.state() != "finished":
+        try:
+            checkpoints.load_latest(run.checkpoints)
+            resumable = run.exists()
+        except RunError:
+            resumable = False
+        if resumable:
+            pipeline.resume(run, dataset, watcher=watcher, should_stop=should_stop, train_only=True)
+        else:
+            pipeline.train(
+                config, dataset, run, watcher=watcher, should_stop=should_stop, overwrite=True, train_only=True
+            )
+    with run.lock():
+        if not (run.metrics.is_file() and run.predictions.is_file()):
+            evaluation.evaluate(run, dataset)
+        if config.data.validation_fraction:
+            diagnosis.diagnose_run(run)
+
+
+def is_done(run: RunDirectory) -> bool:
+    """Whether nothing is left to do for a run: it is finished, evaluated and diagnosed, or has diverged."""
+    try:
+        if not run.exists():
+            return False
+        validation = read_json(run.config)["data"]["validation_fraction"]
+        scored = run.metrics.is_file() and run.predictions.is_file() and (run.diagnosis.is_file() or not validation)
+        return has_diverged(run) or (run.state() == "finished" and scored)
+    except (FmnistError, KeyError, TypeError):  # a damaged file: done again
+        return False
+
+
+def has_diverged(run: RunDirectory) -> bool:
+    """Whether the loss stopped being a number: the one failure that the settings themselves make."""
+    status = read_json(run.status) if run.status.is_file() else {}
+    return status.get("state") == "failed" and " became " in str(status.get("message"))

@@ -1,0 +1,243 @@
+"""A study's result in words: the tables, and a plain sentence for each variant. Knows `study.json`, and no files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fmnist.study.result import METRICS, Metric
+
+Row = Mapping[str, Any]
+_BY_NAME = {metric.name: metric for metric in METRICS}
+_MINUS = "\N{MINUS SIGN}"
+# A run that takes this much more or less time than the baseline's is worth a word.
+_SLOWER, _FASTER = 1.15, 0.87
+
+
+def add_sentences(result: dict[str, Any]) -> dict[str, Any]:
+    """Return the result with a `sentence` for each variant and `notes` on how to read the table."""
+    base, *others = result["variants"]
+    variants = [{**base, "sentence": _about_baseline(base)}]
+    variants += [{**row, "sentence": sentence(row, base, len(result["seeds"]))} for row in others]
+    return {**result, "variants": variants, "notes": _notes(result)}
+
+
+def sentence(row: Row, base: Row, seeds: int) -> str:
+    """Say what a variant does to the gap and to the test accuracy, or that nothing is measurable."""
+    lost = [run for run in row["runs"] if run["state"] != "finished"]
+    if len(lost) == len(row["runs"]):
+        return f"{row['name']} failed with every seed: {lost[0]['message']}."
+    (gap, gap_counts), (accuracy, accuracy_counts), loss = _gap_words(row, base), _accuracy_words(row), _loss_words(row)
+    told = " and ".join(part for part in (gap, accuracy) if part)
+    nothing = "does nothing measurable: it " if not (gap_counts or accuracy_counts or loss) else ""
+    told = f"{row['name']} {nothing}{told}{loss}{_time_words(row, base)}."
+    if lost:
+        told += f" Its loss stopped being a number with {len(lost)} of {seeds} seeds, which are left out here."
+    return told
+
+
+def _gap_words(row: Row, base: Row) -> tuple[str, bool]:
+    """Return what became of the gap, and whether that is measurable."""
+    difference = row["difference"]["gap"]
+    if difference is None or difference["interval"] is None:
+        return (f"moves the gap by {_signed(difference, _BY_NAME['gap'])} points", False) if difference else ("", False)
+    before, after = (100 * part["summary"]["gap"]["mean"] for part in (base, row))
+    span = f"({_number(before, 1)} to {_number(after, 1)} points)"
+    low, high = difference["interval"]
+    if low <= 0 <= high:
+        return f"leaves the gap as it is ({with_margin(difference, _BY_NAME['gap'], 1)} points)", False
+    closed = row["gap_closed"]
+    if difference["mean"] > 0:
+        return f"widens the gap by {with_margin(difference, _BY_NAME['gap'], 1, sign=False)} points {span}", True
+    if closed is None:
+        return f"lowers the gap by {with_margin(difference, _BY_NAME['gap'], 1, sign=False)} points {span}", True
+    return f"closes {f'{100 * closed:.0f}%' if closed < 0.995 else 'all'} of the gap {span}", True
+
+
+def _accuracy_words(row: Row) -> tuple[str, bool]:
+    """Return what became of the test accuracy, and whether that is measurable."""
+    difference = row["test_difference"]["test_accuracy"]
+    metric = _BY_NAME["test_accuracy"]
+    if difference is None:
+        return "", False
+    low, high = difference["interval"]
+    size = with_margin(difference, metric, 1, sign=False)
+    if low > 0:
+        return f"gains {size} points of test accuracy", True
+    if high < 0:
+        return f"costs {size} points of test accuracy", True
+    return f"leaves the test accuracy within the noise ({with_margin(difference, metric, 1)} points)", False
+
+
+def _loss_words(row: Row) -> str:
+    difference, metric = row["test_difference"]["test_loss"], _BY_NAME["test_loss"]
+    if difference is None or difference["interval"][0] <= 0 <= difference["interval"][1]:
+        return ""
+    verb = "lowers" if difference["mean"] < 0 else "raises"
+    return f"; it {verb} the test loss by {with_margin(difference, metric, 3, sign=False)}"
+
+
+def _time_words(row: Row, base: Row) -> str:
+    mine, theirs = row["summary"]["seconds"], base["summary"]["seconds"]
+    ratio = mine["mean"] / theirs["mean"] if mine and theirs and theirs["mean"] else 1.0
+    return f"; it takes {ratio:.1f} times as long" if ratio > _SLOWER or ratio < _FASTER else ""
+
+
+def _about_baseline(base: Row) -> str:
+    found = base["summary"]
+    if found["test_accuracy"] is None:
+        return f"The baseline failed with every seed: {base['runs'][0]['message']}."
+    told = f"The baseline reaches {mean_cell(found['test_accuracy'], _BY_NAME['test_accuracy'])}% on the test set"
+    if found["gap"]:
+        told += f", with a gap of {mean_cell(found['gap'], _BY_NAME['gap'])} points between training and validation"
+    return told + "."
+
+
+def verdicts(row: Row) -> str:
+    """Return the diagnoses of a variant's runs: `overfitting`, or `overfitting 2, good fit 1`; or how many failed."""
+    counts = Counter(run.get("verdict", "failed" if run["state"] != "finished" else "–") for run in row["runs"])
+    several = ", ".join(f"{name} {count}" for name, count in counts.most_common())
+    return next(iter(counts)) if len(counts) == 1 else several
+
+
+def value_table(result: Row) -> list[list[str]]:
+    """Return the table of means, its header first."""
+    header = ["variant", *(metric.title for metric in METRICS), "diagnosis"]
+    rows = [
+        [row["name"], *(value_cell(row, metric) for metric in METRICS), verdicts(row)] for row in result["variants"]
+    ]
+    return [header, *rows]
+
+
+def difference_table(result: Row) -> list[list[str]]:
+    """Return the table of differences to the baseline, its header first."""
+    header = ["variant", *(metric.title.replace(", %", ", points") for metric in METRICS), "gap closed"]
+    return [header, *([row["name"], *difference_cells(row)] for row in result["variants"][1:])]
+
+
+def difference_cells(row: Row) -> list[str]:
+    """Return a variant's differences to the baseline; those on the test set hold for other images too."""
+    cells = []
+    for metric in METRICS:
+        difference = row["test_difference"].get(metric.name) or row["difference"][metric.name]
+        if metric.name == "parameters":
+            cells.append(_signed(difference, metric))
+        else:
+            cells.append("–" if difference is None else with_margin(difference, metric, metric.digits))
+    closed = row["gap_closed"]
+    return [*cells, "–" if closed is None else _number(100 * closed, 0) + "%"]
+
+
+def value_cell(row: Row, metric: Metric) -> str:
+    """Return one cell of the table of means; an onset says in how many runs the gap opens at all."""
+    summary, runs = row["summary"][metric.name], [run for run in row["runs"] if run["state"] == "finished"]
+    if summary is None:
+        judged = [run for run in runs if run.get("verdict", "too short to tell") != "too short to tell"]
+        return "never" if metric.name == "onset" and judged else "–"
+    text = mean_cell(summary, metric)
+    return f"{text} ({summary['n']} of {len(runs)})" if metric.name == "onset" and summary["n"] < len(runs) else text
+
+
+def mean_cell(summary: Row, metric: Metric) -> str:
+    """Return `91.52 ± 0.20`: mean and standard deviation over seeds, as far as there are several."""
+    mean = _number(metric.scale * summary["mean"], metric.digits)
+    if summary["sd"] is None or (metric.name == "parameters" and not summary["sd"]):
+        return mean
+    return f"{mean} ± {_number(metric.scale * summary['sd'], metric.digits)}"
+
+
+def margin(difference: Row) -> float | None:
+    """Return the half-width of a difference's 95% interval, or None where it has none."""
+    return None if difference["interval"] is None else (difference["interval"][1] - difference["interval"][0]) / 2
+
+
+def markdown(result: Row) -> str:
+    """Return the contents of `table.md`."""
+    parts = [f"# Study {result['name']}", result["description"], setup(result)]
+    parts += ["## What it shows", "\n".join(f"- {row['sentence']}" for row in result["variants"])]
+    parts += [f"## Mean ± standard deviation over {len(result['seeds'])} seed(s)", _pipes(value_table(result))]
+    parts += ["## Difference to the baseline, with its 95% interval", _pipes(difference_table(result))]
+    parts += ["\n".join(f"- {note}" for note in result["notes"])]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def text(result: Row) -> str:
+    """Return the whole result for a terminal."""
+    parts = [f"Study {result['name']}: {result['description']}".rstrip(": "), setup(result)]
+    parts += [f"Mean ± standard deviation over {len(result['seeds'])} seed(s)\n\n" + aligned(value_table(result))]
+    parts += ["Difference to the baseline ± half of its 95% interval\n\n" + aligned(difference_table(result))]
+    parts += ["\n".join(f"- {row['sentence']}" for row in result["variants"])]
+    return "\n\n".join(parts)
+
+
+def setup(result: Row) -> str:
+    """Say on what and for how long every run was trained."""
+    images, seeds = result["dataset"], ", ".join(map(str, result["seeds"]))
+    return (
+        f"Preset {result['preset']}, {images['num_train']:,} training and {images['num_validation']:,} validation "
+        f"images, {images['num_test']:,} test images, {result['epochs']} epochs, seeds {seeds}."
+    )
+
+
+def _notes(result: Row) -> list[str]:
+    seeds, count = len(result["seeds"]), len(result["variants"]) - 1
+    notes = ["Every variant has the same seeds and splits as the baseline, and differences are taken seed by seed."]
+    if seeds > 1:
+        notes.append(
+            "Intervals of differences on the test set hold for other seeds and other test images (crossed random "
+            "effects); the others hold for other seeds (Student's t)."
+        )
+    else:
+        notes.append(
+            "With one seed the intervals on the test set hold for other images only; another seed may turn a "
+            "difference round, and nothing else has an interval."
+        )
+    notes.append("Final gap: training minus validation accuracy at the epoch whose weights the model has.")
+    if count > 1:
+        notes.append(
+            f"Each interval holds in 95% by itself: if none of the {count} variants changed anything, at least one "
+            f"would still seem to, in about {100 * (1 - 0.95**count):.0f}% of such studies."
+        )
+    return notes
+
+
+def with_margin(difference: Row, metric: Metric, digits: int, sign: bool = True) -> str:
+    """Return `+0.9 ± 0.2`; with a digit more where the margin would round to nothing."""
+    half = margin(difference)
+    mean = metric.scale * difference["mean"]
+    if half is not None and 0 < metric.scale * half < 0.5 * 10**-digits:
+        digits += 1
+    told = _number(mean if sign else abs(mean), digits, sign=sign)
+    return told if half is None else f"{told} ± {_number(metric.scale * half, digits)}"
+
+
+def _signed(difference: Row | None, metric: Metric) -> str:
+    return "–" if difference is None else _number(metric.scale * difference["mean"], metric.digits, sign=True)
+
+
+def _number(value: float, digits: int, sign: bool = False) -> str:
+    """Format a number with a true minus sign, and without one on a zero."""
+    told = f"{value:+,.{digits}f}" if sign else f"{value:,.{digits}f}"
+    if not told.strip("+-0.,"):
+        told = told.lstrip("+-")
+    return told.replace("-", _MINUS)
+
+
+def _pipes(table: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(cells) + " |" for cells in table]
+    return "\n".join([lines[0], "| --- |" + " ---: |" * (len(table[0]) - 1), *lines[1:]])
+
+
+def aligned(table: Sequence[Sequence[str]], width: int = 118) -> str:
+    """Return a table for a terminal; columns that do not fit in `width` go below, beside the first one again."""
+    columns: list[list[str]] = []
+    for cells in zip(*table, strict=True):
+        longest = max(map(len, cells))
+        columns.append([cell.rjust(longest) if columns else cell.ljust(longest) for cell in cells])
+    blocks = [columns[:1]]
+    for column in columns[1:]:
+        if len(blocks[-1]) > 1 and sum(len(one[0]) + 2 for one in [*blocks[-1], column]) > width:
+            blocks.append(columns[:1])
+        blocks[-1].append(column)
+    return "\n\n".join("\n".join("  ".join(cells).rstrip() for cells in zip(*block, strict=True)) for block in blocks)
