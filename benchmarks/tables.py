@@ -105,7 +105,8 @@ def speed_section(result: dict) -> list[str]:
     return [
         "## Seconds an epoch of the reference recipe",
         "",
-        f"`{result['command']}`: all three in turn, in one go, first epochs left out, medians. "
+        f"`{result['command']}`: all three in turn, in one go, first epochs left out; medians, for the ratio of "
+        "the rounds' own. "
         f"{machine(result['environment'])}.",
         "",
         "| | seconds an epoch | ratio |",
