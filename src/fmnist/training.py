@@ -153,8 +153,10 @@ def train(
         write_history(run.history, progress.history)
         watcher.epoch(row)
         if pace:
+            # Asked before a measuring shorter than its guess gives time back: the learning rate is at zero by now.
+            over = pace.over()
             pace.after_epoch(time.monotonic() - measured_at)
-            progress.epochs = progress.epoch + 1 if pace.worth_another() else progress.epoch
+            progress.epochs = progress.epoch + int(pace.worth_another() and not over)
 
     if best:
         final.set_weights(best)
