@@ -18,7 +18,7 @@ FLOORS = (
     ("errors", "setting", "config", "rundir"),
     ("data", "metrics", "early_stopping", "diagnosis"),
     ("engine", "augment", "models", "optimizers"),
-    ("budget", "checkpoints", "progress", "training", "plots", "evaluation"),
+    ("budget", "checkpoints", "progress", "training", "plots", "predictor", "evaluation"),
     ("report", "pipeline", "study"),
     ("cli",),
     ("__init__", "__main__"),

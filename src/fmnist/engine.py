@@ -47,12 +47,12 @@ def prepare(settings: EngineConfig | None = None, *, lean: bool = False) -> str:
     if backend not in BACKENDS:
         raise InputError(f"KERAS_BACKEND is '{backend}'; expected one of {', '.join(BACKENDS)}")
     try:
-        with _silent_stderr(), _hidden("sklearn" if lean else ""):
+        with silent_stderr(), _hidden("sklearn" if lean else ""):
             import keras
     except ImportError as error:
         missing = error.name or "keras"
         raise RunError(
-            f"training needs '{missing}', which is not installed; install it with: "
+            f"this needs '{missing}', which is not installed; install it with: "
             + (f"pip install {missing}" if missing in ("jax", "torch") else "pip install 'fmnist[train]'")
         ) from error
     if settings is not None and settings.threads:
@@ -61,8 +61,8 @@ def prepare(settings: EngineConfig | None = None, *, lean: bool = False) -> str:
 
 
 @contextlib.contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """Drop what TensorFlow's C++ side writes on stderr while it is imported: no log level stops its greeting."""
+def silent_stderr() -> Iterator[None]:
+    """Drop what a runtime's C++ side writes on stderr while it is set up: no log level stops TensorFlow's greeting."""
     sys.stderr.flush()
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -243,6 +243,11 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "git_commit": _git_commit(),
     }
+
+
+def cores() -> int:
+    """Return the number of processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _version(name: str) -> str | None:

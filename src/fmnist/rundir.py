@@ -48,6 +48,7 @@ class RunDirectory:
         self.diagnosis = self.path / "diagnosis.json"
         self.plots = self.path / "plots"
         self.report = self.path / "report.html"
+        self.exports = self.path / "exports"
 
     @property
     def name(self) -> str:

@@ -1,0 +1,127 @@
+"""Which file answers for what the user named, and whether it is trusted or tried first."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from fmnist.errors import InputError
+from fmnist.predictor.keras_file import open_keras
+from fmnist.predictor.predictor import Predictor
+from fmnist.predictor.trial import OPENERS, try_model
+from fmnist.rundir import RunDirectory, find_run, read_json
+
+MODEL_SUFFIXES = (*OPENERS, ".keras")
+EXPORTS_FILE = "exports.json"
+MAX_BYTES = 2**30
+_REFUSED = {
+    ".h5": "Keras's old format can carry code; save the model as .keras",
+    ".hdf5": "Keras's old format can carry code; save the model as .keras",
+    ".pkl": "a pickle can carry code; save the model as .keras, or export it",
+    ".pickle": "a pickle can carry code; save the model as .keras, or export it",
+    ".pt": "a pickle can carry code; export the model as .onnx",
+    ".pth": "a pickle can carry code; export the model as .onnx",
+}
+
+
+def open_model(path_or_run: str | Path | RunDirectory, runs_dir: Path = Path("runs")) -> Predictor:
+    """Open a run, or a `.tflite`, `.onnx` or `.keras` file.
+
+    A run answers through its LiteRT float32 export where it has one that passed its gate, belongs to the run's present
+    model and is undamaged, and `ai_edge_litert` is installed: the same answers to 1e-4, without the seconds that
+    TensorFlow takes to start. Otherwise its `model.keras` answers through Keras.
+
+    A `.tflite` or `.onnx` whose SHA-256 stands in the `exports.json` beside it is opened directly; any other is first
+    tried in a process with bounds on memory and time. Of a `.keras`, only stock layers are loaded.
+
+    Args:
+        path_or_run: a file, or a run: its directory, its name in `runs_dir`, or `latest`.
+        runs_dir: where runs are looked for by name.
+
+    Raises:
+        InputError: there is no such model, or the file is damaged, hostile, or breaks the contract: uint8 (N, H, W, 1)
+            in, probabilities (N, classes) out.
+        RunError: the runtime that it needs is not installed.
+    """
+    if isinstance(path_or_run, RunDirectory):
+        return _open_run(path_or_run)
+    path = Path(path_or_run)
+    suffix = path.suffix.lower()
+    if suffix in _REFUSED and not path.is_dir():
+        raise InputError(f"{path}: {suffix} files are not opened: {_REFUSED[suffix]}")
+    if path.is_file() or (suffix in MODEL_SUFFIXES and not path.is_dir()):
+        return _open_file(path, suffix)
+    return _open_run(find_run(str(path_or_run), runs_dir))
+
+
+def _open_file(path: Path, suffix: str) -> Predictor:
+    if suffix not in MODEL_SUFFIXES:
+        raise InputError(f"{path}: is no model; expected a run, or a file {', '.join(MODEL_SUFFIXES)}")
+    if suffix == ".keras":
+        run = RunDirectory(path.parent)
+        if path.name == run.model.name and run.exists():
+            return open_keras(path, *_facts(run))
+        return open_keras(path, _exports(path.parent))
+    content = _read(path)
+    if hashlib.sha256(content).hexdigest() not in _own_hashes(path.parent):
+        try_model(content, suffix, str(path))
+    return OPENERS[suffix](content, str(path), None)
+
+
+def _open_run(run: RunDirectory) -> Predictor:
+    export = _good_export(run)
+    if export is not None and importlib.util.find_spec("ai_edge_litert"):
+        return OPENERS[export.suffix](_read(export), str(export), None)
+    return open_keras(run.need(run.model, "train"), *_facts(run))
+
+
+def _facts(run: RunDirectory) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return what predictions from a run's own model carry along, and its class names."""
+    names = read_json(run.config)["dataset"]["class_names"]
+    return {"run": run.name, "class_names": names}, tuple(names)
+
+
+def _exports(folder: Path) -> dict[str, Any]:
+    """Return the `exports.json` in a folder; empty where there is none, or a damaged one: it only saves time."""
+    try:
+        return read_json(folder / EXPORTS_FILE)
+    except InputError:
+        return {}
+
+
+def _own_hashes(folder: Path) -> set[str]:
+    """Return the SHA-256 of the files in a folder that this project wrote there."""
+    return {str(row.get("sha256")) for row in _exports(folder).get("files", [])}
+
+
+def _good_export(run: RunDirectory) -> Path | None:
+    """Return a run's LiteRT float32 file if it passed its gate, is undamaged, and stems from the present model."""
+    exports = _exports(run.exports)
+    for row in exports.get("files", []):
+        if row.get("format") == "litert" and row.get("passed") is True:
+            path = run.exports / Path(str(row.get("file"))).name
+            if path.is_file() and run.model.is_file() and _sha256(path) == row.get("sha256"):
+                return path if _sha256(run.model) == exports.get("model_sha256") else None
+    return None
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _read(path: Path) -> bytes:
+    """Return a model file's bytes.
+
+    Raises:
+        InputError: it is missing, unreadable or larger than 1 GiB.
+    """
+    try:
+        with open(path, "rb") as handle:
+            content = handle.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"cannot read the model {path}: {error.strerror or error}") from error
+    if len(content) > MAX_BYTES:
+        raise InputError(f"{path} is larger than {MAX_BYTES:,} bytes; expected a small model")
+    return content

@@ -1,0 +1,148 @@
+"""A model that is ready to answer. Does not know which runtime computes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fmnist.errors import InputError, RunError
+
+METADATA_KEY = "fmnist"
+"""The name under which an exported file carries its facts, as the UTF-8 text of one JSON object."""
+
+
+@dataclass(frozen=True, eq=False)
+class Predictor:
+    """A model, its names and its limits.
+
+    Attributes:
+        compute: takes one batch, uint8 (B, H, W, 1), and returns its probabilities, float32 (B, classes).
+        format: `litert`, `onnx` or `keras`.
+        class_names: a name for each column of the probabilities.
+        image_shape: height and width of the pictures, in pixels.
+        metadata: the facts that the file carries, as its exporter wrote them; empty where there are none.
+        batch_size: pictures that are computed at a time.
+        fixed_batch: whether the model takes batches of exactly that size only.
+    """
+
+    compute: Callable[[np.ndarray], np.ndarray]
+    format: str
+    class_names: tuple[str, ...]
+    image_shape: tuple[int, int]
+    metadata: dict[str, Any] = field(default_factory=dict)
+    batch_size: int = 32
+    fixed_batch: bool = False
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """Return the probability of each class for each picture.
+
+        Args:
+            images: uint8 (N, H, W), 0 to 255, of the model's height and width; N may be 0.
+
+        Returns:
+            float32 (N, classes), 0 to 1; a row's sum is 1.
+
+        Raises:
+            InputError: the pictures have another type or size.
+            RunError: the model gave something else than probabilities.
+        """
+        if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != self.image_shape:
+            raise InputError(
+                f"the model takes pictures of {' × '.join(map(str, self.image_shape))} pixels, uint8 (N, H, W); "
+                f"got {images.dtype} {images.shape}"
+            )
+        result = np.empty((len(images), len(self.class_names)), np.float32)
+        for part, batch in self._batches(images):
+            result[part] = self.compute(batch)[: part.stop - part.start]
+        if not np.isfinite(result).all():
+            raise RunError(f"the model gave probabilities that are no numbers, for {_rows(result)} of the pictures")
+        return result
+
+    def _batches(self, images: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+        for start in range(0, len(images), self.batch_size):
+            part = slice(start, min(start + self.batch_size, len(images)))
+            batch = images[part, ..., np.newaxis]
+            missing = self.batch_size - len(batch)
+            if self.fixed_batch and missing:
+                batch = np.pad(batch, ((0, missing), (0, 0), (0, 0), (0, 0)))
+            yield part, np.ascontiguousarray(batch)
+
+
+def _rows(result: np.ndarray) -> int:
+    return int((~np.isfinite(result)).any(axis=1).sum())
+
+
+def checked(
+    compute: Callable[[np.ndarray], np.ndarray],
+    shape: list[Any],
+    metadata: dict[str, Any],
+    name: str,
+    *,
+    format: str,
+    batch_size: int,
+    class_names: tuple[str, ...] | None = None,
+) -> Predictor:
+    """Return the predictor of a model after asking it for one empty picture: its answer must keep to the contract.
+
+    Args:
+        compute: as in `Predictor`.
+        shape: of the model's input, batch first; what is no positive number is free.
+        metadata: the facts in the file; its `class_names` are taken where `class_names` is None.
+        name: what messages call the model.
+        format: as in `Predictor`.
+        batch_size: pictures at a time, where the model leaves that free.
+        class_names: a name a class, where the caller knows them.
+
+    Raises:
+        InputError: the model does not take uint8 (N, H, W, 1), or does not give probabilities, float32 (N, classes).
+    """
+    contract = "expected uint8 pictures (N, H, W, 1) in and probabilities (N, classes) out, as `fmnist export` writes"
+    if len(shape) != 4 or shape[3] != 1 or not all(isinstance(side, int) and side > 0 for side in shape[1:3]):
+        raise InputError(f"{name}: takes input of shape {tuple(shape)}; {contract}")
+    fixed = isinstance(shape[0], int) and shape[0] > 0
+    count = shape[0] if fixed else 1
+    if count * shape[1] * shape[2] > 2**28:
+        raise InputError(f"{name}: takes input of shape {tuple(shape)}, more than 256 MiB; {contract}")
+    try:
+        answer = compute(np.zeros((count, shape[1], shape[2], 1), np.uint8))
+    except Exception as error:  # each runtime has its own
+        raise InputError(f"{name}: cannot be computed ({first_line(error)}); {contract}") from error
+    if answer.ndim != 2 or len(answer) != count or answer.shape[1] < 2:
+        raise InputError(f"{name}: gives an output of shape {answer.shape} for {count} picture(s); {contract}")
+    # A quantized output is off by half a step of 1/256 a class.
+    tolerance = 0.01 + answer.shape[1] / 512
+    if not (np.isfinite(answer).all() and answer.min() >= 0 and abs(answer[0].sum() - 1) <= tolerance):
+        raise InputError(f"{name}: gives {np.round(answer[0, :4], 3).tolist()}…, no probabilities; {contract}")
+    names = class_names or tuple(metadata.get("class_names") or map(str, range(answer.shape[1])))
+    if len(names) != answer.shape[1] or not all(isinstance(text, str) for text in names):
+        raise InputError(f"{name}: has {len(names)} class names for {answer.shape[1]} classes; export it again")
+    return Predictor(
+        compute, format, names, (shape[1], shape[2]), metadata, count if fixed else batch_size, fixed_batch=fixed
+    )
+
+
+def parse_metadata(text: str | bytes | None, name: str) -> dict[str, Any]:
+    """Return the facts of a file from the text under `METADATA_KEY`; empty where there is no text.
+
+    Raises:
+        InputError: the text is no JSON object.
+    """
+    if text is None:
+        return {}
+    try:
+        facts = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{name}: its metadata '{METADATA_KEY}' is no JSON: {first_line(error)}") from error
+    if not isinstance(facts, dict):
+        raise InputError(f"{name}: its metadata '{METADATA_KEY}' is no JSON object")
+    return facts
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, at most 200 characters: runtimes write essays."""
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:200]
