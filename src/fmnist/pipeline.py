@@ -171,10 +171,10 @@ def _environment(dataset: Dataset) -> dict[str, Any]:
 
 def _clear(run: RunDirectory) -> None:
     """Remove what an earlier run left here: the files a run has, nothing else."""
-    files = (run.config, run.status, run.history, run.model, run.metrics, run.predictions, run.diagnosis, run.report)
-    for path in files:
+    results = (run.metrics, run.predictions, run.diagnosis, run.benchmark, run.report)
+    for path in (run.config, run.status, run.history, run.model, *results):
         path.unlink(missing_ok=True)
-    for folder in (run.checkpoints, run.plots):
+    for folder in (run.checkpoints, run.plots, run.exports):
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -49,6 +49,8 @@ class RunDirectory:
         self.plots = self.path / "plots"
         self.report = self.path / "report.html"
         self.exports = self.path / "exports"
+        self.exports_index = self.exports / "exports.json"
+        self.benchmark = self.path / "benchmark.json"
 
     @property
     def name(self) -> str:

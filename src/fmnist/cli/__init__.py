@@ -17,6 +17,7 @@ COMMANDS = {
     "evaluate": ("fmnist.cli.evaluate", "Score a run's model on the test set."),
     "diagnose": ("fmnist.cli.diagnose", "Say in words what a training history shows, and what to try next."),
     "compare": ("fmnist.cli.compare", "Train a baseline and its variants, and say what each changes."),
+    "export": ("fmnist.cli.export", "Write a model for phones and servers, proven equal to it."),
     "report": ("fmnist.cli.report", "Draw a run's plots and write its report."),
     "runs": ("fmnist.cli.runs", "List the runs in a folder."),
 }

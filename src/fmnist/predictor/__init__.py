@@ -5,6 +5,6 @@
 """
 
 from fmnist.predictor.opening import MODEL_SUFFIXES, open_model
-from fmnist.predictor.predictor import Predictor
+from fmnist.predictor.predictor import METADATA_KEY, Predictor
 
-__all__ = ["MODEL_SUFFIXES", "Predictor", "open_model"]
+__all__ = ["METADATA_KEY", "MODEL_SUFFIXES", "Predictor", "open_model"]

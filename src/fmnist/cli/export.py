@@ -1,0 +1,72 @@
+"""`fmnist export`: a run's model for phones, servers and others, each file proven equal to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fmnist.cli import options
+from fmnist.errors import RunError
+from fmnist.rundir import find_run
+
+
+@click.command(
+    "export",
+    epilog=options.examples("fmnist export latest", "fmnist export runs/first --format litert,onnx-int8,savedmodel"),
+)
+@options.run_argument
+@click.option(
+    "--format",
+    "formats",
+    default="litert,litert-int8,litert-fp16,onnx",
+    show_default=True,
+    metavar="NAME,NAME,…",
+    help="Also: onnx-int8, keras, savedmodel.",
+)
+@click.option("--force", is_flag=True, help="Write a file that its gate refuses too, marked in exports.json.")
+@options.runs_dir_option
+@options.data_dir_option
+@options.json_option
+def command(run_name: str, formats: str, force: bool, runs_dir: Path, data_dir: Path | None, as_json: bool) -> None:
+    """Write the model of RUN (a path, a name or `latest`) in other formats, into its folder exports/.
+
+    Each file takes raw pixels, uint8, and gives probabilities; each carries its class names. Before it is put there, it
+    answers the whole test set beside Keras: float32 formats must come within 0.0001 on every image, fp16 within 0.02
+    with the same top class on 99.9%, and int8 may lose 0.3 points of accuracy. Exit code 1 if one fails.
+    """
+    from fmnist.export import check_formats, export_run
+
+    names = tuple(part.strip() for part in formats.split(",") if part.strip())
+    check_formats(names)
+    run = find_run(run_name, runs_dir)
+    dataset = options.load_data(data_dir)
+    with run.lock():
+        result = export_run(run, dataset, names, force=force, note=options.say)
+    if as_json:
+        options.print_json({"folder": str(run.exports), **result})
+    else:
+        _print(run.exports, result)
+    if result["refused"]:
+        raise RunError("\n".join(_reason(row) for row in result["refused"]))
+
+
+def _print(folder: Path, result: dict[str, Any]) -> None:
+    rows = [row for row in result["files"] if row["format"] in result["written"]]
+    if not rows:
+        return
+    width = max(len(str(folder / row["file"])) for row in rows)
+    print(f"{'file':{width}}        size  accuracy  same top class  largest difference")
+    for row in rows:
+        scores = f"{options.percent(row['accuracy']):>8}  {options.percent(row['agreement']):>14}"
+        print(
+            f"{folder / row['file']!s:{width}}  {row['bytes'] / 1000:7,.0f} kB  {scores}  "
+            f"{row['largest_difference']:18.1e}{'' if row['passed'] else '  forced'}"
+        )
+    print(f"Keras itself: {options.percent(rows[0]['keras_accuracy'])} of {rows[0]['num_images']:,} test images")
+
+
+def _reason(row: dict[str, Any]) -> str:
+    end = "written all the same, marked as forced" if row["written"] else "not written"
+    return f"{row['format']}: {'; '.join(row['problems'])}; {end}"

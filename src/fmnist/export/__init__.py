@@ -1,0 +1,172 @@
+"""Exported files: converted in a process of their own, judged against Keras in another, and only then put in place."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fmnist.data import Dataset, split_indices
+from fmnist.errors import FmnistError, RunError
+from fmnist.evaluation import check_dataset
+from fmnist.export.formats import DEFAULT_FORMATS, FORMATS, check_formats
+from fmnist.export.gate import compare
+from fmnist.export.process import call
+from fmnist.rundir import RunDirectory, read_json, sync_directory, write_json
+
+__all__ = ["DEFAULT_FORMATS", "FORMATS", "check_formats", "export_run", "load_exports"]
+
+# More changed nothing in the ranges that integer arithmetic gets from them.
+EXAMPLES = 500
+_UNFINISHED = ".unfinished-"
+
+
+def export_run(
+    run: RunDirectory,
+    dataset: Dataset,
+    formats: tuple[str, ...] = DEFAULT_FORMATS,
+    *,
+    force: bool = False,
+    note: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Write a run's model in other formats into `exports/`, each only if it answers like Keras on the whole test set.
+
+    Args:
+        run: has a `model.keras`. The caller holds its lock.
+        dataset: the data set it was trained on.
+        formats: names in `FORMATS`.
+        force: write a file that its gate refuses too, marked `passed: false` in `exports.json`.
+        note: is told what is being done.
+
+    Returns:
+        What `exports.json` holds, with `written` (names of the formats that are new) and `refused`: for each format
+        that was not written, or by force only, its name and the reasons.
+
+    Raises:
+        InputError: there is no model yet, the data set does not fit it, or there is no such format.
+        RunError: Keras is not installed, or the files cannot be written.
+    """
+    check_formats(formats)
+    source = run.need(run.model, f"train --resume {run.path}")
+    config = read_json(run.config)
+    check_dataset(config, dataset)
+    index = _index(run, config)
+    before = load_exports(run)
+    fresh = before.get("model_sha256") == index["model_sha256"]
+    files = {row["format"]: row for row in before.get("files", [])} if fresh else {}
+    images, labels = dataset.test_images, dataset.test_labels
+    written: list[str] = []
+    refused: list[dict[str, Any]] = []
+    try:
+        run.exports.mkdir(exist_ok=True)
+        for left in run.exports.glob(f"{_UNFINISHED}*"):  # by an export that was killed
+            shutil.rmtree(left)
+        with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=run.exports) as folder:
+            note(f"{'Keras':12} {len(images):,} test images")
+            keras = _probabilities(source, "Keras", images)
+            for form in (FORMATS[name] for name in dict.fromkeys(formats)):
+                note(f"{form.name:12} conversion, then the same images")
+                made = Path(folder) / form.file
+                try:
+                    call(
+                        "fmnist.export.conversion:convert",
+                        f"the conversion to {form.name} failed",
+                        {"examples": _examples(config, dataset), "images": images, "labels": labels},
+                        backend="tensorflow",  # the converters are TensorFlow's
+                        source=str(source),
+                        target=str(made),
+                        facts={key: value for key, value in index.items() if key != "files"} | {"format": form.name},
+                    )
+                    parity = compare(_probabilities(made, form.name, images), keras, labels)
+                except FmnistError as error:
+                    refused.append({"format": form.name, "problems": [str(error)], "written": False})
+                    continue
+                problems = parity.problems(form.limits)
+                if problems:
+                    refused.append({"format": form.name, "problems": problems, "written": force})
+                if problems and not force:
+                    continue
+                row = {"format": form.name, "file": form.file, "bytes": size(made), "sha256": sha256(made)}
+                files[form.name] = row | asdict(parity) | {"passed": not problems, "forced": bool(problems)}
+                index["files"] = [files[name] for name in FORMATS if name in files]
+                _publish(made, run.exports / form.file)
+                write_json(run.exports_index, index)
+                written.append(form.name)
+    except OSError as error:
+        raise RunError(f"cannot write {run.exports}: {error.strerror or error}") from error
+    return index | {"written": written, "refused": refused}
+
+
+def load_exports(run: RunDirectory) -> dict[str, Any]:
+    """Return a run's `exports.json` with the rows of those files that are there; empty if nothing was exported yet."""
+    if not run.exports_index.is_file():
+        return {}
+    exports = read_json(run.exports_index)
+    return exports | {"files": [row for row in exports.get("files", []) if (run.exports / row["file"]).exists()]}
+
+
+def _index(run: RunDirectory, config: dict[str, Any]) -> dict[str, Any]:
+    """Return what all exported files of a run have in common; `run_id` tells apart runs of the same name."""
+    digest = sha256(run.model)
+    height, width = config["dataset"]["image_shape"]
+    names = config["dataset"]["class_names"]
+    return {
+        "fmnist": metadata.version("fmnist"),
+        "run": run.name,
+        "run_id": digest[:16],
+        "model_sha256": digest,
+        "class_names": names,
+        "image_shape": [height, width],
+        "input": {"name": "image", "dtype": "uint8", "shape": [None, height, width, 1], "values": "grey, 0 to 255"},
+        "output": {"name": "probabilities", "dtype": "float32", "shape": [None, len(names)]},
+        "files": [],
+    }
+
+
+def _examples(config: dict[str, Any], dataset: Dataset) -> np.ndarray:
+    """Draw images from those that the run was trained on: uint8 (N, H, W)."""
+    labels = dataset.train_labels[: config["data"]["limit"]]
+    trained_on, _ = split_indices(labels, config["data"]["validation_fraction"], config["training"]["seed"])
+    chosen = np.random.default_rng(0).permutation(trained_on)[:EXAMPLES]
+    return dataset.train_images[np.sort(chosen)]
+
+
+def _probabilities(path: Path, what: str, images: np.ndarray) -> np.ndarray:
+    _, answer = call("fmnist.export.artefact:answer", f"{what} failed", {"images": images}, path=str(path))
+    return answer["probabilities"]
+
+
+def _parts(path: Path) -> list[Path]:
+    return sorted(part for part in path.rglob("*") if part.is_file()) if path.is_dir() else [path]
+
+
+def size(path: Path) -> int:
+    """Return the bytes of a file, or of all files in a folder."""
+    return sum(part.stat().st_size for part in _parts(path))
+
+
+def sha256(path: Path) -> str:
+    """Return a file's SHA-256; for a folder that of the list of its files which `sha256sum` prints, sorted by path."""
+    if path.is_dir():
+        lines = [f"{sha256(part)}  {part.relative_to(path).as_posix()}\n" for part in _parts(path)]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _publish(made: Path, target: Path) -> None:
+    """Move a finished file or folder to its name, whole on the disk before it has that name."""
+    for part in _parts(made):
+        with open(part, "rb") as handle:
+            os.fsync(handle.fileno())
+    if target.is_dir():  # a folder cannot be replaced in one step
+        shutil.rmtree(target)
+    os.replace(made, target)
+    sync_directory(target.parent)

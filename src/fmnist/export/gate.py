@@ -1,0 +1,76 @@
+"""The parity gate: how far an exported file's answers may be from Keras's, and the verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fmnist import metrics
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a format may lose against Keras, on the whole test set; None is no limit.
+
+    Attributes:
+        difference: largest difference of any probability of any image.
+        agreement: smallest share (0 to 1) of the images with the same top class. Where only `difference` is bound,
+            top classes can differ where Keras's own best two are no further apart than twice that.
+        loss: largest loss of accuracy (0.003 is 0.3 points).
+    """
+
+    difference: float | None = None
+    agreement: float | None = None
+    loss: float | None = None
+
+
+EXACT = Limits(difference=1e-4)
+HALF = Limits(difference=2e-2, agreement=0.999)
+INTEGER = Limits(loss=0.003)
+
+
+@dataclass(frozen=True)
+class Parity:
+    """An exported file beside Keras on the same images: shares from 0 to 1, a difference of probabilities, a count."""
+
+    accuracy: float
+    keras_accuracy: float
+    agreement: float
+    largest_difference: float
+    num_images: int
+
+    def problems(self, limits: Limits) -> list[str]:
+        """Return what is beyond the limits, in words; nothing where the file passes."""
+        found = []
+        if limits.difference is not None and not self.largest_difference <= limits.difference:
+            found.append(
+                f"a probability is {self.largest_difference:.2g} off Keras's, allowed are {limits.difference:g}"
+            )
+        if limits.agreement is not None and self.agreement < limits.agreement:
+            found.append(
+                f"{100 * self.agreement:.2f}% of the images have Keras's top class, "
+                f"required are {100 * limits.agreement:.1f}%"
+            )
+        # Rounded, since 0.9307 - 0.9277 is a little more than 0.003 in binary.
+        if limits.loss is not None and round(self.keras_accuracy - self.accuracy, 9) > limits.loss:
+            found.append(
+                f"accuracy is {100 * self.accuracy:.2f}%, {100 * (self.keras_accuracy - self.accuracy):.2f} points "
+                f"below Keras's {100 * self.keras_accuracy:.2f}%, allowed are {100 * limits.loss:.1f}"
+            )
+        return found
+
+
+def compare(probabilities: np.ndarray, keras: np.ndarray, labels: np.ndarray) -> Parity:
+    """Return how two models' probabilities, float (N, classes) for the same images, differ; labels are integer (N,).
+
+    A probability that is no number counts as infinitely far off.
+    """
+    differences = np.nan_to_num(np.abs(probabilities - keras), nan=np.inf)
+    return Parity(
+        accuracy=metrics.accuracy(probabilities, labels),
+        keras_accuracy=metrics.accuracy(keras, labels),
+        agreement=float((probabilities.argmax(axis=1) == keras.argmax(axis=1)).mean()),
+        largest_difference=float(differences.max()),
+        num_images=len(labels),
+    )

@@ -1,0 +1,122 @@
+"""Writes ONNX files: the conversion, the quantization, the check of their ops, and the facts inside.
+
+The facts lie in `metadata_props` under the key `fmnist` (`predictor.METADATA_KEY`) as the text of one JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fmnist.errors import RunError
+from fmnist.predictor import METADATA_KEY
+
+if TYPE_CHECKING:
+    import keras
+
+_OPSET = 15  # the lowest that has all we need: the most runtimes read it
+# Ops that move values and do not change them.
+_MOVES = {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity"}
+
+
+def write(model: keras.Model, path: Path, *, examples: np.ndarray | None = None, scale: float = 1.0) -> None:
+    """Convert a model.
+
+    Args:
+        model: the whole network; or, with `examples`, the part behind its rescaling, which takes floats.
+        path: ends in `.onnx`.
+        examples: float32 (N, H, W, 1), what that part is fed with: it is quantized to 8 bits, in ranges measured with
+            these, and takes uint8. The softmax stays in float32.
+        scale: what one step of the uint8 input is worth to that part.
+    """
+    model(np.zeros((1, *model.input_shape[1:]), model.inputs[0].dtype))  # Keras exports what has been called
+    model.export(str(path), format="onnx", verbose=False, opset_version=_OPSET)
+    if examples is not None:
+        _quantize(path, examples, scale)
+
+
+def _quantize(path: Path, examples: np.ndarray, scale: float) -> None:
+    import onnx
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    quant_pre_process(path, path, skip_symbolic_shape=True)
+    graph = onnx.load(path).graph
+    pixels = _behind_moves(graph)
+    quantize_static(
+        path,
+        path,
+        _Examples(graph.input[0].name, examples),
+        quant_format=QuantFormat.QDQ,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        per_channel=True,
+        # 7 bits for weights: on processors without VNNI the sums of 8-bit products saturate.
+        reduce_range=True,
+        nodes_to_exclude=[node.name for node in graph.node if node.op_type == "Softmax"],
+        extra_options={
+            "TensorQuantOverrides": {
+                pixels: [{"scale": np.array(scale, np.float32), "zero_point": np.array(0, np.uint8)}]
+            }
+        },
+    )
+    # What is quantized first are the pixels, with a step of one pixel value: the pixels themselves will do.
+    model = onnx.load(path)
+    graph = model.graph
+    (first,) = [node for node in graph.node if node.op_type == "QuantizeLinear" and node.input[0] == pixels]
+    for node in graph.node:
+        node.input[:] = [pixels if name == first.output[0] else name for name in node.input]
+    graph.node.remove(first)
+    graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.UINT8
+    del graph.value_info[:]  # said what was float
+    onnx.save(model, path)
+
+
+def _behind_moves(graph: Any) -> str:
+    """Return the name of the input where the first arithmetic meets it, in its final shape."""
+    name: str = graph.input[0].name
+    while True:
+        readers = [node for node in graph.node if name in node.input]
+        if len(readers) != 1 or readers[0].op_type not in _MOVES:
+            return name
+        name = readers[0].output[0]
+
+
+class _Examples:
+    """The examples as onnxruntime's calibration asks for them: one feed after the other, then None."""
+
+    def __init__(self, name: str, examples: np.ndarray) -> None:
+        self.feeds: Iterator[dict[str, np.ndarray]] = iter([{name: examples}])
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return next(self.feeds, None)
+
+
+def embed(path: Path, facts: dict[str, Any]) -> None:
+    """Write the facts into a file, name its input and output after them, and check it.
+
+    Raises:
+        RunError: it holds ops outside the ONNX standard.
+    """
+    import onnx
+
+    model = onnx.load(path)
+    graph = model.graph
+    foreign = sorted({f"{node.domain}.{node.op_type}" for node in graph.node if node.domain not in ("", "ai.onnx")})
+    if foreign:
+        raise RunError(f"the file needs ops outside the ONNX standard: {', '.join(foreign)}")
+    names = {graph.input[0].name: facts["input"]["name"], graph.output[0].name: facts["output"]["name"]}
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    for value in (*graph.input, *graph.output):
+        value.name = names[value.name]
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    model.producer_name, model.producer_version = "fmnist", str(facts["fmnist"])
+    onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(facts)})
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)
