@@ -87,7 +87,13 @@ def without_rescaling(model: keras.Model) -> tuple[keras.Model, float]:
     first = next(layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer))
     if not isinstance(first, keras.layers.Rescaling) or np.ndim(first.scale) or np.any(first.offset):
         raise RunError(f"the first layer is '{first.name}'; whole numbers need a Rescaling without offset there")
-    return keras.Model(first.output, model.outputs[0]), float(first.scale)
+    part = keras.models.clone_model(
+        model,
+        input_tensors=keras.Input(model.input_shape[1:], name="image"),
+        # The other layers themselves, not copies of them.
+        clone_function=lambda layer: keras.layers.Identity() if layer is first else layer,
+    )
+    return part, float(first.scale)
 
 
 def _embed_keras(path: Path, facts: dict[str, Any]) -> None:
