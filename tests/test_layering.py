@@ -18,7 +18,7 @@ FLOORS = (
     ("errors", "setting", "config", "rundir"),
     ("data", "metrics", "early_stopping", "diagnosis"),
     ("engine", "augment", "models", "optimizers"),
-    ("budget", "checkpoints", "progress", "training", "plots", "predictor", "evaluation"),
+    ("budget", "checkpoints", "progress", "training", "plots", "predictor", "evaluation", "export", "benchmark"),
     ("report", "pipeline", "study"),
     ("cli",),
     ("__init__", "__main__"),
@@ -30,9 +30,9 @@ ALLOWED = {0: {"numpy"}, 1: {"numpy", "PIL", "sklearn"}}
 # Never at the top of a module of the command line: `fmnist --help` answers in under half a second.
 HEAVY = {"jax", "jinja2", "keras", "matplotlib", "PIL", "scipy", "sklearn", "tensorflow", "torch"}
 LIGHT_FLOORS = {PLACE["cli"][0], PLACE["__init__"][0]}
-# What differs by backend sits in one room.
+# What differs by backend sits in one room; the converters of another are TensorFlow's own.
 BACKENDS = {"jax", "tensorflow", "torch"}
-BACKEND_ROOMS = {"engine"}
+BACKEND_ROOMS = {"engine", "export"}
 
 
 def modules() -> dict[str, str]:

@@ -33,6 +33,8 @@ _HOMES = {
     "draw_all": "plots",
     "write_report": "report",
     "RunDirectory": "rundir",
+    "export_run": "export",
+    "benchmark_run": "benchmark",
     "find_run": "rundir",
     "list_runs": "rundir",
     "read_json": "rundir",

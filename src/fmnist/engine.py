@@ -231,17 +231,23 @@ def environment() -> dict[str, Any]:
     """Return versions, processor, threads, backend and git commit, as plain values for `environment.json`."""
     import keras
 
-    return {
-        "fmnist": _version("fmnist"),
-        "python": platform.python_version(),
+    return machine() | {
         "backend": keras.backend.backend(),
         **{name: _version(name) for name in ("keras", "numpy")},
         keras.backend.backend(): _backend_version(keras.backend.backend()),
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS"),
-        "platform": platform.platform(),
         "git_commit": _git_commit(),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """Return what can be told of this machine without Keras: versions of fmnist and Python, processor, cores, system."""
+    return {
+        "fmnist": _version("fmnist"),
+        "python": platform.python_version(),
+        "processor": _processor(),
+        "cores": cores(),
+        "platform": platform.platform(),
     }
 
 

@@ -15,15 +15,16 @@ _BATCH_SIZE = 500
 
 
 def open_artefact(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function from images, uint8 (N, H, W), to probabilities, float32 (N, classes).
+    """Return a function, for processes of our own, from images, uint8 (N, H, W), to probabilities, float32 (N, classes).
 
     Raises:
         InputError: the file is damaged or breaks the contract.
         RunError: the runtime that it needs is not installed.
     """
+    if path.is_dir() or path.suffix == ".keras":
+        engine.prepare(lean=True)
     if not path.is_dir():
         return open_model(path).probabilities
-    engine.prepare()
     import tensorflow as tf
 
     serve = tf.saved_model.load(str(path)).signatures["serving_default"]

@@ -57,7 +57,7 @@ def _write(source: str, path: Path, format: str, examples: np.ndarray) -> None:
     for package in ("onnx", "tf2onnx") if path.suffix == ".onnx" else ():
         if importlib.util.find_spec(package) is None:
             raise RunError(f"'{package}' is not installed; install it with: pip install 'fmnist[export]'")
-    engine.prepare()
+    engine.prepare(lean=True)
     import keras
 
     model = keras.models.load_model(source, compile=False, safe_mode=True)

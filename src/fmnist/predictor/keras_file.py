@@ -58,9 +58,9 @@ def open_keras(path: Path, metadata: dict[str, Any], class_names: tuple[str, ...
         raise InputError(f"{path}: Keras cannot open it: {first_line(error)}") from error
     if len(model.inputs) != 1 or len(model.outputs) != 1 or model.inputs[0].dtype != "uint8":
         raise InputError(f"{path}: expected a model with one input of uint8 and one output")
-    shape = list(model.inputs[0].shape)
+    shape, answer = list(model.inputs[0].shape), engine.Predictor(model, BATCH_SIZE)
     return checked(
-        lambda batch: engine.predict(model, batch[..., 0], BATCH_SIZE), shape, metadata, str(path),
+        lambda batch: answer(batch[..., 0]), shape, metadata, str(path),
         format="keras", batch_size=20 * BATCH_SIZE, class_names=class_names,
     )  # fmt: skip
 

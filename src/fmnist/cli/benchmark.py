@@ -1,0 +1,61 @@
+"""`fmnist benchmark`: how fast, how large and how right the exported files of a run are, beside Keras."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fmnist.cli import options
+from fmnist.rundir import find_run
+
+
+@click.command("benchmark", epilog=options.examples("fmnist benchmark latest", "fmnist benchmark runs/first --json"))
+@options.run_argument
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=3.0,
+    show_default=True,
+    help="How long each speed of each file is measured.",
+)
+@options.runs_dir_option
+@options.data_dir_option
+@options.json_option
+def command(run_name: str, seconds: float, runs_dir: Path, data_dir: Path | None, as_json: bool) -> None:
+    """Measure the exported files of RUN (a path, a name or `latest`) beside its model in Keras.
+
+    Each file is measured in a process of its own, on the test images: latency with one image, speed with 256 at a
+    time, the time from the start of Python to the first answer, and the memory of all that. Writes benchmark.json; the
+    report shows it.
+    """
+    run = find_run(run_name, runs_dir)
+    dataset = options.load_data(data_dir)
+
+    from fmnist.benchmark import benchmark_run
+
+    with run.lock():
+        result = benchmark_run(run, dataset, seconds=seconds, note=options.say)
+    if as_json:
+        options.print_json({"run": str(run.path), **result})
+    else:
+        _print(result)
+
+
+def _print(result: dict[str, Any]) -> None:
+    print(f"{'':12}     size  accuracy  as Keras  latency, ms (p99)  images/s  start, s  memory")
+    for row in result["rows"]:
+        memory = "-" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 1e6:,.0f} MB"
+        print(
+            f"{row['format']:12} {row['bytes'] / 1000:5,.0f} kB   {options.percent(row['accuracy'])}"
+            f"  {options.percent(row['agreement']):>8}  {row['latency_median_ms']:8.2f} ({row['latency_p99_ms']:.2f})".ljust(
+                61
+            )
+            + f"  {row['images_per_second']:8,.0f}  {row['start_seconds']:8.2f}  {memory:>7}"
+        )
+    machine = result["environment"]
+    print(
+        f"{result['num_images']:,} test images; latency with one image, images/s with 256 at a time, "
+        f"on {machine['cores']} cores ({machine['processor']})"
+    )
