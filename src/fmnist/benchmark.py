@@ -14,7 +14,7 @@ from fmnist import engine
 from fmnist.data import Dataset
 from fmnist.errors import InputError
 from fmnist.evaluation import check_dataset
-from fmnist.export import FORMATS, load_exports, sha256, size
+from fmnist.export import load_exports, sha256, size
 from fmnist.export.artefact import open_artefact
 from fmnist.export.gate import compare
 from fmnist.export.process import call
@@ -35,8 +35,8 @@ def benchmark_run(
         note: is told what is being measured.
 
     Returns:
-        What `benchmark.json` holds: `environment`, `run_id`, `num_images` of the test set, and `rows`, Keras first, with `format`,
-        `bytes`, `accuracy` and `agreement` (shares of the test images; agreement with Keras's top class),
+        What `benchmark.json` holds: `environment`, `run_id`, `num_images` of the test set, and `rows`, Keras first,
+        with `format`, `bytes`, `accuracy` and `agreement` (shares of the test images; agreement with Keras's top class),
         `latency_median_ms` and `latency_p99_ms` (one image), `images_per_second` (256 at a time), `start_seconds`
         (from the start of a new Python to its first answer), and `peak_bytes` (of that process's memory; None where
         the system does not tell).

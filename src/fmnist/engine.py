@@ -241,7 +241,7 @@ def environment() -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """Return what can be told of this machine without Keras: versions of fmnist and Python, processor, cores, system."""
+    """Return what can be told without Keras: versions of fmnist and Python, processor, cores, system."""
     return {
         "fmnist": _version("fmnist"),
         "python": platform.python_version(),

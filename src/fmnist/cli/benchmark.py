@@ -44,15 +44,14 @@ def command(run_name: str, seconds: float, runs_dir: Path, data_dir: Path | None
 
 
 def _print(result: dict[str, Any]) -> None:
-    print(f"{'':12}     size  accuracy  as Keras  latency, ms (p99)  images/s  start, s  memory")
+    print(f"{'':12}     size  accuracy  as Keras  latency, ms (p99)  images/s  start, s    memory")
     for row in result["rows"]:
+        latency = f"{row['latency_median_ms']:.2f} ({row['latency_p99_ms']:.2f})"
         memory = "-" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 1e6:,.0f} MB"
         print(
-            f"{row['format']:12} {row['bytes'] / 1000:5,.0f} kB   {options.percent(row['accuracy'])}"
-            f"  {options.percent(row['agreement']):>8}  {row['latency_median_ms']:8.2f} ({row['latency_p99_ms']:.2f})".ljust(
-                61
-            )
-            + f"  {row['images_per_second']:8,.0f}  {row['start_seconds']:8.2f}  {memory:>7}"
+            f"{row['format']:12} {row['bytes'] / 1000:5,.0f} kB  {options.percent(row['accuracy']):>8}"
+            f"  {options.percent(row['agreement']):>8}  {latency:>17}  {row['images_per_second']:8,.0f}"
+            f"  {row['start_seconds']:8.2f}  {memory:>8}"
         )
     machine = result["environment"]
     print(

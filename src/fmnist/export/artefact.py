@@ -15,7 +15,7 @@ _BATCH_SIZE = 500
 
 
 def open_artefact(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function, for processes of our own, from images, uint8 (N, H, W), to probabilities, float32 (N, classes).
+    """Return a function from images, uint8 (N, H, W), to probabilities, float32 (N, classes); for our own processes.
 
     Raises:
         InputError: the file is damaged or breaks the contract.
