@@ -259,3 +259,24 @@ def test_help_ends_in_two_examples(run_cli):
     code, out, _ = run_cli("report", "--help")
     assert code == 0
     assert [line.split()[:2] for line in out.splitlines()[-2:]] == [["fmnist", "report"]] * 2
+
+
+def test_exported_files_and_their_speed(bare):
+    row = {"format": "onnx", "bytes": 1_655_006, "accuracy": 0.8, "agreement": 0.99}
+    bare.exports.mkdir()
+    (bare.exports / "model.onnx").touch()
+    write_json(bare.exports_index, {"files": [row | {"file": "model.onnx", "forced": True}]})
+    report.write_report(bare)
+    text = Page(bare.report).text
+    assert "onnx (forced: its gate refused it) 1,655 kB 80.00% 99.00% How fast they are" in text
+    assert "fmnist benchmark bare" in text
+    speed = {"latency_median_ms": 0.123, "latency_p99_ms": 0.5, "images_per_second": 5000.4, "start_seconds": 0.4}
+    rows = [row | speed | {"format": name, "peak_bytes": 6e7} for name in ("model.keras", "onnx")]
+    write_json(bare.benchmark, {"environment": {"cores": 2, "processor": "P"}, "rows": rows})
+    report.write_report(bare)
+    text = Page(bare.report).text
+    assert "onnx (forced: its gate refused it) 1,655 kB 80.00% 99.00% 0.12 ms 0.50 ms 5,000 0.40 s 60 MB" in text
+    assert "model.keras 1,655 kB" in text and "fmnist benchmark bare" not in text
+    (bare.exports / "model.onnx").unlink()
+    report.write_report(bare)
+    assert "Exported files" not in Page(bare.report).text

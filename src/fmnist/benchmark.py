@@ -36,7 +36,7 @@ def benchmark_run(
 
     Returns:
         What `benchmark.json` holds: `environment`, `run_id`, `num_images` of the test set, and `rows`, Keras first,
-        with `format`, `bytes`, `accuracy` and `agreement` (shares of the test images; agreement with Keras's top class),
+        with `format`, `bytes`, `accuracy` and `agreement` (shares of the test images; the latter with Keras),
         `latency_median_ms` and `latency_p99_ms` (one image), `images_per_second` (256 at a time), `start_seconds`
         (from the start of a new Python to its first answer), and `peak_bytes` (of that process's memory; None where
         the system does not tell).
