@@ -254,14 +254,15 @@ def _sabotage(path):
     path.write_bytes(content[:at] + weights.tobytes() + content[at + buffer.data.nbytes :])
 
 
+@pytest.fixture(scope="module")
+def exported(tiny_run, tiny_dataset, tmp_path_factory):
+    run = RunDirectory(shutil.copytree(tiny_run.path, tmp_path_factory.mktemp("runs") / "tiny"))
+    return run, export_run(run, tiny_dataset, tuple(FORMATS))
+
+
 @pytest.mark.slow
 class TestFormats:
     """Every format for real, from the tiny run, and from networks of another family, size and number of classes."""
-
-    @pytest.fixture(scope="class")
-    def exported(self, tiny_run, tiny_dataset, tmp_path_factory):
-        run = RunDirectory(shutil.copytree(tiny_run.path, tmp_path_factory.mktemp("runs") / "tiny"))
-        return run, export_run(run, tiny_dataset, tuple(FORMATS))
 
     def test_all_pass(self, exported):
         _, result = exported
