@@ -81,6 +81,18 @@ def benchmark_run(
     return result
 
 
+def exported_files(run: RunDirectory) -> list[dict[str, Any]]:
+    """Return the rows of a run's exported files; once their speeds are measured also these, and Keras's row first.
+
+    A row that has speeds has `machine`, where they were measured.
+    """
+    files = {row["format"]: row for row in load_exports(run).get("files", [])}
+    measured = read_json(run.benchmark) if files and run.benchmark.is_file() else {}
+    if not measured or {row["format"] for row in measured["rows"][1:]} != files.keys():
+        return list(files.values())
+    return [files.get(row["format"], {}) | row | {"machine": measured["environment"]} for row in measured["rows"]]
+
+
 def measure(
     *, path: str, images: np.ndarray, seconds: float, started: float
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -10,11 +10,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
+from fmnist.benchmark import exported_files
 from fmnist.config import PRESETS, Config, command_flags, leaf_fields
 from fmnist.data.sources import OFFICIAL_FILES
 from fmnist.early_stopping import best_epoch
 from fmnist.errors import InputError
-from fmnist.export import load_exports
 from fmnist.plots import final_gap, style
 from fmnist.rundir import HISTORY_COLUMNS, RunDirectory, read_history, read_json, write_bytes
 
@@ -62,7 +62,7 @@ def write_report(run: RunDirectory) -> Path:
         "best": best,
         "curve_sentence": describe_curves(history) if history else "",
         "metrics": metrics,
-        "exported": _exported(run),
+        "exported": exported_files(run),
         "confusions": frequent_confusions(metrics) if metrics else [],
         "settings": settings,
         "environment": {key: value for key, value in environment.items() if value not in (None, {}, "")},
@@ -186,16 +186,6 @@ def frequent_confusions(metrics: dict[str, Any], count: int = _CONFUSIONS) -> li
         if row != column and number
     ]
     return sorted(found, key=lambda item: -item["count"])[:count]
-
-
-def _exported(run: RunDirectory) -> list[dict[str, Any]]:
-    """Return the rows of the exported files; with their speeds, and the run's own model, once those are measured."""
-    exports = load_exports(run)
-    files = {row["format"]: row for row in exports.get("files", [])}
-    measured = read_json(run.benchmark) if files and run.benchmark.is_file() else {}
-    if not measured or {row["format"] for row in measured["rows"][1:]} != files.keys():
-        return list(files.values())
-    return [files.get(row["format"], {}) | row | {"machine": measured["environment"]} for row in measured["rows"]]
 
 
 def _settings(config: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:

@@ -8,12 +8,12 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fmnist import engine
 from fmnist.data import Dataset, split_indices
 from fmnist.errors import FmnistError, RunError
 from fmnist.evaluation import check_dataset
@@ -119,7 +119,7 @@ def _index(run: RunDirectory, config: dict[str, Any]) -> dict[str, Any]:
     height, width = config["dataset"]["image_shape"]
     names = config["dataset"]["class_names"]
     return {
-        "fmnist": metadata.version("fmnist"),
+        "fmnist": engine.machine()["fmnist"],
         "run": run.name,
         "run_id": digest[:16],
         "model_sha256": digest,
