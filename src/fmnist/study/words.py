@@ -156,8 +156,8 @@ def markdown(result: Row) -> str:
     """Return the contents of `table.md`."""
     parts = [f"# Study {result['name']}", result["description"], setup(result)]
     parts += ["## What it shows", "\n".join(f"- {row['sentence']}" for row in result["variants"])]
-    parts += [f"## Mean ± standard deviation over {len(result['seeds'])} seed(s)", _pipes(value_table(result))]
-    parts += ["## Difference to the baseline, with its 95% interval", _pipes(difference_table(result))]
+    parts += [f"## Mean ± standard deviation over {len(result['seeds'])} seed(s)", pipes(value_table(result))]
+    parts += ["## Difference to the baseline, with its 95% interval", pipes(difference_table(result))]
     parts += ["\n".join(f"- {note}" for note in result["notes"])]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -224,7 +224,8 @@ def _number(value: float, digits: int, sign: bool = False) -> str:
     return told.replace("-", _MINUS)
 
 
-def _pipes(table: Sequence[Sequence[str]]) -> str:
+def pipes(table: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown, its header first; all columns but the first lean to the right."""
     lines = ["| " + " | ".join(cells) + " |" for cells in table]
     return "\n".join([lines[0], "| --- |" + " ---: |" * (len(table[0]) - 1), *lines[1:]])
 

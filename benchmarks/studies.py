@@ -1,0 +1,76 @@
+"""Takes finished studies into the repository, and makes their part of `docs/overfitting.md` from what is stored.
+
+    fmnist compare remedies --runs-dir runs
+    python benchmarks/studies.py runs/remedies
+
+Stores a study's `study.json` as `benchmarks/results/study-<name>.json` and its pictures in `docs/studies/`. Without a
+folder only the document is made again.
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+
+from fmnist.rundir import STUDY_FILE, RunDirectory, read_json, write_json
+from fmnist.study import words
+
+ROOT = Path(__file__).parent.parent
+RESULTS = Path(__file__).parent / "results"
+PICTURES = ROOT / "docs" / "studies"
+DOCUMENT = ROOT / "docs" / "overfitting.md"
+NAMES = ("remedies", "kernels", "transfer", "augmentation")
+START, END = "<!-- studies: made by benchmarks/studies.py -->", "<!-- end of studies -->"
+
+
+def store(folder: Path) -> None:
+    """Copy what documents need out of a study's folder.
+
+    Raises:
+        SystemExit: the study is not finished, or not one of ours.
+    """
+    result = read_json(folder / STUDY_FILE)
+    if result["state"] != "finished" or result["name"] not in NAMES:
+        raise SystemExit(f"{folder} holds {result['name']}, {result['state']}; expected a finished one of {NAMES}")
+    write_json(RESULTS / f"study-{result['name']}.json", result)
+    PICTURES.mkdir(exist_ok=True)
+    for picture in ("curves", "effects", "panels"):
+        source = RunDirectory(folder).plots / f"{picture}.svg"
+        if source.is_file():
+            shutil.copyfile(source, PICTURES / f"{result['name']}-{picture}.svg")
+
+
+def section(result: dict) -> list[str]:
+    """Write one study's sentences, tables and pictures."""
+    name, environment = result["name"], result["environment"]
+    runs = sum(len(row["runs"]) for row in result["variants"])
+    lines = [f"### `{name}`", "", result["description"], ""]
+    lines += [f"`fmnist compare {name}`: {runs} runs. {words.setup(result)}", ""]
+    lines += [f"{environment['cores']} cores of {environment['processor']}; Keras {environment['keras']}.", ""]
+    lines += [*(f"- {row['sentence']}" for row in result["variants"]), ""]
+    lines += [f"Mean ± standard deviation over {len(result['seeds'])} seeds:", "", words.pipes(words.value_table(result))]
+    lines += ["", "Difference to the baseline ± half of its 95% interval:", "", words.pipes(words.difference_table(result))]
+    for picture, title in (
+        ("effects", "what each variant changes, with 95% intervals"),
+        ("curves", "validation accuracy and loss"),
+        ("panels", "training and validation loss of each variant"),
+    ):
+        if (PICTURES / f"{name}-{picture}.svg").is_file():
+            lines += ["", f"![{name}: {title}](studies/{name}-{picture}.svg)"]
+    return [*lines, ""]
+
+
+def main() -> None:
+    """Store the folders that are named, then write the document's part."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folders", nargs="*", type=Path, help="folders of finished studies")
+    for folder in parser.parse_args().folders:
+        store(folder)
+    found = [path for name in NAMES if (path := RESULTS / f"study-{name}.json").is_file()]
+    lines = [line for path in found for line in section(read_json(path))]
+    before, rest = DOCUMENT.read_text(encoding="utf-8").split(START)
+    _, after = rest.split(END)
+    DOCUMENT.write_text(before + "\n".join([START, "", *lines, END]) + after, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
