@@ -47,16 +47,19 @@ def section(result: dict) -> list[str]:
     lines += [f"`fmnist compare {name}`: {runs} runs. {words.setup(result)}", ""]
     lines += [f"{environment['cores']} cores of {environment['processor']}; Keras {environment['keras']}.", ""]
     lines += [*(f"- {row['sentence']}" for row in result["variants"]), ""]
-    lines += [f"Mean ± standard deviation over {len(result['seeds'])} seeds:", "", words.pipes(words.value_table(result))]
-    lines += ["", "Difference to the baseline ± half of its 95% interval:", "", words.pipes(words.difference_table(result))]
+    for title, table in (
+        (f"Mean ± standard deviation over {len(result['seeds'])} seeds:", words.value_table(result)),
+        ("Difference to the baseline ± half of its 95% interval:", words.difference_table(result)),
+    ):
+        lines += [title, "", words.pipes(table), ""]
     for picture, title in (
         ("effects", "what each variant changes, with 95% intervals"),
         ("curves", "validation accuracy and loss"),
         ("panels", "training and validation loss of each variant"),
     ):
         if (PICTURES / f"{name}-{picture}.svg").is_file():
-            lines += ["", f"![{name}: {title}](studies/{name}-{picture}.svg)"]
-    return [*lines, ""]
+            lines += [f"![{name}: {title}](studies/{name}-{picture}.svg)", ""]
+    return lines
 
 
 def main() -> None:
