@@ -87,6 +87,9 @@ def test_train_evaluate_report_and_runs_speak_json(run_cli, tmp_path, tiny_data_
     code, out, _ = run_cli("runs", *where)
     (row,) = json.loads(out)["runs"]
     assert code == 0 and (row["name"], row["epoch"], row["accuracy"]) == ("first", 1, trained["test"]["accuracy"])
+    write_json(tmp_path / "first" / "status.json", {"state": "finished", "epoch": 3, "epochs": 3})
+    (row,) = json.loads(run_cli("runs", *where)[1])["runs"]
+    assert (row["epoch"], row["epochs"]) == (3, 3)  # a time budget decides the epochs while it trains
 
 
 def test_every_remedy_is_a_flag(run_cli, tmp_path, tiny_data_dir):

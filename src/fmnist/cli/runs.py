@@ -47,7 +47,7 @@ def _row(run: RunDirectory) -> dict[str, Any]:
             "preset": str(config["preset"]),
             "state": str(status.get("state", "empty")),
             "epoch": int(status.get("epoch", 0)),
-            "epochs": int(config["training"]["epochs"]),
+            "epochs": int(status.get("epochs", config["training"]["epochs"])),
             "accuracy": accuracy,
         }
     except (FmnistError, KeyError, TypeError, ValueError):
