@@ -108,22 +108,21 @@ def _check_weights(path: Path) -> None:
 
     total = 0
 
-    def visit(name: str, link: Any) -> None:
+    def visit(name: str, link: Any) -> str | None:  # the first text ends the visit: h5py takes no exception well
         nonlocal total
         if not isinstance(link, h5py.HardLink):
-            raise InputError(f"{path}: its weights '{name}' are a link to somewhere else")
+            return f"'{name}' are a link to somewhere else"
         item = weights[name]
         if isinstance(item, h5py.Dataset):
             total += item.nbytes
             if item.external or item.is_virtual:
-                raise InputError(f"{path}: its weights '{name}' lie in another file")
-            if total > MAX_BYTES:
-                raise InputError(f"{path}: its weights take more than {MAX_BYTES:,} bytes")
+                return f"'{name}' lie in another file"
+        return f"take more than {MAX_BYTES:,} bytes" if total > MAX_BYTES else None
 
     try:
         with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as weights:
-            weights.visititems_links(visit)
-    except InputError:
-        raise
+            problem = weights.visititems_links(visit)
     except Exception as error:  # zip, HDF5 and memory each have their own
         raise InputError(f"{path}: its weights cannot be read: {first_line(error)}") from error
+    if problem:
+        raise InputError(f"{path}: its weights {problem}")
