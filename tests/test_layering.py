@@ -16,7 +16,7 @@ SOURCE = Path(__file__).parents[1] / "src"
 
 FLOORS = (
     ("errors", "setting", "config", "rundir"),
-    ("data", "metrics", "early_stopping", "diagnosis"),
+    ("data", "images", "metrics", "early_stopping", "diagnosis"),
     ("engine", "augment", "models", "optimizers"),
     ("budget", "checkpoints", "progress", "training", "plots", "predictor", "evaluation", "export", "benchmark"),
     ("report", "pipeline", "study"),

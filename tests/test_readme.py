@@ -99,10 +99,11 @@ def make_targets() -> set[str]:
     return set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
 
 
-def fmnist_options(name: str) -> set[str]:
-    """The options of a command; raises KeyError for an unknown one."""
+def fmnist_options(name: str, word: str = "") -> set[str]:
+    """The options of a command, or of the command below it that the next word names; KeyError for an unknown one."""
     module, _ = COMMANDS[name]
     command = importlib.import_module(module).command
+    command = getattr(command, "commands", {}).get(word, command)
     return {"--help"} | {option for parameter in command.params for option in parameter.opts + parameter.secondary_opts}
 
 
@@ -115,7 +116,7 @@ def command_problems(readme: str) -> list[str]:
             found += [f"README: {line!r}: no target {target!r}" for target in sorted(targets - make_targets())]
         elif words and not words[0].startswith("-"):
             try:
-                known = fmnist_options(words[0])
+                known = fmnist_options(*words[:2])
             except KeyError:
                 found.append(f"README: {line!r}: fmnist has no command {words[0]!r}")
                 continue

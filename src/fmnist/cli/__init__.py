@@ -17,6 +17,7 @@ COMMANDS = {
     "evaluate": ("fmnist.cli.evaluate", "Score a run's model on the test set."),
     "diagnose": ("fmnist.cli.diagnose", "Say in words what a training history shows, and what to try next."),
     "compare": ("fmnist.cli.compare", "Train a baseline and its variants, and say what each changes."),
+    "predict": ("fmnist.cli.predict", "Say what a model sees in pictures."),
     "export": ("fmnist.cli.export", "Write a model for phones and servers, proven equal to it."),
     "benchmark": ("fmnist.cli.benchmark", "Measure exported files: speed, size, memory, accuracy."),
     "report": ("fmnist.cli.report", "Draw a run's plots and write its report."),

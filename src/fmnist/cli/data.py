@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from fmnist.cli import options
+from fmnist.cli import data_import, options
 from fmnist.data import Dataset, inspect
 from fmnist.errors import RunError
 
@@ -19,7 +19,7 @@ _BAR_WIDTH = 24
 @click.group(
     "data",
     invoke_without_command=True,
-    subcommand_metavar="",
+    subcommand_metavar="[import FOLDER]",
     epilog=options.examples("fmnist data", "fmnist data --data-dir my-images --samples my-samples.png"),
 )
 @options.data_dir_option
@@ -102,3 +102,6 @@ def _draw(dataset: Dataset, path: Path) -> list[Path]:
     chosen = np.concatenate(rows)
     title = f"The first {SAMPLES_PER_CLASS} training images of each class"
     return sample_sheet(dataset.train_images[chosen], labels[chosen], dataset.class_names, path, title)
+
+
+command.add_command(data_import.command)

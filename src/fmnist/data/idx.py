@@ -32,12 +32,16 @@ _CHUNK = 1 << 20
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview
 
 
-def read_idx(source: Source, *, ndim: int | None = None) -> NDArray[np.uint8]:
+def read_idx(
+    source: Source, *, ndim: int | None = None, name: str | None = None, limit: int = MAX_BYTES
+) -> NDArray[np.uint8]:
     """Read images or labels from an IDX file, gzipped or not (told by its content, not by its name).
 
     Args:
         source: a path, or the bytes of a file.
         ndim: 1 to accept labels only, 3 for images only, `None` for both.
+        name: what error messages call the file; by default its path.
+        limit: the most decompressed bytes to accept.
 
     Returns:
         uint8, (N, H, W) for images or (N,) for labels; writable.
@@ -45,7 +49,8 @@ def read_idx(source: Source, *, ndim: int | None = None) -> NDArray[np.uint8]:
     Raises:
         InputError: the file can't be read, or isn't such an IDX file to the last byte.
     """
-    return parse_idx(read_content(source), name=_name(source), ndim=ndim)
+    name = name or _name(source)
+    return parse_idx(read_content(source, name=name, limit=limit), name=name, ndim=ndim)
 
 
 def read_content(source: Source, *, name: str | None = None, limit: int = MAX_BYTES) -> bytearray:
@@ -155,7 +160,10 @@ def _shape(header: bytes | bytearray, name: str, limit: int = MAX_BYTES) -> tupl
         raise InputError(f"{name}: ends inside its header, after {len(header)} bytes; copy or download it again")
     shape = struct.unpack_from(f">{ndim}I", header, 4)
     if _file_size(shape) > limit:
-        raise InputError(f"{name}: {_promise(shape)}, more than the {limit:,} bytes accepted; the header is damaged")
+        raise InputError(
+            f"{name}: {_promise(shape)}, more than the {limit:,} bytes accepted; the header is damaged or the file "
+            "too large"
+        )
     return shape
 
 

@@ -1,0 +1,86 @@
+"""`fmnist data import`: a folder of pictures becomes a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fmnist.cli import options
+
+
+class _Size(click.ParamType):
+    """A side in pixels, or height and width: `28` or `32x24`."""
+
+    name = "N or HxW"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        parts = str(value).lower().split("x")
+        if len(parts) > 2 or not all(part.isdecimal() and 1 <= int(part) <= 1024 for part in parts):
+            self.fail(f"got '{value}', expected a side such as 28, or height and width such as 32x24, up to 1024")
+        return int(parts[0]), int(parts[-1])
+
+
+@click.command(
+    "import",
+    epilog=options.examples(
+        "fmnist data import my-pictures --out my-data", "fmnist data import shoes --out shoes-28 --photos --strict"
+    ),
+)
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--out", "target", type=click.Path(path_type=Path), required=True, help="Folder to make.")
+@click.option(
+    "--size",
+    "image_shape",
+    type=_Size(),
+    help="Pixels of every picture [default: as they are if all have one size of at most 64x64, else 28].",
+)
+@click.option("--photos", is_flag=True, help="Make each picture as `fmnist predict` does from a photo.")
+@click.option("--invert/--no-invert", default=None, help="Negate the pictures [default: if most have a light border].")
+@click.option(
+    "--test-fraction",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.2,
+    show_default=True,
+    help="Share of each class that is kept for the test.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides split and order.")
+@click.option("--strict", is_flag=True, help="Refuse the folder if a picture cannot be read.")
+@options.json_option
+def command(folder: Path, target: Path, as_json: bool, **settings: Any) -> None:
+    """Make a data set of FOLDER, which holds a sub-folder of pictures for each class, named like it.
+
+    Writes four IDX files and classes.txt, which every command takes with --data-dir. Pictures are made grey and shrunk
+    to fit, as a whole; with --photos, the object is cut out, centred and put on black, for pictures that are photos.
+    A picture that cannot be read is named and left out.
+    """
+    from tqdm import tqdm
+
+    from fmnist.images import import_folder
+
+    with tqdm(unit=" pictures", delay=1, leave=False, disable=None) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        facts = import_folder(folder, target, progress=progress, **settings)
+    for row in facts["unreadable"]:
+        options.say(f"Left out  {row['problem']}")
+    if as_json:
+        options.print_json(facts)
+        return
+    height, width = facts["image_shape"]
+    left_out = f", {len(facts['unreadable']):,} left out" if facts["unreadable"] else ""
+    print(f"Data set   {facts['folder']}")
+    print(f"Pictures   {facts['train']:,} training, {facts['test']:,} test{left_out}")
+    print(f"Pixels     {height} x {width}, {_ground(facts['inverted'])}")
+    print(f"Classes    {len(facts['class_names'])}: {', '.join(facts['class_names'])}")
+    print(f"\nNext: fmnist train --data-dir {facts['folder']}")
+
+
+def _ground(inverted: bool | None) -> str:
+    if inverted is None:
+        return "each object light on black"
+    return "negated, so that the background is dark (--no-invert)" if inverted else "not negated (--invert)"

@@ -1,0 +1,21 @@
+"""From a photo to the data set's form, and from files, folders and arrays to pictures of the model's size.
+
+What is loaded here loads Pillow; nothing here loads a model.
+"""
+
+from fmnist.images.decoding import FORMATS, SUFFIXES, decode
+from fmnist.images.importing import import_folder
+from fmnist.images.reading import find_pictures, read_pictures
+from fmnist.images.recipe import prepare
+from fmnist.images.sheet import contact_sheet
+
+__all__ = [
+    "FORMATS",
+    "SUFFIXES",
+    "contact_sheet",
+    "decode",
+    "find_pictures",
+    "import_folder",
+    "prepare",
+    "read_pictures",
+]

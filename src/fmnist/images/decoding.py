@@ -1,0 +1,150 @@
+"""Picture files to pixels: a named list of formats, every colour mode, and bounds on what a file may unpack to."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import (  # noqa: F401 (importing a plugin is what lets Pillow open its format)
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
+
+from fmnist.errors import InputError
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+"""Pillow's names of the formats that are opened; of its readers, only theirs are loaded."""
+SUFFIXES = frozenset({
+    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".gif", ".bmp", ".tif", ".tiff",
+    ".ppm", ".pgm", ".pbm", ".pnm",
+})  # fmt: skip
+"""Endings of these formats. What a file is, its content tells."""
+OTHER_SUFFIXES = frozenset({".svg", ".heic", ".heif", ".avif", ".jxl", ".jp2", ".tga", ".ico", ".psd", ".eps", ".dng"})
+"""Endings of pictures that are not opened: found in a folder as well, so that they are named, not passed over."""
+
+MAX_FILE_BYTES = 100 * 2**20
+# Pillow takes 4 bytes a pixel; with its copies, and the file, this stays below 200 MB in every format.
+MAX_PIXELS = 20_000_000
+# WebP is unpacked several times over: 17 bytes a pixel.
+MAX_WEBP_PIXELS = 10_000_000
+# A baseline JPEG is unpacked at a half to an eighth of its size, strip by strip.
+MAX_JPEG_PIXELS = 170_000_000
+# The longest side that the recipe works with: 36 times the data set's.
+WORKING_SIDE = 1024
+
+Source = str | os.PathLike[str] | bytes
+
+
+def decode(source: Source, name: str | None = None, keep_below: int = WORKING_SIDE) -> Image.Image:
+    """Return a picture file's first frame, the right way up, as 8-bit grey or colour, with alpha where it has any.
+
+    Args:
+        source: a path, or the file's bytes.
+        name: what messages call it; by default its path.
+        keep_below: pictures whose longest side is larger are reduced by a whole factor, to this size or just above.
+
+    Returns:
+        A picture of mode L, LA, RGB or RGBA.
+
+    Raises:
+        InputError: the file cannot be read, is none of `FORMATS`, is damaged, or has too many pixels.
+    """
+    name = name or ("the given bytes" if isinstance(source, bytes) else os.fspath(source))
+    content = source if isinstance(source, bytes) else _read(Path(source), name)
+    if not content:
+        raise InputError(f"{name}: is empty; expected a picture ({', '.join(FORMATS)})")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Pillow, on oddities that it copes with
+            return _decode(content, name, keep_below)
+    except InputError:
+        raise
+    except Image.DecompressionBombError as error:  # Pillow's own bound, 179 million, comes before ours
+        raise InputError(f"{name}: has more than {MAX_PIXELS:,} pixels; make it smaller first") from error
+    except UnidentifiedImageError as error:
+        raise InputError(f"{name}: is no picture of a known kind; expected {', '.join(FORMATS)}") from error
+    except Exception as error:  # a damaged file can make Pillow raise anything
+        raise InputError(f"{name}: is damaged: {str(error) or type(error).__name__}") from error
+
+
+def _read(path: Path, name: str) -> bytes:
+    try:
+        with open(path, "rb") as handle:
+            content = handle.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read: {error.strerror or error}") from error
+    if len(content) > MAX_FILE_BYTES:
+        raise InputError(f"{name}: is larger than {MAX_FILE_BYTES // 2**20} MiB; expected a picture")
+    return content
+
+
+def _decode(content: bytes, name: str, keep_below: int) -> Image.Image:
+    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        strips = image.format in ("JPEG", "MPO") and not image.info.get("progressive")
+        limit = MAX_JPEG_PIXELS if strips else MAX_WEBP_PIXELS if image.format == "WEBP" else MAX_PIXELS
+        if math.prod(image.size) > limit:
+            raise InputError(
+                f"{name}: has {image.width:,} × {image.height:,} pixels, more than {limit:,}; make it smaller first"
+            )
+        if image.format in ("JPEG", "MPO") and max(image.size) > keep_below:
+            image.draft(None, (keep_below, keep_below))
+            if math.prod(image.size) > MAX_PIXELS:
+                raise InputError(f"{name}: is too long and thin to be unpacked in parts; make it smaller first")
+        image.load()
+        picture = _eight_bit(image, max(1, max(image.size) // keep_below))
+        orientation = _orientation(image)
+    return picture if orientation is None else picture.transpose(orientation)
+
+
+def _eight_bit(image: Image.Image, factor: int) -> Image.Image:
+    """Return L, LA, RGB or RGBA for whatever mode Pillow chose, reduced by a factor early, since copies cost memory."""
+    mode = image.mode
+    sixteen = mode.startswith("I;16") or (mode == "I" and image.format in ("PNG", "PPM"))
+    if mode.startswith("I;16"):
+        image = image.convert("I")
+    elif "transparency" in image.info or mode == "PA":
+        image = image.convert("RGBA")
+    elif mode in ("1", "P"):
+        image = image.convert("L" if mode == "1" else "RGB")
+    image = image.reduce(factor)
+    if image.mode in ("I", "F"):
+        values = np.nan_to_num(np.asarray(image, np.float32), nan=0, posinf=0, neginf=0)
+        # Of other files nothing says where white lies; the next usual bound is taken.
+        bounds = [65_535.0] if sixteen else [1.0, 255.0, 65_535.0]
+        return _grey(values, next((bound for bound in bounds if values.max() <= bound), float(values.max())))
+    if image.mode == "LAB":
+        return image.getchannel("L")
+    other = {"La": "LA", "RGBa": "RGBA"}.get(image.mode, "RGB")
+    return image if image.mode in ("L", "LA", "RGB", "RGBA") else image.convert(other)
+
+
+def _grey(values: np.ndarray, white: float) -> Image.Image:
+    return Image.fromarray((values.clip(0, white) * (255.0 / white) + 0.5).astype(np.uint8))
+
+
+def _orientation(image: Image.Image) -> Image.Transpose | None:
+    """Return how to turn the picture upright, from its EXIF; a damaged EXIF turns nothing."""
+    try:
+        orientation = int(image.getexif().get(0x0112, 1))
+    except Exception:  # EXIF is a TIFF within the file, with all its ways to be broken
+        return None
+    return {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }.get(orientation)

@@ -1,0 +1,193 @@
+"""A folder with a sub-folder of pictures for each class becomes a data set that every command takes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from fmnist.data import FILE_NAMES, read_folder, split_indices, write_idx
+from fmnist.data.dataset import CLASSES_FILE
+from fmnist.errors import InputError, RunError
+from fmnist.images.decoding import decode
+from fmnist.images.reading import NO_PICTURE, pictures_in
+from fmnist.images.recipe import flatten, prepare
+
+SIDE = 28
+# Pictures that all have one size up to this keep it.
+KEPT_SIDE = 64
+MAX_CLASSES = 256  # labels are bytes
+_SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation"}
+
+
+def import_folder(
+    folder: Path,
+    target: Path,
+    *,
+    image_shape: tuple[int, int] | None = None,
+    photos: bool = False,
+    invert: bool | None = None,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+    strict: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Write a folder of pictures as a data set: four IDX files and `classes.txt`.
+
+    Args:
+        folder: holds a sub-folder for each class, named like it; pictures may lie deeper. Hidden files are left out.
+        target: the folder to make.
+        image_shape: height and width in pixels; by default the pictures' own if all have one size of at most 64 × 64,
+            else 28 × 28.
+        photos: turn each picture into the data set's form with `prepare`, rather than shrink it to fit, as a whole.
+        invert: negate every picture; by default if the borders are light in most of them. Photos are always negated as
+            `prepare` decides.
+        test_fraction: share of each class kept for the test, above 0 and below 1.
+        seed: decides the split and the order.
+        strict: refuse the folder if a picture cannot be read, or a sub-folder holds none.
+        progress: called as `progress(done, total)` after each picture.
+
+    Returns:
+        `folder`, `images`, `train`, `test` (numbers), `class_names`, `class_counts`, `image_shape`, `inverted`, and
+        `unreadable`: for each picture and sub-folder left out its path and why.
+
+    Raises:
+        InputError: the folder has no such form, a class would have no picture in training or test, `target` holds
+            something already, or, with `strict`, a picture cannot be read.
+        RunError: the data set cannot be written.
+    """
+    classes, unreadable = _classes(folder)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InputError(f"{target} exists already; choose another folder with --out, or remove it")
+    pictures: list[np.ndarray] = []
+    labels: list[int] = []
+    files = [(label, path) for label, paths in enumerate(classes.values()) for path in paths]
+    for done, (label, path) in enumerate(files, 1):
+        try:
+            pictures.append(_picture(decode(path), image_shape, photos))
+            labels.append(label)
+        except InputError as error:
+            unreadable.append({"image": str(path), "problem": str(error)})
+        if progress:
+            progress(done, len(files))
+    if strict and unreadable:
+        raise InputError("\n  ".join(["these cannot be read:", *(row["problem"] for row in unreadable)]))
+    sizes = {picture.shape for picture in pictures}
+    shape = image_shape or (sizes.pop() if len(sizes) == 1 else (SIDE, SIDE))
+    inverted = None if photos else _light(pictures) if invert is None else invert
+    images = (
+        np.stack([_fitted(picture, shape) for picture in pictures]) if pictures else np.empty((0, *shape), np.uint8)
+    )
+    if inverted:
+        images = 255 - images
+    names, truth = tuple(classes), np.array(labels, np.uint8)
+    train, test = split_indices(truth, test_fraction, seed)
+    counts = np.bincount(truth, minlength=len(names))
+    for part in (train, test):
+        missing = [name for name, count in zip(names, np.bincount(truth[part], minlength=len(names)), strict=True)
+                   if not count]  # fmt: skip
+        if missing:
+            raise InputError(
+                f"{folder}: too few readable pictures of {', '.join(missing)} to have some for training and for test; "
+                "expected more pictures, or another --test-fraction"
+                + "".join(f"\n  {row['problem']}" for row in unreadable)
+            )
+    train, test = (np.random.default_rng(seed).permutation(part) for part in (train, test))
+    _write(target, [images[train], truth[train], images[test], truth[test]], names)
+    return {
+        "folder": str(target),
+        "images": len(images),
+        "train": len(train),
+        "test": len(test),
+        "class_names": list(names),
+        "class_counts": counts.tolist(),
+        "image_shape": list(shape),
+        "inverted": inverted,
+        "unreadable": unreadable,
+    }
+
+
+def _classes(folder: Path) -> tuple[dict[str, list[Path]], list[dict[str, str]]]:
+    """Return the pictures of each class, the classes sorted, numbers by their value; and sub-folders without any."""
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; expected one with a sub-folder of pictures for each class")
+    found = {path.name: pictures_in(path) for path in folder.iterdir() if path.is_dir() and path.name[0] != "."}
+    names = [name for name, pictures in found.items() if pictures]
+    if len(names) < 2 or len(names) > MAX_CLASSES:
+        raise InputError(
+            f"{folder} has {len(names)} sub-folder(s) with pictures; expected one for each class, 2 to {MAX_CLASSES}"
+        )
+    if {name.lower() for name in names} <= _SPLITS:
+        raise InputError(
+            f"{folder} holds {' and '.join(sorted(names))}, which look like splits, not classes; give the folder "
+            f"that has the classes in it, such as {folder / sorted(names)[0]}"
+        )
+    odd = [name for name in names if name != name.strip() or not name.isprintable()]
+    if odd:
+        raise InputError(f"{folder}: the sub-folder {odd[0]!r} cannot name a class; rename it")
+    names.sort(key=(lambda name: (int(name), name)) if all(name.isdecimal() for name in names) else lambda n: (0, n))
+    empty = [str(folder / name) for name in sorted(found.keys() - set(names))]
+    return {name: found[name] for name in names}, [
+        {"image": path, "problem": f"{path}: {NO_PICTURE}"} for path in empty
+    ]
+
+
+def _picture(picture: Image.Image, image_shape: tuple[int, int] | None, photos: bool) -> np.ndarray:
+    """Return a picture in the data set's size; a small one in its own, while it is not known whether all have it."""
+    if photos:
+        return prepare(picture, image_shape or (SIDE, SIDE))
+    levels = np.asarray(flatten(picture, 255))
+    return (
+        levels
+        if image_shape is None and max(levels.shape) <= KEPT_SIDE
+        else _fitted(levels, image_shape or (SIDE, SIDE))
+    )
+
+
+def _fitted(levels: np.ndarray, image_shape: tuple[int, int]) -> np.ndarray:
+    """Return a picture shrunk or enlarged to fit, as a whole, on a ground of its border's level."""
+    if levels.shape == image_shape:
+        return levels
+    scale = min(image_shape[0] / levels.shape[0], image_shape[1] / levels.shape[1])
+    height, width = (max(1, round(length * scale)) for length in levels.shape)
+    top, left = (image_shape[0] - height) // 2, (image_shape[1] - width) // 2
+    result = np.full(image_shape, round(_border(levels)), np.uint8)
+    small = Image.fromarray(levels).resize((width, height), Image.Resampling.LANCZOS)
+    result[top : top + height, left : left + width] = np.asarray(small)
+    return result
+
+
+def _border(levels: np.ndarray) -> float:
+    """Return the median level of a picture's outermost pixels."""
+    return float(np.median(np.concatenate([levels[0], levels[-1], levels[:, 0], levels[:, -1]])))
+
+
+def _light(pictures: list[np.ndarray]) -> bool:
+    """Whether most pictures have a light border: the data set's form has dark ones."""
+    return bool(pictures) and float(np.median([_border(picture) for picture in pictures])) > 127.5
+
+
+def _write(target: Path, arrays: list[np.ndarray], names: tuple[str, ...]) -> None:
+    """Write the files into a new folder beside the target, read them back, and rename it."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        try:
+            for name, array in zip(FILE_NAMES, arrays, strict=True):
+                write_idx(fresh / f"{name}.gz", array)
+            (fresh / CLASSES_FILE).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+            read_folder(fresh)
+            os.chmod(fresh, 0o755)
+            if target.exists():
+                target.rmdir()
+            fresh.rename(target)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    except OSError as error:
+        raise RunError(f"cannot write {target}: {error.strerror or error}") from error

@@ -1,0 +1,131 @@
+"""What a user may name as pictures: files, folders, patterns, IDX and .npy arrays, or bytes on stdin."""
+
+from __future__ import annotations
+
+import glob
+import io
+import os
+import stat
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from fmnist.data import read_idx
+from fmnist.data.idx import MAX_BYTES
+from fmnist.errors import InputError
+from fmnist.images.decoding import MAX_FILE_BYTES, OTHER_SUFFIXES, SUFFIXES, decode
+from fmnist.images.recipe import prepare
+
+STDIN = "-"
+MAX_PACKED_BYTES = 128 * 2**20
+"""What a gzipped IDX file may unpack to, in bytes: 170,000 pictures of 28 × 28. Others are as large as they are."""
+NO_PICTURE = f"the folder holds no picture; looked for {', '.join(sorted(SUFFIXES))}"
+_GZIP_START = b"\x1f\x8b"
+_IDX_STARTS = (b"\0\0", _GZIP_START)
+_NPY_START = b"\x93NUMPY"
+
+
+def find_pictures(name: str) -> list[str]:
+    """Return the files that a name stands for, sorted.
+
+    A folder stands for the pictures in it and below it, told by their endings; hidden files are left out. A name that
+    is neither a file nor a folder is a pattern if it has one of `*?[` in it. Any other name stands for itself, and it
+    is the reader who complains if there is no such file.
+
+    Raises:
+        InputError: a pattern matches nothing, or a folder holds no picture.
+    """
+    if os.path.isdir(name):
+        pictures = pictures_in(Path(name))
+        if not pictures:
+            raise InputError(f"{name}: {NO_PICTURE}")
+        return [str(path) for path in pictures]
+    if name != STDIN and not os.path.exists(name) and glob.has_magic(name):
+        matches = sorted(match for match in glob.glob(name, recursive=True) if os.path.isfile(match))
+        if not matches:
+            raise InputError(f"{name}: no file matches the pattern; give a file, a folder or another pattern")
+        return matches
+    return [name]
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """Return the pictures in a folder and below it, told by their endings, sorted; hidden ones are left out."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES | OTHER_SUFFIXES
+        and not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
+
+
+def read_pictures(name: str, image_shape: tuple[int, int], stdin: IO[bytes] | None = None) -> tuple[np.ndarray, bool]:
+    """Return the pictures in a file in a model's form.
+
+    Args:
+        name: a picture, an IDX file (gzipped or not) or a `.npy` array, told by its content; or `-` for stdin.
+        image_shape: the model's height and width, in pixels.
+        stdin: where `-` is read from.
+
+    Returns:
+        uint8 (N, H, W), and whether the file is an array of pictures rather than one picture. Pictures go through
+        `prepare`; arrays are taken as they are.
+
+    Raises:
+        InputError: the file cannot be read, is damaged or no picture, or an array has not the model's size.
+    """
+    if name == STDIN:
+        return _read(stdin or io.BytesIO(), "stdin", None, image_shape)
+    try:
+        with open(name, "rb") as handle:
+            regular = stat.S_ISREG(os.fstat(handle.fileno()).st_mode)
+            return _read(handle, name, name if regular else None, image_shape)
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read: {error.strerror or error}") from error
+
+
+def _read(handle: IO[bytes], name: str, path: str | None, image_shape: tuple[int, int]) -> tuple[np.ndarray, bool]:
+    """Read from an open file; `path` is where it can be opened again, None for a pipe."""
+    start = handle.read(len(_NPY_START))
+    npy, idx = start == _NPY_START, start[:2] in _IDX_STARTS
+    source: str | bytes
+    if path is not None and (npy or idx):
+        source = path  # of any size
+    else:
+        source = start + handle.read(MAX_FILE_BYTES + 1 - len(start))
+        if len(source) > MAX_FILE_BYTES:
+            raise InputError(f"{name}: is larger than {MAX_FILE_BYTES // 2**20} MiB; expected a picture")
+    if npy:
+        return _fitting(_npy(source, name), image_shape, name), True
+    if idx:
+        limit = MAX_PACKED_BYTES if start[:2] == _GZIP_START else MAX_BYTES
+        return _fitting(read_idx(source, ndim=3, name=name, limit=limit), image_shape, name), True
+    return prepare(decode(source, name), image_shape)[np.newaxis], False
+
+
+def _npy(source: str | bytes, name: str) -> np.ndarray:
+    try:
+        if isinstance(source, bytes):
+            return np.load(io.BytesIO(source), allow_pickle=False)
+        return np.load(source, mmap_mode="r", allow_pickle=False)  # a header that promises too much costs nothing
+    except Exception as error:  # NumPy reads the header with Python's parser, which has errors of its own
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"{name}: is no readable .npy array of numbers: {reason}") from error
+
+
+def _fitting(images: np.ndarray, image_shape: tuple[int, int], name: str) -> np.ndarray:
+    """Return an array as uint8 (N, H, W), without a last axis of 1 and with a first axis for a single picture."""
+    if images.ndim >= 3 and images.shape[-1] == 1 and images.shape[-3:-1] == image_shape:
+        images = images[..., 0]
+    if images.shape == image_shape:
+        images = images[np.newaxis]
+    if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != image_shape:
+        height, width = image_shape
+        raise InputError(
+            f"{name}: holds {images.dtype} {images.shape}; expected uint8 (N, {height}, {width}), 0 to 255, as the "
+            "model takes it"
+        )
+    if not len(images):
+        raise InputError(f"{name}: holds no picture; expected at least one")
+    return images

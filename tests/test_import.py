@@ -1,0 +1,181 @@
+"""`fmnist data import`: a folder of pictures becomes a data set."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fmnist.data import load_dataset
+from fmnist.errors import InputError
+from fmnist.images import import_folder
+
+
+def write_classes(folder, counts, size=(9, 7), ground=0):
+    """A sub-folder a class; picture k of class c has one pixel of level 100 + c in column k."""
+    for label, (name, count) in enumerate(counts.items()):
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            pixels = np.full(size[::-1], ground, np.uint8)
+            pixels[3, number % size[0]] = 100 + label
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    return folder
+
+
+def test_pictures_labels_and_names(tmp_path):
+    folder = write_classes(tmp_path / "in", {"10": 10, "9": 5, "b": 20})
+    facts = import_folder(folder, tmp_path / "out")
+    dataset = load_dataset(tmp_path / "out")
+    assert facts["class_names"] == ["10", "9", "b"] and dataset.class_names == ("10", "9", "b")
+    assert facts["class_counts"] == [10, 5, 20] and dataset.image_shape == (7, 9)
+    assert np.bincount(dataset.train_labels).tolist() == [8, 4, 16]
+    assert np.bincount(dataset.test_labels).tolist() == [2, 1, 4]
+    for images, labels in (
+        (dataset.train_images, dataset.train_labels),
+        (dataset.test_images, dataset.test_labels),
+    ):
+        np.testing.assert_array_equal(images.max(axis=(1, 2)), 100 + labels)
+        assert sorted(labels) != labels.tolist()  # mixed, for --limit
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
+
+
+def test_numbers_are_sorted_by_value(tmp_path):
+    folder = write_classes(tmp_path / "in", {"10": 5, "9": 5})
+    assert import_folder(folder, tmp_path / "out")["class_names"] == ["9", "10"]
+
+
+def test_the_seed_decides_and_repeats(tmp_path):
+    folder = write_classes(tmp_path / "in", {"a": 9, "b": 9})
+    for number, seed in enumerate((1, 1, 2)):
+        import_folder(folder, tmp_path / str(number), seed=seed)
+    first, again, other = (load_dataset(tmp_path / str(number)) for number in range(3))
+    assert first.sha256 == again.sha256 != other.sha256
+
+
+@pytest.mark.parametrize(
+    ("size", "wanted", "shape"),
+    [
+        ((8, 8), None, (8, 8)),
+        ((100, 80), None, (28, 28)),
+        ((100, 80), (20, 30), (20, 30)),
+        ((8, 8), (28, 28), (28, 28)),
+    ],
+)
+def test_size(size, wanted, shape, tmp_path):
+    folder = write_classes(tmp_path / "in", {"a": 5, "b": 5}, size)
+    assert import_folder(folder, tmp_path / "out", image_shape=wanted)["image_shape"] == list(shape)
+
+
+def test_a_whole_picture_is_fitted_on_its_own_ground(tmp_path):
+    for name in "ab":
+        (tmp_path / "in" / name).mkdir(parents=True)
+        for number in range(3):
+            wide = Image.new("L", (200, 100), 240)
+            wide.paste(40, (50, 25, 150, 75))
+            wide.save(tmp_path / "in" / name / f"{number}.png")
+    facts = import_folder(tmp_path / "in", tmp_path / "out", test_fraction=0.4)
+    image = load_dataset(tmp_path / "out").train_images[0].astype(int)
+    expected = np.full((28, 28), 15)
+    expected[7 + 4 : 7 + 10, 8:20] = 215  # 200 × 100 becomes 28 × 14, in the middle
+    assert facts["inverted"] is True
+    assert np.abs(image - expected)[[0, 6, 21, 27]].max() == 0 and image[14, 14] == 215
+    import_folder(tmp_path / "in", tmp_path / "kept", test_fraction=0.4, invert=False)
+    np.testing.assert_array_equal(load_dataset(tmp_path / "kept").train_images[0], 255 - image)
+    import_folder(tmp_path / "in", tmp_path / "photos", test_fraction=0.4, photos=True)
+    photo = load_dataset(tmp_path / "photos").train_images[0]
+    assert photo[7:21].min() > 200 and not photo[:6].any()  # the object alone fills the width
+
+
+def test_bad_pictures_are_named_and_left_out_or_refused(tmp_path, run_cli):
+    folder = write_classes(tmp_path / "in", {"a": 5, "b": 5})
+    (folder / "a" / "bad.png").write_text("hello")
+    (folder / "a" / "notes.txt").write_text("hello")
+    (folder / "b" / "empty.jpg").touch()
+    (folder / "b" / "drawing.svg").write_text("<svg/>")
+    (folder / "notes").mkdir()
+    (folder / "notes" / "x.txt").touch()
+    code, out, err = run_cli("data", "import", folder, "--out", tmp_path / "out", "--strict")
+    assert (code, out) == (2, "") and "bad.png: is no picture" in err and "empty.jpg: is empty" in err
+    assert "drawing.svg: is no picture" in err and "notes: the folder holds no picture; looked for .apng" in err
+    assert not (tmp_path / "out").exists()
+    code, out, err = run_cli("data", "import", folder, "--out", tmp_path / "out", "--json")
+    assert code == 0 and [line.split()[2].rstrip(":") for line in err.splitlines()] == [
+        str(folder / "notes"),
+        str(folder / "a" / "bad.png"),
+        str(folder / "b" / "drawing.svg"),
+        str(folder / "b" / "empty.jpg"),
+    ]
+    facts = json.loads(out)
+    assert (facts["images"], facts["train"], facts["test"], len(facts["unreadable"])) == (10, 8, 2, 4)
+
+
+def test_for_people(tmp_path, run_cli):
+    folder = write_classes(tmp_path / "in", {"left": 5, "right": 5})
+    code, out, err = run_cli("data", "import", folder, "--out", tmp_path / "out", "--size", "10x12")
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        f"Data set   {tmp_path / 'out'}",
+        "Pictures   8 training, 2 test",
+        "Pixels     10 x 12, not negated (--invert)",
+        "Classes    2: left, right",
+        "",
+        f"Next: fmnist train --data-dir {tmp_path / 'out'}",
+    ]
+    code, out, _ = run_cli("data", "--data-dir", tmp_path / "out", "--no-samples", "--json")
+    assert code == 0 and json.loads(out)["class_names"] == ["left", "right"]
+
+
+@pytest.mark.parametrize(
+    ("counts", "problem"),
+    [
+        ({}, "has 0 sub-folder"),
+        ({"a": 3}, "has 1 sub-folder"),
+        ({"a": 3, "b": 0}, "has 1 sub-folder"),
+        ({"train": 3, "test": 3}, "look like splits, not classes"),
+        ({"a": 9, "b": 1}, "too few readable pictures of b"),
+        ({" a": 3, "b": 3}, "cannot name a class"),
+        ({"a\nb": 3, "b": 3}, "cannot name a class"),
+    ],
+)
+def test_folders_that_cannot_be_used(counts, problem, tmp_path):
+    (tmp_path / "in").mkdir()
+    with pytest.raises(InputError, match=problem):
+        import_folder(write_classes(tmp_path / "in", counts), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_overwritten(tmp_path):
+    folder = write_classes(tmp_path / "in", {"a": 5, "b": 5})
+    (tmp_path / "out").mkdir()
+    import_folder(folder, tmp_path / "out")  # an empty folder is fine
+    with pytest.raises(InputError, match="exists already"):
+        import_folder(folder, tmp_path / "out")
+    with pytest.raises(InputError, match="is no folder"):
+        import_folder(tmp_path / "nowhere", tmp_path / "new")
+
+
+@pytest.mark.parametrize(("option", "value"), [("--size", "0"), ("--size", "8x8x8"), ("--test-fraction", "1")])
+def test_bad_options(option, value, tmp_path, run_cli):
+    code, out, err = run_cli("data", "import", tmp_path, "--out", tmp_path / "out", option, value)
+    assert (code, out) == (2, "") and option in err
+
+
+@pytest.mark.slow
+def test_from_pictures_to_predictions(tmp_path, run_cli, monkeypatch):
+    """scikit-learn's 1,797 digits as folders of PNG files: imported, trained on, and the test's own pictures asked."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    for number, (pixels, label) in enumerate(zip(digits.images, digits.target, strict=True)):
+        folder = tmp_path / "digits" / str(label)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((255 - pixels * 255 / 16).astype(np.uint8)).save(folder / f"{number}.png")
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run_cli("data", "import", "digits", "--out", "data", "--json")
+    facts = json.loads(out)
+    assert (code, facts["train"], facts["test"], facts["image_shape"]) == (0, 1438, 359, [8, 8])
+    assert facts["class_names"] == list("0123456789") and facts["inverted"] is True
+    assert run_cli("train", "--data-dir", "data", "--name", "digits", "--preset", "fast", "--epochs", "10")[0] == 0
+    code, out, _ = run_cli("predict", "digits", "data/t10k-images-idx3-ubyte.gz", "--json", "--top", "1")
+    found = [row["top"][0]["label"] for row in json.loads(out)["predictions"]]
+    assert code == 0 and (found == load_dataset(tmp_path / "data").test_labels).mean() > 0.95
