@@ -11,7 +11,8 @@ import time
 import pytest
 
 from fmnist.cli import COMMANDS
-from fmnist.config import Config, command_flags, leaf_fields
+from fmnist.config import leaf_fields
+from fmnist.presets import command_flags, restore
 from fmnist.rundir import RunDirectory, read_json, write_json
 
 QUICK = ["--preset", "reference", "--filters", "4,8,8", "--epochs", "1", "--batch-size", "32"]
@@ -97,7 +98,7 @@ def test_every_remedy_is_a_flag(run_cli, tmp_path, tiny_data_dir):
     where = ["--runs-dir", tmp_path, "--name", "first", "--data-dir", tiny_data_dir, "--train-only"]
     code, _, err = run_cli("train", *QUICK, *flags.split(), "--erase", "0.3", "--early-stopping", "1", *where)
     assert code == 0, err
-    settings = Config.from_dict(read_json(tmp_path / "first" / "config.json"))
+    settings = restore(read_json(tmp_path / "first" / "config.json"))
     assert settings.model.dropout == (0.1, 0.1, 0.1, 0.5) and settings.augmentation.rotation == 10
     command = " ".join(word for flag in command_flags(settings) for word in flag)
     assert "--activation gelu --batch-normalization --dropout 0.1,0.1,0.1,0.5 --l2 0.0001" in command

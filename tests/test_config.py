@@ -4,15 +4,16 @@ import json
 
 import pytest
 
-from fmnist.config import PRESETS, Config, leaf_fields, preset
+from fmnist.config import Config, leaf_fields
 from fmnist.errors import InputError
+from fmnist.presets import PRESETS, preset, restore
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_are_valid_named_and_survive_json(name):
     config = preset(name)
     assert config.preset == name
-    assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert restore(json.loads(json.dumps(config.to_dict()))) == config
 
 
 def test_the_reference_preset_is_the_recipe():
@@ -48,7 +49,7 @@ def test_what_is_left_open_is_the_familys_own():
 def test_a_setting_newer_than_the_file_is_the_presets():
     values = preset("fast", epochs=7).to_dict()
     del values["training"]["optimizer"], values["model"]["dropout"]
-    assert Config.from_dict(values) == preset("fast", epochs=7)
+    assert restore(values) == preset("fast", epochs=7)
 
 
 def test_every_setting_has_help_and_a_name_of_its_own():
@@ -103,7 +104,7 @@ def test_an_unknown_preset_is_named():
 @pytest.mark.parametrize("broken", [{}, {"data": 3}, [], {**Config().to_dict(), "model": {"colour": 1}}])
 def test_a_broken_mapping_is_refused(broken):
     with pytest.raises(InputError):
-        Config.from_dict(broken)
+        restore(broken)
 
 
 def test_fast_suits_its_network_to_the_time():

@@ -15,9 +15,9 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src"
 
 FLOORS = (
-    ("errors", "setting", "config", "rundir"),
+    ("errors", "setting", "config", "presets", "rundir"),
     ("data", "images", "metrics", "early_stopping", "diagnosis"),
-    ("engine", "augment", "models", "optimizers"),
+    ("engine", "environment", "augment", "models", "optimizers"),
     ("budget", "checkpoints", "progress", "training", "plots", "predictor", "evaluation", "export", "benchmark"),
     ("report", "pipeline", "study"),
     ("cli",),

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from fmnist import engine, models
-from fmnist.config import PRESETS, WITHOUT_HIDDEN_LAYER, EngineConfig, ModelConfig, leaf_fields, preset
+from fmnist.config import WITHOUT_HIDDEN_LAYER, EngineConfig, ModelConfig, leaf_fields
 from fmnist.errors import InputError
+from fmnist.presets import PRESETS, preset
 
 engine.prepare()
 import keras  # noqa: E402

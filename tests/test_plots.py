@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 
 from fmnist import plots
-from fmnist.config import preset
 from fmnist.early_stopping import best_epoch
 from fmnist.errors import InputError
 from fmnist.evaluation import scores
 from fmnist.plots import style
 from fmnist.plots.curves import _apart
+from fmnist.presets import preset
 from fmnist.rundir import RunDirectory, write_history, write_json
 
 

@@ -9,9 +9,10 @@ import pytest
 from test_plots import make_history, write_run
 
 from fmnist import plots, report
-from fmnist.config import leaf_fields, preset
+from fmnist.config import leaf_fields
 from fmnist.data.sources import OFFICIAL_FILES
 from fmnist.errors import InputError
+from fmnist.presets import preset
 from fmnist.rundir import RunDirectory, read_json, write_json
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from fmnist.config import preset
 from fmnist.errors import InputError
+from fmnist.presets import preset
 from fmnist.study import BASELINE, Study, builtin_studies, folder_name, read_study
 
 GOOD = """\

@@ -15,7 +15,7 @@ from typing import Any
 
 _HOMES = {
     "Config": "config",
-    "preset": "config",
+    "preset": "presets",
     "Dataset": "data",
     "load_dataset": "data",
     "split_indices": "data",

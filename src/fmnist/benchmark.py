@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fmnist import engine
+from fmnist import environment
 from fmnist.data import Dataset
 from fmnist.errors import InputError
 from fmnist.evaluation import check_dataset
@@ -72,7 +72,7 @@ def benchmark_run(
         scores = {"accuracy": parity.accuracy, "agreement": parity.agreement}
         rows.append({"format": name, "bytes": size(path), **scores, **values})
     result = {
-        "environment": engine.machine(),
+        "environment": environment.machine(),
         "run_id": sha256(run.model)[:16],
         "num_images": len(dataset.test_labels),
         "rows": rows,

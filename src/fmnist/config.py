@@ -1,4 +1,4 @@
-"""All settings of a run: one frozen, validated tree, and the presets. Knows no Keras and reads no files.
+"""All settings of a run: one frozen, validated tree. Knows no preset, no Keras, and reads no files.
 
 Every leaf name is unique in the tree, so an override, a command-line flag and a line of `config.json` say the same
 thing: `preset("reference", epochs=5)` is `fmnist train --preset reference --epochs 5`.
@@ -200,24 +200,6 @@ class Config:
         """Return the tree as plain dictionaries, lists and numbers, ready for JSON."""
         return dataclasses.asdict(self)
 
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Config:
-        """Rebuild a tree from `to_dict`; keys which are not settings (facts of the run) are ignored.
-
-        Raises:
-            InputError: a section is missing or is not a mapping, or a setting is unknown or not valid.
-        """
-        if not isinstance(values, dict):
-            raise InputError(f"a configuration must be a mapping of sections, got {type(values).__name__}")
-        names = [spec.name for spec in fields(cls) if spec.name != "preset"]
-        broken = [name for name in names if not isinstance(values.get(name), dict)]
-        if broken:
-            raise InputError(f"the configuration lacks the section(s) {', '.join(broken)}")
-        flat = {leaf: value for name in names for leaf, value in values[name].items()}
-        name = str(values.get("preset", "custom"))
-        # A setting that came after the file was written has the value of the file's preset.
-        return (PRESETS[name][1] if name in PRESETS else cls(preset=name)).with_overrides(**flat)
-
 
 def sections(config: Config) -> list[Any]:
     """Return the sections (data, model, training, …) of a tree, in order."""
@@ -239,22 +221,6 @@ def leaves(config: Config) -> dict[str, Any]:
     return {name: getattr(getattr(config, section), name) for name, (section, _) in leaf_fields().items()}
 
 
-def command_flags(config: Config) -> list[list[str]]:
-    """Return `--preset NAME`, then the flag of each setting that differs from the preset's, each as a list of words."""
-    name = config.preset if config.preset in PRESETS else "reference"
-    usual = leaves(preset(name))
-    flags = [["--preset", name]]
-    for leaf, value in leaves(config).items():
-        if value == usual[leaf]:
-            continue
-        flag = leaf.replace("_", "-")
-        if isinstance(value, bool):
-            flags.append([f"--{flag}" if value else f"--no-{flag}"])
-        else:
-            flags.append([f"--{flag}", ",".join(map(str, value)) if isinstance(value, tuple) else str(value)])
-    return flags
-
-
 def leaf_type(name: str) -> Any:
     """Return the annotated type of a setting, e.g. `int`, `float | None` or `tuple[int, ...]`."""
     section, spec = leaf_fields()[name]
@@ -263,57 +229,3 @@ def leaf_type(name: str) -> Any:
 
 def _hint(owner: type, name: str) -> Any:
     return typing.get_type_hints(owner)[name]
-
-
-PRESETS: dict[str, tuple[str, Config]] = {
-    "fast": (
-        "a small network with a whitening stem, one epoch with Muon: above 91.5% in seconds",
-        Config(
-            preset="fast",
-            data=DataConfig(validation_fraction=1 / 12),
-            model=ModelConfig(family="fast", filters=(18, 64)),
-            training=TrainingConfig(
-                epochs=1,
-                batch_size=128,
-                optimizer="muon",
-                learning_rate=0.1,
-                schedule="triangle",
-                warmup_fraction=0.1,
-                label_smoothing=0.1,
-            ),
-            # A run of 430 steps: in longer segments the learning rate would end on a stair.
-            engine=EngineConfig(segment_steps=10),
-        ),
-    ),
-    "reference": (
-        "three convolution blocks with LeakyReLU, 356,234 parameters, Adam, 20 epochs: overfits, instructively",
-        Config(preset="reference"),
-    ),
-}
-
-# What `fast` becomes when it is given so many seconds and more, unless a setting says otherwise: what reached the best
-# validation accuracy in that time on two cores.
-WITH_TIME: tuple[tuple[float, dict[str, Any]], ...] = (
-    (200, {"family": "vgg", "filters": (18, 32, 64, 128), "flip": True, "shift": 1}),
-    (30, {"filters": (18, 16, 96), "flip": True, "shift": 1}),
-)
-
-
-def preset(name: str = "fast", **overrides: Any) -> Config:
-    """Return a preset, with the named settings replaced; `fast` suits network and augmentation to a `time_budget`.
-
-    Args:
-        name: a key of `PRESETS`.
-        overrides: settings by their leaf names, e.g. `epochs=5`.
-
-    Raises:
-        InputError: the preset or a setting is unknown, or a value is not valid.
-    """
-    if name not in PRESETS:
-        raise InputError(
-            f"no preset is named '{name}'; expected one of {', '.join(PRESETS)}{did_you_mean(name, list(PRESETS))}"
-        )
-    budget = overrides.get("time_budget")
-    if name == "fast" and isinstance(budget, (int, float)):
-        overrides = next((settings for least, settings in WITH_TIME if budget >= least), {}) | overrides
-    return PRESETS[name][1].with_overrides(**overrides)

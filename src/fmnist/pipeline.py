@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fmnist import diagnosis, engine, models
+from fmnist import diagnosis, engine, environment, models
 from fmnist.config import Config
 from fmnist.data import Dataset
 from fmnist.errors import InputError
+from fmnist.presets import restore
 from fmnist.rundir import STUDY_FILE, RunDirectory, read_json, write_json
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def resume(
         Interrupted: `should_stop` said so.
     """
     with run.lock():
-        config = Config.from_dict(read_json(run.config))
+        config = restore(read_json(run.config))
         if run.state() == "finished":
             raise InputError(f"{run.path} is finished; there is nothing to resume")
         trained_on = read_json(run.environment).get("data_sha256")
@@ -166,7 +167,7 @@ def _facts(config: Config, dataset: Dataset) -> dict[str, Any]:
 
 
 def _environment(dataset: Dataset) -> dict[str, Any]:
-    return engine.environment() | {"data_source": dataset.source, "data_sha256": dataset.sha256}
+    return environment.environment() | {"data_source": dataset.source, "data_sha256": dataset.sha256}
 
 
 def _clear(run: RunDirectory) -> None:

@@ -11,11 +11,12 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from fmnist.benchmark import exported_files
-from fmnist.config import PRESETS, Config, command_flags, leaf_fields
+from fmnist.config import leaf_fields
 from fmnist.data.sources import OFFICIAL_FILES
 from fmnist.early_stopping import best_epoch
 from fmnist.errors import InputError
 from fmnist.plots import final_gap, style
+from fmnist.presets import PRESETS, command_flags, restore
 from fmnist.rundir import HISTORY_COLUMNS, RunDirectory, read_history, read_json, write_bytes
 
 # The plots' colours give way to the page's, which are others on a dark screen.
@@ -215,7 +216,7 @@ def _flag_text(value: Any) -> str:
 def train_command(name: str, config: dict[str, Any], environment: dict[str, Any]) -> str:
     """Return the command that trains this run again: the preset, and a flag for each setting that differs from it."""
     try:
-        preset_flag, *flags = command_flags(Config.from_dict(config))
+        preset_flag, *flags = command_flags(restore(config))
     except InputError:  # another version's settings: the name of its preset is all that can be told
         preset_flag, flags = ["--preset", str(config.get("preset", "reference"))], []
     lines = [["fmnist", "train", *preset_flag], ["--name", name]]

@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from fmnist.cli import options
-from fmnist.config import PRESETS, preset
 from fmnist.errors import InputError
+from fmnist.presets import PRESETS, preset
 from fmnist.rundir import RunDirectory, find_run, read_history, read_json
 
 PRESET_LINES = "\n".join(f"  {name:10} {summary}" for name, (summary, _) in PRESETS.items())

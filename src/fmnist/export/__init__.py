@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fmnist import engine
+from fmnist import environment
 from fmnist.data import Dataset, split_indices
 from fmnist.errors import FmnistError, RunError
 from fmnist.evaluation import check_dataset
@@ -119,7 +119,7 @@ def _index(run: RunDirectory, config: dict[str, Any]) -> dict[str, Any]:
     height, width = config["dataset"]["image_shape"]
     names = config["dataset"]["class_names"]
     return {
-        "fmnist": engine.machine()["fmnist"],
+        "fmnist": environment.machine()["fmnist"],
         "run": run.name,
         "run_id": digest[:16],
         "model_sha256": digest,

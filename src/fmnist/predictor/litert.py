@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fmnist.engine import cores, silent_stderr
+from fmnist.engine import silent_stderr
+from fmnist.environment import cores
 from fmnist.errors import InputError, RunError
 from fmnist.predictor.predictor import METADATA_KEY, Predictor, checked, first_line, parse_metadata
 

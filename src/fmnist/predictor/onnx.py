@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fmnist.engine import cores, silent_stderr
+from fmnist.engine import silent_stderr
+from fmnist.environment import cores
 from fmnist.errors import InputError, RunError
 from fmnist.predictor.predictor import METADATA_KEY, Predictor, checked, first_line, parse_metadata
 

@@ -14,6 +14,7 @@ from typing import Any
 from fmnist.config import Config, leaves
 from fmnist.data import Dataset
 from fmnist.errors import FmnistError, InputError
+from fmnist.presets import restore
 from fmnist.rundir import STUDY_FILE, RunDirectory, read_json, write_bytes, write_json
 from fmnist.study import words
 from fmnist.study.definition import BASELINE, Study, builtin_studies, folder_name, read_study
@@ -135,7 +136,7 @@ def plan(study: Study, dataset: Dataset, folder: Path) -> tuple[list[Job], dict[
 def _stale(run: RunDirectory, config: Config, dataset: Dataset) -> str:
     """Say in which settings a stored run differs from the plan, or nothing."""
     try:
-        stored = Config.from_dict(read_json(run.config))
+        stored = restore(read_json(run.config))
         data = read_json(run.environment).get("data_sha256")
     except FmnistError:
         return "its files are damaged"

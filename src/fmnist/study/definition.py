@@ -10,8 +10,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from fmnist.config import PRESETS, Config, preset
+from fmnist.config import Config
 from fmnist.errors import InputError, did_you_mean
+from fmnist.presets import PRESETS, preset
 
 BASELINE = "baseline"
 MAX_VARIANTS, MAX_SEEDS = 50, 100
