@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 import photos  # noqa: E402
 
-from fmnist import engine  # noqa: E402
+from fmnist import environment  # noqa: E402
 from fmnist.data import load_dataset, write_idx  # noqa: E402
 from fmnist.predictor import Predictor, open_model  # noqa: E402
 from fmnist.rundir import find_run, read_json, write_json  # noqa: E402
@@ -108,7 +108,7 @@ def main() -> None:
         "photos": photo_shares(open_model(run), images, arguments.number),
     }
     if not arguments.photos:
-        result |= {"times": times(str(run.path), images), "environment": engine.machine()}
+        result |= {"times": times(str(run.path), images), "environment": environment.machine()}
     write_json(STORED, result)
     block = f"{MARKS[0]}\n{tables(result)}\n{MARKS[1]}"
     DOCS.write_text(

@@ -15,9 +15,9 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src"
 
 FLOORS = (
-    ("errors", "setting", "config", "presets", "rundir"),
-    ("data", "images", "metrics", "early_stopping", "diagnosis"),
-    ("engine", "environment", "augment", "models", "optimizers"),
+    ("errors", "setting", "model_config", "config", "presets", "rundir"),
+    ("data", "images", "torch_file", "metrics", "early_stopping", "diagnosis"),
+    ("engine", "environment", "augment", "models", "initial", "optimizers", "stage"),
     ("budget", "checkpoints", "progress", "training", "plots", "predictor", "evaluation", "export", "benchmark"),
     ("report", "pipeline", "study"),
     ("cli",),

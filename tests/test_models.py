@@ -6,14 +6,18 @@ import numpy as np
 import pytest
 
 from fmnist import engine, models
-from fmnist.config import WITHOUT_HIDDEN_LAYER, EngineConfig, ModelConfig, leaf_fields
+from fmnist.config import EngineConfig, leaf_fields
 from fmnist.errors import InputError
+from fmnist.model_config import BACKBONES, WITHOUT_HIDDEN_LAYER, ModelConfig
 from fmnist.presets import PRESETS, preset
 
 engine.prepare()
 import keras  # noqa: E402
 
 FAMILIES = leaf_fields()["family"][1].metadata["choices"]
+# The two are built by the same code: one of them is enough for every day.
+EVERY = [pytest.param(family, marks=pytest.mark.slow) if family == "mobilenet_v2" else family for family in FAMILIES]
+SIZED = [family for family in FAMILIES if family not in BACKBONES]
 ACTIVATIONS = leaf_fields()["activation"][1].metadata["choices"]
 VARIANTS = [
     {},
@@ -58,7 +62,7 @@ def test_each_preset_names_a_family(name):
     assert preset(name).model.family in FAMILIES
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EVERY)
 class TestEveryFamily:
     def test_takes_raw_pixels_and_gives_probabilities(self, family):
         model = models.build(ModelConfig(family=family))
@@ -70,30 +74,62 @@ class TestEveryFamily:
     def test_uses_stock_layers_and_loads_without_us(self, family, tmp_path):
         model = models.build(ModelConfig(family=family))
         assert all(type(layer).__module__.startswith("keras.") for layer in model.layers)
-        assert isinstance(model.layers[0], keras.layers.Rescaling)
+        first = next(layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer))
+        assert isinstance(first, keras.layers.Rescaling)
         model.save(tmp_path / "model.keras")
         again = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
         np.testing.assert_array_equal(np.asarray(again(IMAGES)), np.asarray(model(IMAGES)))
-
-    @pytest.mark.parametrize("settings", VARIANTS, ids=str)
-    def test_the_twin_for_training_has_the_same_variables(self, family, settings):
-        """Weights are large, so that the activations get what SiLU and GELU dip for, and the last ones small."""
-        config = ModelConfig(family=family, filters=(4, 6, 8), **settings)
-        model, twin = models.build(config), models.build(config, logits=True)
-        rng = np.random.default_rng(0)
-        *weights, kernel, bias = (rng.uniform(0.5 if "variance" in w.path else -1, 1, w.shape) for w in model.weights)
-        model.set_weights([*weights, 0.003 * kernel, bias])
-        twin.set_weights(model.get_weights())
-        names = [[weight.path.split("/", 1)[1] for weight in network.weights] for network in (model, twin)]
-        assert names[0] == names[1]
-        logits, probabilities = np.asarray(twin(IMAGES)), np.asarray(model(IMAGES))
-        np.testing.assert_allclose(np.asarray(keras.ops.log_softmax(logits)), np.log(probabilities), atol=1e-4)
 
     @pytest.mark.parametrize(("shape", "classes"), [((8, 8), 2), ((33, 20), 13)])
     def test_other_sizes_work(self, family, shape, classes):
         model = models.build(ModelConfig(family=family), shape, classes)
         assert model(np.zeros((1, *shape, 1), np.uint8)).shape == (1, classes)
 
+    def test_dropout_and_penalty_leave_the_first_weights_as_they_were(self, family):
+        found = []
+        for settings in ({}, {"dropout": 0.3, "l2": 0.1}):
+            keras.utils.set_random_seed(0)
+            found.append(models.build(ModelConfig(family=family, **settings)).get_weights())
+        assert all(np.array_equal(plain, other) for plain, other in zip(*found, strict=True))
+
+    def test_the_penalty_is_the_sum_of_the_squared_kernels(self, family):
+        model = models.build(ModelConfig(family=family, filters=(4, 6, 8), l2=0.01))
+        model.build((None, 28, 28, 1))
+        squares = sum(
+            float(np.square(np.asarray(weight)).sum()) for weight in model.trainable_weights if "kernel" in weight.path
+        )
+        assert float(sum(model.losses)) == pytest.approx(0.01 * squares, rel=1e-5)
+        assert models.build(ModelConfig(family=family)).losses == []
+
+    def test_two_builds_have_the_same_names(self, family):
+        first, second = (models.build(ModelConfig(family=family)) for _ in range(2))
+        assert [layer.name for layer in first.layers] == [layer.name for layer in second.layers]
+
+
+@pytest.mark.parametrize(
+    ("family", "settings"),
+    [
+        *((family, settings) for family in SIZED for settings in VARIANTS),
+        ("efficientnet_lite0", VARIANTS[-1]),
+    ],
+    ids=str,
+)
+def test_the_twin_for_training_has_the_same_variables(family, settings):
+    """Weights are large, so that the activations get what SiLU and GELU dip for, and the last ones small."""
+    config = ModelConfig(family=family, filters=(4, 6, 8), **settings)
+    model, twin = models.build(config), models.build(config, logits=True)
+    rng = np.random.default_rng(0)
+    *weights, kernel, bias = (rng.uniform(0.5 if "variance" in w.path else -1, 1, w.shape) for w in model.weights)
+    model.set_weights([*weights, 0.003 * kernel, bias])
+    twin.set_weights(model.get_weights())
+    names = [[weight.path.split("/", 1)[1] for weight in network.weights] for network in (model, twin)]
+    assert names[0] == names[1]
+    logits, probabilities = np.asarray(twin(IMAGES)), np.asarray(model(IMAGES))
+    np.testing.assert_allclose(np.asarray(keras.ops.log_softmax(logits)), np.log(probabilities), atol=1e-4)
+
+
+@pytest.mark.parametrize("family", SIZED)
+class TestEveryFamilyWithSizes:
     def test_kernel_and_filters_are_what_the_config_says(self, family):
         model = models.build(ModelConfig(family=family, filters=(8, 16, 24), kernel_size=5))
         convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
@@ -127,22 +163,6 @@ class TestEveryFamily:
             models.build(ModelConfig(family=family, filters=(4, 6, 8), dropout=(*given, 0.5)))
         assert not any("dropout" in layer.name for layer in models.build(ModelConfig(family=family)).layers)
 
-    def test_dropout_and_penalty_leave_the_first_weights_as_they_were(self, family):
-        found = []
-        for settings in ({}, {"dropout": 0.3, "l2": 0.1}):
-            keras.utils.set_random_seed(0)
-            found.append(models.build(ModelConfig(family=family, **settings)).get_weights())
-        assert all(np.array_equal(plain, other) for plain, other in zip(*found, strict=True))
-
-    def test_the_penalty_is_the_sum_of_the_squared_kernels(self, family):
-        model = models.build(ModelConfig(family=family, filters=(4, 6, 8), l2=0.01))
-        model.build((None, 28, 28, 1))
-        squares = sum(
-            float(np.square(np.asarray(weight)).sum()) for weight in model.trainable_weights if "kernel" in weight.path
-        )
-        assert float(sum(model.losses)) == pytest.approx(0.01 * squares, rel=1e-5)
-        assert models.build(ModelConfig(family=family)).losses == []
-
     @pytest.mark.parametrize("blocks", [1, 2, 4, 6])
     @pytest.mark.parametrize("kernel_size", [3, 7])
     def test_any_depth_works_on_the_smallest_images(self, family, blocks, kernel_size):
@@ -151,10 +171,6 @@ class TestEveryFamily:
         convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
         assert len({layer.name.rstrip("ab") for layer in convolutions}) == blocks
         assert np.asarray(model(np.zeros((1, 4, 4, 1), np.uint8))).sum() == pytest.approx(1, rel=1e-5)
-
-    def test_two_builds_have_the_same_names(self, family):
-        first, second = (models.build(ModelConfig(family=family)) for _ in range(2))
-        assert [layer.name for layer in first.layers] == [layer.name for layer in second.layers]
 
 
 @pytest.mark.parametrize(("shape", "classes"), [((3, 28), 10), ((28, 28), 1)])
@@ -190,7 +206,7 @@ def test_initializing_leaves_a_family_without_computed_weights_alone():
     assert all(np.array_equal(x, y) for x, y in zip(before, model.get_weights(), strict=True))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", SIZED)
 @pytest.mark.parametrize(
     "settings", [{}, {"activation": "gelu", "batch_normalization": True, "dropout": 0.2, "l2": 1e-3}]
 )

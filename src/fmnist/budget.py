@@ -45,6 +45,10 @@ class Pace:
         self.measuring = measuring
         self.first = (time.monotonic(), self.last[1]) if self.last else None
 
+    def forget(self) -> None:
+        """Measure the pace anew: from here on a step and a measuring are others."""
+        self.measuring = self.first = self.last = None
+
     def done(self) -> float:
         """Return the share (0 to 1) of the training time that is over; the last measuring is left out of it."""
         return min(1.0, self.spent() / max(self.budget - (self.measuring or 0.0), 1e-9))

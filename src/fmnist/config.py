@@ -8,19 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from fmnist.errors import InputError, did_you_mean
+from fmnist.model_config import BACKBONES, SIZES, ModelConfig, TransferConfig
 from fmnist.setting import problem, setting
-
-# What each network family has where the settings of the same name are left open.
-FAMILIES: dict[str, dict[str, Any]] = {
-    "reference": {"activation": "leaky_relu", "batch_normalization": False},
-    "fast": {"activation": "relu", "batch_normalization": True},
-    "vgg": {"activation": "relu", "batch_normalization": True},
-}
-WITHOUT_HIDDEN_LAYER = ("vgg",)
 
 
 @dataclass(frozen=True)
@@ -33,53 +26,6 @@ class DataConfig:
     limit: int | None = setting(
         None, "Use only the first N training images (the test set stays whole), for a quick look.", minimum=1
     )
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """The network: a family (one file in `fmnist/models`), its sizes, and what keeps it from overfitting."""
-
-    family: str = setting("reference", "Network family.", choices=tuple(FAMILIES))
-    filters: tuple[int, ...] = setting((32, 64, 128), "Filters of each convolution block.", minimum=1, maximum=4096)
-    kernel_size: int = setting(3, "Side of the convolution kernels, in pixels.", minimum=1, maximum=15)
-    activation: str | None = setting(
-        None,
-        "Activation of the blocks and of the hidden layer [default: the family's own].",
-        choices=("leaky_relu", "relu", "silu", "gelu"),
-    )
-    batch_normalization: bool | None = setting(
-        None, "Normalise between convolution and activation [default: as the family does]."
-    )
-    dropout: float | tuple[float, ...] = setting(
-        0.0,
-        "Share of the units switched off at random in training, after each block and the hidden layer: one number for "
-        "all, or one for each (0.1,0.1,0.1,0.5).",
-        minimum=0.0,
-        maximum=0.95,
-    )
-    l2: float = setting(0.0, "Penalty on the loss: L2 times the sum of all squared kernel weights.", minimum=0.0)
-
-    def resolved(self) -> ModelConfig:
-        """Return a copy in which the family's own values stand where a setting was left open."""
-        own = {name: value for name, value in FAMILIES[self.family].items() if getattr(self, name) is None}
-        return replace(self, **own)
-
-    def dropout_rates(self) -> tuple[float, ...]:
-        """Return the dropout of each block and, last, of the hidden layer where the family has one.
-
-        Raises:
-            InputError: a list of another length is given.
-        """
-        rates, blocks = self.dropout, len(self.filters)
-        count = blocks + (self.family not in WITHOUT_HIDDEN_LAYER)
-        if not isinstance(rates, tuple):
-            return (rates,) * count
-        if len(rates) != count:
-            hidden = " and one for the hidden layer" if count > blocks else ""
-            raise InputError(
-                f"dropout: got {len(rates)} numbers, expected one for all, or {blocks} for the blocks{hidden}"
-            )
-        return rates
 
 
 @dataclass(frozen=True)
@@ -152,8 +98,9 @@ class Config:
 
     preset: str = "reference"
     data: DataConfig = DataConfig()
-    model: ModelConfig = ModelConfig()
+    model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = TrainingConfig()
+    transfer: TransferConfig = field(default_factory=TransferConfig)
     augmentation: AugmentationConfig = AugmentationConfig()
     engine: EngineConfig = EngineConfig()
 
@@ -169,9 +116,32 @@ class Config:
             for spec in fields(section)
             if (text := problem(spec, _hint(type(section), spec.name), getattr(section, spec.name)))
         ]
+        problems = problems or self._conflicts()
         if problems:
             raise InputError("the configuration is not valid:\n  " + "\n  ".join(problems))
         self.model.dropout_rates()
+
+    def pretrained(self) -> bool:
+        """Whether the network starts from weights learnt elsewhere."""
+        return self.transfer.weights != "fresh" or self.transfer.initial_weights is not None
+
+    def _conflicts(self) -> list[str]:
+        """Return settings that don't go together."""
+        family, transfer = self.model.family, self.transfer
+        problems: list[str] = []
+        if family in BACKBONES:
+            usual = ModelConfig()
+            problems += [
+                f"{name}: {family} has its own; leave it out, or take another --family"
+                for name in SIZES
+                if getattr(self.model, name) != getattr(usual, name)
+            ]
+        elif transfer.weights != "fresh" or transfer.fine_tuned_blocks is not None:
+            name = "weights" if transfer.weights != "fresh" else "fine_tuned_blocks"
+            problems.append(f"{name}: only for a pre-trained family, {' or '.join(BACKBONES)}; got {family}")
+        if transfer.frozen_epochs and not self.pretrained():
+            problems.append("frozen_epochs: nothing has been learnt yet that could be kept; set weights as well")
+        return problems
 
     def with_overrides(self, **overrides: Any) -> Config:
         """Return a copy with the named leaf fields replaced, e.g. `with_overrides(epochs=5, seed=1)`.

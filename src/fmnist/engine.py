@@ -126,7 +126,7 @@ class Steps:
         """Prepare; nothing is traced before the first call.
 
         Args:
-            model: uint8 (N, H, W, 1) to logits (N, classes).
+            model: images, uint8 (N, H, W, 1), or features of them, float32 (N, features), to logits (N, classes).
             optimizer: what moves the weights; it is built here.
             loss: of one-hot labels and logits, a mean over the batch; the layers' own losses are added.
             batch_size: images a step.
@@ -147,13 +147,13 @@ class Steps:
         """Train on the images in the order given, the last batch smaller.
 
         Args:
-            images: uint8 (N, H, W).
+            images: uint8 (N, H, W), or features, float32 (N, features).
             labels: float32 one-hot (N, classes).
 
         Returns:
             `loss` (nats) and `accuracy` (0 to 1), means over the images as each was met, before its step.
         """
-        return {name: float(value) for name, value in self._run(images[..., np.newaxis], labels).items()}
+        return {name: float(value) for name, value in self._run(_as_input(self.model, images), labels).items()}
 
     def _fit(self, images: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         history = self.model.fit(images, labels, self.batch_size, shuffle=False, verbose=0).history
@@ -167,7 +167,7 @@ def _tensorflow_steps(
 
     @tf.function(
         input_signature=[
-            tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8),
+            tf.TensorSpec((None, *model.input_shape[1:]), model.inputs[0].dtype),
             tf.TensorSpec((None, *model.output_shape[1:]), tf.float32),
         ],
         jit_compile=False,  # XLA on a processor costs TensorFlow 1.9×
@@ -202,16 +202,21 @@ class Predictor:
 
             self._run = tf.function(
                 lambda images: model(images, training=False),
-                input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)],
+                input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), model.inputs[0].dtype)],
             )
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Return the output, float32 (N, classes), for uint8 images (N, H, W)."""
-        images = images[..., np.newaxis]
+        """Return the output, float32 (N, classes), for uint8 images (N, H, W) or what else the network takes."""
+        images = _as_input(self.model, images)
         if self._run is None:
             return np.asarray(self.model.predict(images, self.batch_size, verbose=0))
         starts = range(0, len(images), self.batch_size)
         return np.concatenate([self._run(images[start : start + self.batch_size]) for start in starts])
+
+
+def _as_input(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Return the images with the axis of their one channel; features stay as they are."""
+    return images[..., np.newaxis] if images.ndim == len(model.input_shape) - 1 else images
 
 
 def expect_many_models() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fmnist import diagnosis, engine, environment, models
+from fmnist import diagnosis, engine, environment, initial, models
 from fmnist.config import Config
 from fmnist.data import Dataset
 from fmnist.errors import InputError
@@ -130,7 +130,7 @@ def _go(
 
 
 def check(config: Config, dataset: Dataset) -> None:
-    """Refuse settings that leave nothing to train on.
+    """Refuse settings that leave nothing to train on, or start from weights that aren't there.
 
     Raises:
         InputError: says which setting and why.
@@ -143,6 +143,7 @@ def check(config: Config, dataset: Dataset) -> None:
             f"--limit {config.data.limit} and --validation-fraction {config.data.validation_fraction} leave {left} "
             f"training image(s); expected at least one for each of the {dataset.num_classes} classes"
         )
+    initial.check(config)
     if config.training.early_stopping and not validation:
         raise InputError(
             f"--early-stopping {config.training.early_stopping} watches the validation loss, and --validation-fraction "
@@ -173,7 +174,7 @@ def _environment(dataset: Dataset) -> dict[str, Any]:
 def _clear(run: RunDirectory) -> None:
     """Remove what an earlier run left here: the files a run has, nothing else."""
     results = (run.metrics, run.predictions, run.diagnosis, run.benchmark, run.report)
-    for path in (run.config, run.status, run.history, run.model, *results):
+    for path in (run.config, run.status, run.history, run.features, run.model, *results):
         path.unlink(missing_ok=True)
     for folder in (run.checkpoints, run.plots, run.exports):
         shutil.rmtree(folder, ignore_errors=True)

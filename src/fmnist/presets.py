@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from fmnist.config import Config, DataConfig, EngineConfig, ModelConfig, TrainingConfig, leaves
+from fmnist.config import Config, DataConfig, EngineConfig, TrainingConfig, leaves
 from fmnist.errors import InputError, did_you_mean
+from fmnist.model_config import ModelConfig, TransferConfig
 
 PRESETS: dict[str, tuple[str, Config]] = {
     "fast": (
@@ -31,6 +32,18 @@ PRESETS: dict[str, tuple[str, Config]] = {
     "reference": (
         "three convolution blocks with LeakyReLU, 356,234 parameters, Adam, 20 epochs: overfits, instructively",
         Config(preset="reference"),
+    ),
+    "transfer": (
+        "EfficientNet-Lite0 from ImageNet: its last layer on frozen features, then all of it for two epochs",
+        Config(
+            preset="transfer",
+            data=DataConfig(validation_fraction=1 / 12),
+            model=ModelConfig(family="efficientnet_lite0", dropout=0.2),
+            training=TrainingConfig(epochs=12, learning_rate=5e-5, schedule="triangle"),
+            transfer=TransferConfig(weights="imagenet", frozen_epochs=10),
+            # Its steps are long, and between segments is where a run can be stopped.
+            engine=EngineConfig(segment_steps=10),
+        ),
     ),
 }
 
@@ -62,6 +75,10 @@ def preset(name: str = "fast", **overrides: Any) -> Config:
     return PRESETS[name][1].with_overrides(**overrides)
 
 
+# Sections that files written by earlier versions lack.
+NEWER_SECTIONS = ("transfer",)
+
+
 def restore(values: dict[str, Any]) -> Config:
     """Rebuild a configuration from `Config.to_dict`; keys which are not settings (facts of the run) are ignored.
 
@@ -70,6 +87,8 @@ def restore(values: dict[str, Any]) -> Config:
     """
     if not isinstance(values, dict):
         raise InputError(f"a configuration must be a mapping of sections, got {type(values).__name__}")
+    newer: dict[str, Any] = {section: {} for section in NEWER_SECTIONS}
+    values = newer | values
     names = [spec.name for spec in fields(Config) if spec.name != "preset"]
     broken = [name for name in names if not isinstance(values.get(name), dict)]
     if broken:

@@ -42,6 +42,7 @@ class RunDirectory:
         self.status = self.path / "status.json"
         self.history = self.path / "history.csv"
         self.checkpoints = self.path / "checkpoints"
+        self.features = self.path / "features.npy"
         self.model = self.path / "model.keras"
         self.metrics = self.path / "metrics.json"
         self.predictions = self.path / "predictions.npz"

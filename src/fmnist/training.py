@@ -12,12 +12,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from fmnist import augment, budget, checkpoints, early_stopping, engine, metrics, models, optimizers
+from fmnist import budget, checkpoints, early_stopping, engine, initial, models, optimizers
+from fmnist import stage as stages
 from fmnist.config import Config
-from fmnist.data import Dataset, split_indices
+from fmnist.data import Dataset
 from fmnist.errors import RunError
+from fmnist.model_config import BACKBONES
 from fmnist.progress import Progress, write_status
-from fmnist.rundir import TRAIN_SAMPLE, RunDirectory, atomic_path, write_history
+from fmnist.rundir import RunDirectory, atomic_path, write_history
 
 # Work that a killed run can lose, in seconds; saving takes about 0.05 s.
 CHECKPOINT_SECONDS = 30.0
@@ -77,51 +79,62 @@ def train(
     """
     watcher = watcher or Watcher()
     started = time.monotonic()
-    recipe = config.training
-    images, labels = dataset.train_images[: config.data.limit], dataset.train_labels[: config.data.limit]
-    train_indices, val_indices = split_indices(labels, config.data.validation_fraction, recipe.seed)
-    val_images, val_labels = images[val_indices], labels[val_indices]
-    images, labels = images[train_indices], labels[train_indices]
-    sample = np.sort(np.random.default_rng(recipe.seed).permutation(len(images))[:TRAIN_SAMPLE])
-    one_hot = keras.utils.to_categorical(labels, dataset.num_classes)
-    steps = math.ceil(len(images) / recipe.batch_size)
+    recipe, frozen_epochs = config.training, config.transfer.frozen_epochs
+    examples = stages.split(config, dataset)
+    one_hot = keras.utils.to_categorical(examples.train_labels, dataset.num_classes)
+    steps = math.ceil(len(examples.train) / recipe.batch_size)
 
     # Keras's layers draw their first weights from this one global seed.
     keras.utils.set_random_seed(recipe.seed)
     with engine.arithmetic(config.engine):
         model = models.build(config.model, dataset.image_shape, dataset.num_classes, logits=True)
-    models.initialize(model, config.model, images)
-    watcher.network(model)
-    optimizer = optimizers.build(recipe)
-    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
-    advance = engine.Steps(model, optimizer, loss, recipe.batch_size)
-    # All that training changes, the layers' random states included.
-    variables = [*model.variables, *optimizer.variables]
+    models.initialize(model, config.model, examples.train)
     # What is saved in the end is what is measured after each epoch.
     final = models.build(config.model, dataset.image_shape, dataset.num_classes)
-    predict = engine.Predictor(final)
+    watcher.network(model)
 
     progress = Progress(epochs=1 if recipe.time_budget else recipe.epochs)
-    best: list[np.ndarray] = []  # early stopping: the weights of the best epoch so far
+    stored: list[np.ndarray] = []
+    variables = model.variables  # the layers' random states included
     if resume:
-        progress, best = _restore(run, variables, watcher)
+        progress, stored = _restore(run, variables, watcher)
+    elif source := initial.load(model, config, dataset.class_names):
+        watcher.note(source)
+    final.set_weights(model.get_weights())
     pace = (
         budget.Pace(recipe.time_budget, time.monotonic() - started + progress.spent()) if recipe.time_budget else None
     )
-    epochs = augment.Epochs(images, config.augmentation, recipe.seed)
+    if progress.epoch < frozen_epochs:
+        watcher.note("The last layer is trained first, on features of the images that are computed once")
+        stage = stages.last_layer(model, final, examples, config, run, should_stop)
+    else:
+        stage = stages.whole(model, final, examples, config)
+    if stage is None:
+        if not resume:
+            _save(run, variables, [], progress, steps, "interrupted")
+        raise Interrupted
+    best = _continue(stage, stored, run)  # early stopping: the weights of the best epoch so far
     watcher.start(progress, steps)
     saved_at = time.monotonic()
 
     while progress.epoch < progress.epochs and not early_stopping.is_over(progress.history, recipe.early_stopping):
+        if stage.first != frozen_epochs == progress.epoch:
+            stage = stages.whole(model, final, examples, config)
+            stages.forget_features(run)
+            watcher.note(f"From epoch {progress.epoch + 1} on {stage.num_trained():,} weights are trained")
+            if pace:
+                pace.forget()
         clock = time.monotonic() - progress.seconds
-        epoch_images, order = epochs.take(progress.epoch, more=progress.epoch + 1 < progress.epochs)
+        more = progress.epoch + 1 not in (frozen_epochs, progress.epochs)
+        epoch_images, order = stage.epochs.take(progress.epoch, more=more)
         epoch_labels = one_hot[order]
         while progress.step < steps:
             last = min(progress.step + config.engine.segment_steps, steps)
             part = slice(progress.step * recipe.batch_size, last * recipe.batch_size)
-            middle = (progress.epoch + (progress.step + last) / 2 / steps) / progress.epochs
-            optimizer.learning_rate = optimizers.learning_rate(recipe, pace.done() if pace else middle)
-            result = advance(epoch_images[part], epoch_labels[part])
+            middle = progress.epoch - stage.first + (progress.step + last) / 2 / steps
+            done = pace.done() if pace else middle / (progress.epochs - stage.first)
+            stage.optimizer.learning_rate = optimizers.learning_rate(stage.recipe, done)
+            result = stage.advance(epoch_images[part], epoch_labels[part])
             _count(progress, result, last, len(epoch_labels[part]))
             progress.seconds = time.monotonic() - clock
             if pace:
@@ -129,22 +142,21 @@ def train(
                 progress.epochs = _plan(progress, pace, steps, config, watcher)
             watcher.segment(progress)
             if should_stop():
-                _save(run, variables, best, progress, steps, "interrupted")
+                _save(run, [*variables, *stage.optimizer.variables], best, progress, steps, "interrupted")
                 raise Interrupted
             if time.monotonic() - saved_at > CHECKPOINT_SECONDS:
-                _save(run, variables, best, progress, steps, "running")
+                _save(run, [*variables, *stage.optimizer.variables], best, progress, steps, "running")
                 saved_at = time.monotonic()
             if pace and pace.over():
                 break
 
         measured_at = time.monotonic()
-        final.set_weights(model.get_weights())
         row = {
             "epoch": progress.epoch + 1,
-            "learning_rate": float(ops.convert_to_numpy(optimizer.learning_rate)),
+            "learning_rate": float(ops.convert_to_numpy(stage.optimizer.learning_rate)),
             "loss": progress.mean("loss"),
             "accuracy": progress.mean("accuracy"),
-            **_measure(predict, images[sample], labels[sample], val_images, val_labels),
+            **stage.measure(),
             "seconds": time.monotonic() - clock,
         }
         progress = Progress(epochs=progress.epochs, epoch=progress.epoch + 1, history=[*progress.history, row])
@@ -168,7 +180,8 @@ def train(
         final.set_weights(model.get_weights())
     with atomic_path(run.model) as temporary:
         final.save(temporary)
-    _save(run, variables, best, progress, steps, "finished")
+    stages.forget_features(run)
+    _save(run, [*variables, *stage.optimizer.variables], best, progress, steps, "finished")
     return final
 
 
@@ -193,37 +206,20 @@ def _count(progress: Progress, result: dict[str, float], step: int, images: int)
 def _plan(progress: Progress, pace: budget.Pace, steps: int, config: Config, watcher: Watcher) -> int:
     """Return the epochs, the last one in part, that end in time; say what was chosen when they are first known."""
     forecast = pace.epochs(progress.epoch, progress.step, steps)
-    if forecast is not None and not pace.told:
+    if forecast is not None and not pace.told and progress.epoch >= config.transfer.frozen_epochs:
         augmentation = [
             name if value is True else f"{name} {value:g}"
             for name, value in asdict(config.augmentation).items()
             if value
         ]
+        filters = ", ".join(map(str, config.model.filters))
+        network = config.model.family + ("" if config.model.family in BACKBONES else f" network with {filters} filters")
         watcher.note(
-            f"Time budget {pace.budget:g} s: about {forecast:.1f} epochs of the {config.model.family} network with "
-            f"{', '.join(map(str, config.model.filters))} filters; {', '.join(augmentation) or 'no'} augmentation"
+            f"Time budget {pace.budget:g} s: about {forecast:.1f} epochs of the {network}; "
+            f"{', '.join(augmentation) or 'no'} augmentation"
         )
         pace.told = True
     return max(progress.epoch + 1, math.ceil(forecast or 1))
-
-
-def _measure(
-    predict: engine.Predictor,
-    train_images: np.ndarray,
-    train_labels: np.ndarray,
-    val_images: np.ndarray,
-    val_labels: np.ndarray,
-) -> dict[str, float]:
-    """Return loss and accuracy in inference mode on the fixed training sample and on the validation images."""
-    probabilities = predict(np.concatenate([train_images, val_images]))
-    parts = {"train": (probabilities[: len(train_labels)], train_labels)}
-    if len(val_labels):
-        parts["val"] = (probabilities[len(train_labels) :], val_labels)
-    return {
-        f"{part}_{name}": score(*pair)
-        for part, pair in parts.items()
-        for name, score in (("loss", metrics.cross_entropy), ("accuracy", metrics.accuracy))
-    }
 
 
 def _save(
@@ -238,16 +234,25 @@ def _save(
 
 
 def _restore(run: RunDirectory, variables: list[Any], watcher: Watcher) -> tuple[Progress, list[np.ndarray]]:
-    """Put the newest whole checkpoint into the model; return where it stood, and the best weights if it has them."""
+    """Put the newest whole checkpoint into the network; return where it stood, and the arrays that are left."""
     arrays, state, problems = checkpoints.load_latest(run.checkpoints)
     for problem in problems:
         watcher.note(f"{problem}; using the one before it")
-    shapes = [tuple(variable.shape) for variable in variables]
-    own, best = arrays[: len(variables)], arrays[len(variables) :]
-    if shapes != [array.shape for array in own]:
+    return Progress(**state), _assign(variables, arrays, run)
+
+
+def _continue(stage: stages.Stage, stored: list[np.ndarray], run: RunDirectory) -> list[np.ndarray]:
+    """Put what a checkpoint holds besides the network into the stage's optimizer; return the best weights, if any."""
+    return _assign(stage.optimizer.variables, stored, run) if stored else []
+
+
+def _assign(variables: list[Any], arrays: list[np.ndarray], run: RunDirectory) -> list[np.ndarray]:
+    """Set variables to the first of the arrays; return the others."""
+    own, others = arrays[: len(variables)], arrays[len(variables) :]
+    if [tuple(variable.shape) for variable in variables] != [array.shape for array in own]:
         raise RunError(
             f"the checkpoint in {run.checkpoints} was made for another network; start again with --overwrite"
         )
     for variable, array in zip(variables, own, strict=True):
         variable.assign(array)
-    return Progress(**state), best
+    return others

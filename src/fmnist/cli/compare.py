@@ -54,12 +54,13 @@ def command(
 ) -> int:
     """Train a baseline and its variants with the same seeds, and say what each variant changes.
 
-    STUDY is remedies, kernels, augmentation, or a YAML file of your own. The settings below replace the baseline's;
-    what a variant sets itself stays. Stopped or killed, the same command goes on where it was.
+    STUDY is remedies, kernels, augmentation, transfer, or a YAML file of your own. The settings below replace the
+    baseline's; what a variant sets itself stays. Stopped or killed, the same command goes on where it was.
     """
     from fmnist import study as studies
 
     given = {key: value for key, value in settings.items() if value is not None}
+    options.find_initial_weights(given, runs_dir)
     if "seed" in given:
         raise InputError("--seed is for one run; a study takes --seeds 5, or --seeds 3,7,11")
     study = studies.read_study(study_name).changed(given, seeds)

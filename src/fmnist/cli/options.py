@@ -14,6 +14,7 @@ import click
 from fmnist.config import leaf_fields, leaf_type
 from fmnist.data import Dataset, load_dataset
 from fmnist.errors import InputError
+from fmnist.rundir import find_run
 from fmnist.setting import kinds
 
 runs_dir_option = click.option(
@@ -141,6 +142,16 @@ def setting_options(function: Callable[..., Any]) -> Callable[..., Any]:
             option = click.option(flag, name, type=kind, default=None, help=text)
         function = option(function)
     return function
+
+
+def find_initial_weights(given: dict[str, Any], runs_dir: Path) -> None:
+    """Let a run's name, or `latest`, in the setting `initial_weights` become its path.
+
+    Raises:
+        InputError: there is no such run.
+    """
+    if "initial_weights" in given:
+        given["initial_weights"] = str(find_run(given["initial_weights"], runs_dir).path)
 
 
 def percent(share: float) -> str:

@@ -13,6 +13,9 @@ from fmnist.training import Watcher
 if TYPE_CHECKING:
     import keras
 
+# A summary of more layers than this fills several screens.
+MAX_LAYERS = 50
+
 
 class ProgressBar(Watcher):
     """Draws on stderr; where stderr is no terminal the bar is left out and the lines remain."""
@@ -23,8 +26,11 @@ class ProgressBar(Watcher):
         self.epochs = self.steps = 0
 
     def network(self, model: keras.Model) -> None:
-        """Print the network's summary."""
-        model.summary(print_fn=say, line_length=76)
+        """Print the network's summary, or of a deep one its size."""
+        if len(model.layers) > MAX_LAYERS:
+            say(f"Network   {model.name}: {len(model.layers)} layers, {model.count_params():,} parameters")
+        else:
+            model.summary(print_fn=say, line_length=76)
 
     def start(self, progress: Progress, steps: int) -> None:
         """Start the bar where the run stands."""

@@ -1,0 +1,77 @@
+"""EfficientNet-Lite0, a network for phones, and how PyTorch's copy of its ImageNet weights fits in.
+
+Source: M. Tan and Q. V. Le, "EfficientNet: Rethinking model scaling for convolutional neural networks", 2019, for the
+groups; the Lite variant (no squeeze and excitation, ReLU6 for swish, pixels as (x − 127) / 128) is that of TensorFlow's
+official TPU models.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+from keras import layers
+
+from fmnist.model_config import ModelConfig
+from fmnist.models.inverted import Group, build
+
+__all__ = ["convert", "network"]
+
+GROUPS = (
+    Group(1, 3, 1, 1, 16),
+    Group(2, 3, 2, 6, 24),
+    Group(2, 5, 2, 6, 40),
+    Group(3, 3, 2, 6, 80),
+    Group(3, 5, 1, 6, 112),
+    Group(4, 5, 2, 6, 192),
+    Group(1, 3, 1, 6, 320),
+)
+CENTRING = (255 / 128, -127 / 128)
+
+# The tensors of the file, by what a layer's name ends in.
+TENSORS = {
+    "stem": "_conv_stem",
+    "stem_normalization": "_bn0",
+    "expansion": "_expand_conv",
+    "expansion_normalization": "_bn0",
+    "depthwise": "_depthwise_conv",
+    "depthwise_normalization": "_bn1",
+    "projection": "_project_conv",
+    "projection_normalization": "_bn2",
+    "top": "_conv_head",
+    "top_normalization": "_bn1",
+}
+
+
+def network(config: ModelConfig, image_shape: tuple[int, int], num_classes: int, activation: str | None) -> keras.Model:
+    """Build it with fresh weights."""
+    return build("efficientnet_lite0", GROUPS, CENTRING, config, image_shape, num_classes, activation)
+
+
+def convert(model: keras.Model, tensors: Mapping[str, np.ndarray]) -> dict[str, list[np.ndarray]]:
+    """Return the weights of each layer but the last, by the layer's name, from tensors under PyTorch's names.
+
+    Our images are grey: the stem's kernel is summed over the three colours, which gives what three equal ones would.
+
+    Raises:
+        KeyError: a tensor is missing.
+    """
+    found: dict[str, list[np.ndarray]] = {}
+    for layer in model.layers:
+        block = re.fullmatch(r"block_(\d+)_(\w+)", layer.name)
+        name = TENSORS.get(block[2] if block else layer.name)
+        if name is None:
+            continue
+        place = f"_blocks.{block[1]}.{name}" if block else name
+        if isinstance(layer, layers.BatchNormalization):
+            parts = ("weight", "bias", "running_mean", "running_var")
+            found[layer.name] = [tensors[f"{place}.{part}"] for part in parts]
+            continue
+        kernel = tensors[f"{place}.weight"]  # (outputs, inputs, height, width)
+        if layer.name == "stem":
+            kernel = kernel.sum(axis=1, keepdims=True)
+        order = (2, 3, 0, 1) if isinstance(layer, layers.DepthwiseConv2D) else (2, 3, 1, 0)
+        found[layer.name] = [kernel.transpose(order)]
+    return found

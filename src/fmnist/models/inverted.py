@@ -1,0 +1,108 @@
+"""Networks of inverted bottlenecks with ReLU6, whatever their groups of blocks; the families that have one name them.
+
+Source: M. Sandler et al., "MobileNetV2: Inverted residuals and linear bottlenecks", 2018.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import layers
+
+from fmnist.model_config import ModelConfig
+from fmnist.models import optional
+
+STEM_FILTERS, FEATURES = 32, 1280
+EPSILON = 1e-3
+
+
+@dataclass(frozen=True)
+class Group:
+    """Blocks of a kind: the first one has the stride, the others 1."""
+
+    count: int
+    kernel: int
+    stride: int
+    expansion: int
+    filters: int
+
+
+def build(
+    name: str,
+    groups: tuple[Group, ...],
+    centring: tuple[float, float],
+    config: ModelConfig,
+    image_shape: tuple[int, int],
+    num_classes: int,
+    activation: str | None,
+) -> keras.Model:
+    """Build one with fresh weights; the images, of one channel, are enlarged to `image_size` inside.
+
+    Args:
+        name: of the network.
+        groups: of blocks.
+        centring: scale and offset from [0, 1] to the values that its pre-trained weights expect.
+        config: for `image_size`, dropout before the last layer, and L2.
+        image_shape: height and width of the images, in pixels.
+        num_classes: length of the output.
+        activation: of the output; None gives logits.
+    """
+    image = keras.Input((*image_shape, 1), dtype="uint8", name="image")
+    x = layers.Rescaling(1 / 255, name="rescaling")(image)
+    x = layers.Resizing(config.image_size, config.image_size, name="resizing")(x)
+    x = layers.Rescaling(centring[0], offset=centring[1], name="centring")(x)
+    x = _convolution(config, x, "stem", STEM_FILTERS, 3, stride=2)
+    number = 0
+    for group in groups:
+        for position in range(group.count):
+            x = _block(config, x, f"block_{number}", group, 1 if position else group.stride)
+            number += 1
+    x = _convolution(config, x, "top", FEATURES, 1)
+    x = layers.GlobalAveragePooling2D(name="features")(x)
+    logits = layers.Dense(num_classes, kernel_regularizer=optional.penalty(config), dtype="float32", name="logits")
+    (rate,) = config.dropout_rates()
+    for layer in (*optional.dropout(rate, "dropout"), logits):
+        x = layer(x)
+    if activation:
+        x = layers.Activation(activation, name="probabilities")(x)
+    return keras.Model(image, x, name=name)
+
+
+def _block(config: ModelConfig, x: Any, name: str, group: Group, stride: int) -> Any:
+    """Widen by a 1×1 convolution, filter each channel by itself, narrow again; add the input where it fits."""
+    before, width = x, x.shape[-1]
+    if group.expansion > 1:
+        x = _convolution(config, x, f"{name}_expansion", group.expansion * width, 1)
+    x = layers.DepthwiseConv2D(
+        group.kernel,
+        strides=stride,
+        padding="same",
+        use_bias=False,
+        depthwise_regularizer=optional.penalty(config),
+        name=f"{name}_depthwise",
+    )(x)
+    x = _normalized(x, f"{name}_depthwise")
+    x = _convolution(config, x, f"{name}_projection", group.filters, 1, relu=False)
+    return layers.Add(name=f"{name}_sum")([before, x]) if stride == 1 and group.filters == width else x
+
+
+def _convolution(
+    config: ModelConfig, x: Any, name: str, filters: int, kernel: int, *, stride: int = 1, relu: bool = True
+) -> Any:
+    x = layers.Conv2D(
+        filters,
+        kernel,
+        strides=stride,
+        padding="same",
+        use_bias=False,
+        kernel_regularizer=optional.penalty(config),
+        name=name,
+    )(x)
+    return _normalized(x, name, relu=relu)
+
+
+def _normalized(x: Any, name: str, *, relu: bool = True) -> Any:
+    x = layers.BatchNormalization(momentum=optional.MOMENTUM, epsilon=EPSILON, name=f"{name}_normalization")(x)
+    return layers.ReLU(max_value=6, name=f"{name}_relu")(x) if relu else x

@@ -1,0 +1,49 @@
+"""MobileNetV2, and how the ImageNet weights that Keras offers for download fit in.
+
+Source: M. Sandler et al., "MobileNetV2: Inverted residuals and linear bottlenecks", 2018.
+"""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from fmnist.model_config import ModelConfig
+from fmnist.models.inverted import Group, build
+
+__all__ = ["convert", "network"]
+
+GROUPS = (
+    Group(1, 3, 1, 1, 16),
+    Group(2, 3, 2, 6, 24),
+    Group(3, 3, 2, 6, 32),
+    Group(4, 3, 2, 6, 64),
+    Group(3, 3, 1, 6, 96),
+    Group(3, 3, 2, 6, 160),
+    Group(1, 3, 1, 6, 320),
+)
+CENTRING = (2.0, -1.0)
+
+
+def network(config: ModelConfig, image_shape: tuple[int, int], num_classes: int, activation: str | None) -> keras.Model:
+    """Build it with fresh weights."""
+    return build("mobilenet_v2", GROUPS, CENTRING, config, image_shape, num_classes, activation)
+
+
+def convert(model: keras.Model, weights: str | None) -> dict[str, list[np.ndarray]]:
+    """Return the weights of each layer but the last, by the layer's name, from Keras's own MobileNetV2.
+
+    Both have their layers in the same order. Our images are grey: the stem's kernel is summed over the three colours.
+
+    Args:
+        model: from `network`.
+        weights: `imagenet`, which Keras downloads once and keeps, an .h5 file of them, or None for fresh ones.
+
+    Raises:
+        Exception: Keras's own, where a download fails or a file does not fit.
+    """
+    theirs = keras.applications.MobileNetV2((224, 224, 3), include_top=False, weights=weights)
+    given = [layer.get_weights() for layer in theirs.layers if layer.weights]
+    given[0] = [given[0][0].sum(axis=2, keepdims=True)]
+    names = [layer.name for layer in model.layers if layer.weights][:-1]
+    return dict(zip(names, given, strict=True))

@@ -1,0 +1,150 @@
+"""A part of a run: which network is trained in it, on what input, and how fast. Everything else is the recipe's.
+
+A run has one stage, the whole network on images, or before it another: the last layer on features that the rest of the
+network computed once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import keras
+import numpy as np
+
+from fmnist import augment, engine, metrics, optimizers
+from fmnist.config import AugmentationConfig, Config, TrainingConfig
+from fmnist.data import Dataset, split_indices
+from fmnist.model_config import BACKBONES
+from fmnist.models import parts
+from fmnist.rundir import TRAIN_SAMPLE, RunDirectory, atomic_path
+
+# Images between two questions whether to stop.
+CHUNK = 1_000
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Images, uint8 (N, H, W), or features, float32 (N, features), with labels, integer (N,): to train and validate."""
+
+    train: np.ndarray
+    train_labels: np.ndarray
+    val: np.ndarray
+    val_labels: np.ndarray
+
+
+def split(config: Config, dataset: Dataset) -> Examples:
+    """Split the training images, or the first of them, in those to learn from and those to validate on."""
+    images, labels = dataset.train_images[: config.data.limit], dataset.train_labels[: config.data.limit]
+    train, val = split_indices(labels, config.data.validation_fraction, config.training.seed)
+    return Examples(images[train], labels[train], images[val], labels[val])
+
+
+class Stage:
+    """A network being trained on examples, from epoch `first` on."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        final: keras.Model,
+        examples: Examples,
+        recipe: TrainingConfig,
+        augmentation: AugmentationConfig,
+        first: int,
+    ) -> None:
+        """Prepare; nothing is traced before the first step.
+
+        Args:
+            model: gives logits; it is what is trained.
+            final: gives probabilities; it is what is measured.
+            examples: what both take.
+            recipe: optimizer, rates, loss, batch size, seed.
+            augmentation: what happens to the training images.
+            first: epochs of the run before this stage.
+        """
+        self.model, self.final, self.examples, self.recipe, self.first = model, final, examples, recipe, first
+        self.optimizer = optimizers.build(recipe)
+        loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
+        self.advance = engine.Steps(model, self.optimizer, loss, recipe.batch_size)
+        self.epochs = augment.Epochs(examples.train, augmentation, recipe.seed)
+        self._predict = engine.Predictor(final)
+        count = len(examples.train)
+        self._sample = np.sort(np.random.default_rng(recipe.seed).permutation(count)[:TRAIN_SAMPLE])
+
+    def num_trained(self) -> int:
+        """Return the number of weights that training changes."""
+        return sum(math.prod(variable.shape) for variable in self.model.trainable_variables)
+
+    def measure(self) -> dict[str, float]:
+        """Return loss and accuracy in inference mode on a fixed sample of the training examples and on validation."""
+        self.final.set_weights(self.model.get_weights())
+        sample, labels = self._sample, self.examples.train_labels
+        probabilities = self._predict(np.concatenate([self.examples.train[sample], self.examples.val]))
+        parts = {"train": (probabilities[: len(sample)], labels[sample])}
+        if len(self.examples.val):
+            parts["val"] = (probabilities[len(sample) :], self.examples.val_labels)
+        return {
+            f"{part}_{name}": score(*pair)
+            for part, pair in parts.items()
+            for name, score in (("loss", metrics.cross_entropy), ("accuracy", metrics.accuracy))
+        }
+
+
+def whole(model: keras.Model, final: keras.Model, examples: Examples, config: Config) -> Stage:
+    """Return the stage in which the network is trained on images, or of a pre-trained one what is not kept."""
+    if config.pretrained() and config.model.family in BACKBONES:
+        parts.freeze(model, config.transfer.fine_tuned_blocks)
+    return Stage(model, final, examples, config.training, config.augmentation, config.transfer.frozen_epochs)
+
+
+def last_layer(
+    model: keras.Model,
+    final: keras.Model,
+    examples: Examples,
+    config: Config,
+    run: RunDirectory,
+    should_stop: Callable[[], bool],
+) -> Stage | None:
+    """Return the stage in which the last layer is trained on features, which are computed, or read if they were.
+
+    Args:
+        model: the network in training.
+        final: the network that is saved, with the same weights.
+        examples: images and labels.
+        config: of the run.
+        run: where the features are kept until `forget_features`.
+        should_stop: asked now and then; None comes back if it says True.
+    """
+    backbone, head = parts.split(final)
+    images = np.concatenate([examples.train, examples.val])
+    features = _stored(run, (len(images), *backbone.output_shape[1:]))
+    if features is None:
+        predict, found = engine.Predictor(backbone), []
+        for start in range(0, len(images), CHUNK):
+            if should_stop():
+                return None
+            found.append(predict(images[start : start + CHUNK]))
+        features = np.concatenate(found)
+        with atomic_path(run.features) as temporary:
+            np.save(temporary, features)
+    count = len(examples.train)
+    known = replace(examples, train=features[:count], val=features[count:])
+    recipe = replace(config.training, learning_rate=config.transfer.head_learning_rate, schedule="constant")
+    return Stage(parts.split(model)[1], head, known, recipe, AugmentationConfig(), 0)
+
+
+def _stored(run: RunDirectory, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Return the features that this run computed before it was interrupted, if they are whole."""
+    with contextlib.suppress(OSError, ValueError):
+        features: np.ndarray = np.load(run.features, allow_pickle=False)
+        if features.shape == shape and features.dtype == np.float32:
+            return features
+    return None
+
+
+def forget_features(run: RunDirectory) -> None:
+    """Remove the stored features: no epoch needs them any more."""
+    with contextlib.suppress(OSError):
+        run.features.unlink(missing_ok=True)
