@@ -29,7 +29,9 @@ def write(folder, text):
 def test_the_studies_of_the_package_are_valid(name):
     study = read_study(name)
     assert study.name == name and len(study.description) > 20
-    assert len(study.seeds) >= 3 and study.config(BASELINE, 0).data.limit >= 20_000
+    # Fewer for a first look; and what was learnt elsewhere is worth most where there are few.
+    least = 2_000 if name in ("kernels", "transfer") else 20_000
+    assert len(study.seeds) >= 3 and study.config(BASELINE, 0).data.limit >= least
 
 
 def test_remedies_has_enough_of_them():

@@ -74,20 +74,31 @@ def forecast(
 def probe(config: Config, dataset: Dataset, should_stop: Callable[[], bool] = lambda: False) -> float:
     """Return the seconds that a run with these settings is likely to take, from two short epochs.
 
-    A run that stops early takes less, and one with a time budget takes that.
+    A run that stops early takes less, and one with a time budget takes that. Where only the last layer is trained
+    first, that stage and the rest are probed one after another.
     """
     from fmnist import engine, pipeline, training
 
     engine.expect_many_models()
     if config.training.time_budget:
         return config.training.time_budget
+    frozen, planned = config.transfer.frozen_epochs, config.training.epochs
+    if 0 < frozen < planned:
+        parts = ({"epochs": frozen}, {"epochs": planned - frozen, "frozen_epochs": 0})
+        return sum(probe(config.with_overrides(**part), dataset, should_stop) for part in parts)
     images = min(len(dataset.train_labels), config.data.limit or len(dataset.train_labels))
     short: dict[str, Any] = {"epochs": 2, "limit": min(PROBE_IMAGES, images), "segment_steps": 8, "early_stopping": 0}
 
     class Clock(training.Watcher):
-        """Notes the seconds that the steps alone take, without the measuring after them."""
+        """Notes the seconds that the steps alone take, without the measuring after them, and what comes before."""
 
-        steps = 0.0
+        steps = built = features = 0.0
+
+        def network(self, model: Any) -> None:
+            self.built = time.monotonic()
+
+        def start(self, progress: Progress, steps: int) -> None:
+            self.features = time.monotonic() - self.built
 
         def segment(self, progress: Progress) -> None:
             self.steps = progress.seconds
@@ -110,7 +121,10 @@ def probe(config: Config, dataset: Dataset, should_stop: Callable[[], bool] = la
     training_seconds = clock.steps * images / probed
     measuring_seconds = measuring_pace * (min(TRAIN_SAMPLE, images * (1 - share)) + images * share)
     evaluation_seconds = measuring_pace * len(dataset.test_labels)
-    return setup + config.training.epochs * (training_seconds + measuring_seconds) + evaluation_seconds
+    if frozen:  # what is measured after an epoch are features; all images must become some, the test set's too
+        setup += clock.features / probed * (images - probed)
+        evaluation_seconds = clock.features / probed * len(dataset.test_labels)
+    return setup + planned * (training_seconds + measuring_seconds) + evaluation_seconds
 
 
 def total(forecasts: Sequence[Forecast]) -> tuple[float, float, float]:

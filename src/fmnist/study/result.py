@@ -69,6 +69,7 @@ def collect(study: Study, folder: Path) -> dict[str, Any]:
         "settings": _listed(study.settings),
         "seeds": list(study.seeds),
         "epochs": config["training"]["epochs"],
+        "time_budget": config["training"]["time_budget"],
         "dataset": {key: value for key, value in config["dataset"].items() if key.startswith("num_")},
         "variants": [
             {

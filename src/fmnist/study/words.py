@@ -174,9 +174,10 @@ def text(result: Row) -> str:
 def setup(result: Row) -> str:
     """Say on what and for how long every run was trained."""
     images, seeds = result["dataset"], ", ".join(map(str, result["seeds"]))
+    length = f"{result['time_budget']:g} s of training" if result.get("time_budget") else f"{result['epochs']} epochs"
     return (
         f"Preset {result['preset']}, {images['num_train']:,} training and {images['num_validation']:,} validation "
-        f"images, {images['num_test']:,} test images, {result['epochs']} epochs, seeds {seeds}."
+        f"images, {images['num_test']:,} test images, {length}, seeds {seeds}."
     )
 
 
