@@ -12,6 +12,7 @@ engine.prepare()
 import keras  # noqa: E402
 
 from fmnist import training  # noqa: E402
+from fmnist.stage import Stage  # noqa: E402
 
 SMALL = {"filters": (4, 8, 8), "segment_steps": 3, "batch_size": 32}
 
@@ -107,11 +108,12 @@ def test_early_stopping_keeps_the_best_weights(tiny_dataset, tmp_path, monkeypat
     crafted = iter([0.9, 0.5, 0.7, 0.5, 0.6])
     seen = []
 
-    def measure(predict, *_):
-        seen.append(predict.model.get_weights())
+    def measure(stage):
+        stage.final.set_weights(stage.model.get_weights())
+        seen.append(stage.final.get_weights())
         return {"train_loss": 1.0, "train_accuracy": 0.5, "val_loss": next(crafted), "val_accuracy": 0.5}
 
-    monkeypatch.setattr(training, "_measure", measure)
+    monkeypatch.setattr(Stage, "measure", measure)
     notes = []
 
     class Notes(fmnist.Watcher):

@@ -13,6 +13,7 @@ from torch_files import write_tensors
 import fmnist
 from fmnist import engine, initial, models
 from fmnist.errors import InputError, RunError
+from fmnist.predictor.keras_file import open_keras
 from fmnist.presets import preset
 from fmnist.rundir import RunDirectory, read_history, read_json
 
@@ -212,6 +213,9 @@ def test_two_stages(tiny_dataset, tmp_path, weights_file):
         late = int(block[1]) >= 14 if block else name.startswith("top")
         trained = late and "normalization" not in name
         assert same(arrays, model.get_layer(name).get_weights()) != trained, name
+    # The file is stock enough for what opens foreign ones.
+    answer = open_keras(run.model, {}, tiny_dataset.class_names).probabilities(tiny_dataset.test_images[:3])
+    np.testing.assert_allclose(answer, engine.Predictor(model)(tiny_dataset.test_images[:3]), atol=1e-5)
     # What was measured is what was saved.
     train, validation = fmnist.split_indices(tiny_dataset.train_labels[:200], 0.2, 0)
     predict = engine.Predictor(model)

@@ -15,7 +15,8 @@ BATCH_SIZE = 500
 MAX_BYTES = 2**30
 MAX_CONFIG_BYTES = 16 * 2**20
 _MEMBERS = {"config.json", "metadata.json", "model.weights.h5"}
-_LAYER_MODULES = {"keras", "keras.layers", "keras.models"}
+# Keras 3.15 names the last one for networks that are no plain row of layers.
+_LAYER_MODULES = {"keras", "keras.layers", "keras.models", "keras.src.models.functional"}
 _PART_MODULES = {"keras.initializers", "keras.regularizers", "keras.constraints"}
 # How tensors, tuples and precisions stand in a configuration.
 _VALUES = {"__keras_tensor__", "__tuple__", "DTypePolicy"}
