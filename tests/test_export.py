@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from fmnist import export
+from fmnist.calibration import at_temperature
 from fmnist.errors import InputError, RunError
 from fmnist.export import DEFAULT_FORMATS, FORMATS, conversion, export_run, litert, load_exports, process
 from fmnist.export.gate import EXACT, HALF, INTEGER, compare
@@ -115,7 +116,10 @@ class Fake:
     def __call__(self, function, what, arrays=None, *, backend=None, **values):
         self.calls.append((function, values))
         if function.endswith("answer"):
-            return {}, {"probabilities": self.keras if values["path"].endswith("tiny/model.keras") else self.changed}
+            ours = values["path"].endswith(("tiny/model.keras", "calibrated.keras"))
+            return {}, {"probabilities": self.keras if ours else self.changed}
+        if function.endswith("fold"):
+            return {}, {}
         with open(values["target"], "wb") as file:
             file.write(b"half of")
         if self.fail:
@@ -138,6 +142,21 @@ class TestExport:
         (facts,) = [values["facts"] for function, values in fake.calls if function.endswith("convert")]
         assert facts["class_names"] == list(tiny_dataset.class_names) and facts["run"] == "tiny"
         assert facts["run_id"] == hashlib.sha256(run.model.read_bytes()).hexdigest()[:16]
+
+    @pytest.mark.parametrize("calibrate", [True, False])
+    def test_files_and_keras_have_the_temperature_that_is_written_down(self, run, tiny_dataset, monkeypatch, calibrate):
+        fake = Fake(monkeypatch, tiny_dataset)
+        (row,) = export_run(run, tiny_dataset, ("litert",), calibrate=calibrate)["files"]
+        temperature = read_json(run.calibration)["temperature"] if calibrate else 1.0
+        assert (row["calibrated"], row["temperature"]) == (calibrate, temperature)
+        calls = {function.split(":")[1]: values for function, values in reversed(fake.calls)}
+        if calibrate:
+            assert calls["fold"]["temperature"] == temperature and calls["fold"]["source"] == str(run.model)
+        source = calls["fold"]["target"] if calibrate else str(run.model)
+        assert calls["answer"]["path"] == calls["convert"]["source"] == source
+        facts = calls["convert"]["facts"]
+        assert (facts["calibrated"], facts["temperature"]) == (calibrate, temperature)
+        assert facts["familiarity"] == read_json(run.familiarity)
 
     @pytest.mark.parametrize("force", [False, True])
     def test_a_file_that_fails_is_written_by_force_only(self, run, tiny_dataset, monkeypatch, force):
@@ -217,6 +236,13 @@ class TestCommand:
         else:
             assert code == 0 and "model-int8.tflite" in out and "100.00%" in out
 
+    def test_it_says_whether_they_are_calibrated(self, run, run_cli, tiny_data_dir, tiny_dataset, monkeypatch):
+        Fake(monkeypatch, tiny_dataset)
+        temperature = read_json(run.calibration)["temperature"]
+        for flags, words in (([], f"at temperature {temperature:.3f}"), (["--no-calibrate"], "not calibrated")):
+            code, out, _ = run_cli("export", run.path, "--format", "onnx", "--data-dir", tiny_data_dir, *flags)
+            assert code == 0 and f"Probabilities: {words}" in out
+
     def test_json(self, run, run_cli, tiny_data_dir, tiny_dataset, monkeypatch):
         Fake(monkeypatch, tiny_dataset)
         code, out, _ = run_cli("export", run.path, "--format", "onnx", "--data-dir", tiny_data_dir, "--json")
@@ -228,6 +254,46 @@ class TestCommand:
     def test_unknown_formats(self, run, run_cli, formats, expected):
         code, _, err = run_cli("export", run.path, "--format", formats)
         assert code == 2 and expected in err
+
+
+@pytest.mark.parametrize(("family", "filters"), [("fast", (4, 8)), ("vgg", (4, 4, 4, 4)), ("reference", (4, 4, 4))])
+def test_a_temperature_folded_in(family, filters, tmp_path):
+    from fmnist import engine, models
+    from fmnist.config import ModelConfig
+    from fmnist.export.folding import fold, logits_layer
+
+    engine.prepare()
+    import keras
+
+    keras.utils.set_random_seed(0)
+    model = models.build(ModelConfig(family=family, filters=filters))
+    logits_layer(model).bias.assign(np.linspace(-1, 1, 10))
+    model.save(tmp_path / "raw.keras")
+    fold(source=str(tmp_path / "raw.keras"), target=str(tmp_path / "folded.keras"), temperature=0.2)
+    folded = keras.models.load_model(tmp_path / "folded.keras", compile=False)
+    images = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)
+    raw, found = engine.Predictor(model)(images), engine.Predictor(folded)(images)
+    assert np.abs(found - raw).max() > 1e-3
+    np.testing.assert_allclose(found, at_temperature(raw, 0.2), atol=2e-6)
+    assert len(folded.layers) == len(model.layers)
+
+
+def test_a_network_that_ends_in_something_else_is_not_folded():
+    from fmnist import engine
+    from fmnist.export.folding import logits_layer
+
+    engine.prepare()
+    from keras import Input, Sequential, layers
+
+    for last, words in (
+        (layers.ReLU(name="last"), "'last' stands where"),
+        (layers.Rescaling(2.0, offset=1.0, name="last"), "'last' stands where"),
+        (layers.Dense(2, activation="relu", name="last"), "'last' stands where"),
+    ):
+        with pytest.raises(RunError, match=words):
+            logits_layer(Sequential([Input((3,)), layers.Dense(2), last]))
+    with pytest.raises(RunError, match="no Dense layer"):
+        logits_layer(Sequential([Input((3,)), layers.Softmax()]))
 
 
 def test_ops_outside_litert_are_refused():
@@ -291,8 +357,30 @@ class TestFormats:
             facts = open_model(path).metadata
         (row,) = [row for row in result["files"] if row["format"] == name]
         assert facts["format"] == name and facts["run"] == "tiny" and facts["accuracy"] == row["accuracy"]
+        assert facts["calibrated"] and facts["temperature"] == read_json(run.calibration)["temperature"]
+        assert facts["familiarity"] == read_json(run.familiarity)
         assert facts["class_names"] == list(open_model(run.exports / "model.tflite").class_names)
         assert facts["input"]["dtype"] == "uint8" and facts["input"]["shape"] == [None, 28, 28, 1]
+
+    def test_calibrated_like_the_run_and_as_unfamiliar(self, exported, tiny_dataset):
+        """A run answers the same through its LiteRT file and, without that, through Keras; its own file answers raw."""
+        run, _ = exported
+        images = tiny_dataset.test_images
+        expected = [open_model(run.model).probabilities(images), open_model(run).unfamiliarity(images)]
+        assert open_model(run).format == "litert" and open_model(run.model).format == "keras"
+        expected[0] = at_temperature(expected[0], read_json(run.calibration)["temperature"])
+        for name, tolerance in (("litert", 1e-4), ("onnx", 1e-4), ("keras", 1e-4), ("litert-int8", 0.2)):
+            model = open_model(run.exports / FORMATS[name].file)
+            np.testing.assert_allclose(model.probabilities(images), expected[0], atol=tolerance)
+            np.testing.assert_array_equal(model.unfamiliarity(images), expected[1])
+        exports = run.exports.rename(run.path / "elsewhere")
+        try:
+            model = open_model(run)
+            assert model.format == "keras" and model.threshold == 1.0
+            np.testing.assert_allclose(model.probabilities(images), expected[0], atol=1e-6)
+            np.testing.assert_array_equal(model.unfamiliarity(images), expected[1])
+        finally:
+            exports.rename(run.exports)
 
     def test_any_number_of_images(self, exported, tiny_dataset):
         run, _ = exported

@@ -16,7 +16,7 @@ SOURCE = Path(__file__).parents[1] / "src"
 
 FLOORS = (
     ("errors", "setting", "model_config", "config", "presets", "rundir"),
-    ("data", "images", "torch_file", "metrics", "early_stopping", "diagnosis"),
+    ("data", "images", "torch_file", "metrics", "calibration", "familiarity", "early_stopping", "diagnosis"),
     ("engine", "environment", "augment", "models", "initial", "optimizers", "stage"),
     ("budget", "checkpoints", "progress", "training", "plots", "predictor", "evaluation", "export", "benchmark"),
     ("report", "pipeline", "study"),

@@ -168,6 +168,18 @@ def test_confusion(tmp_path, number):
     assert {"Mixed up", "true class", "predicted class", *names} <= set(found)
 
 
+def test_reliability(tmp_path):
+    """Half of the answers of 90% are right, and all of those of 60%; nothing is drawn for empty bins."""
+    probabilities = np.array([[0.9, 0.1]] * 10 + [[0.4, 0.6]] * 6)
+    labels = np.array([0, 1] * 5 + [1] * 6)
+    paths = plots.draw_reliability(probabilities, labels, tmp_path / "reliability", "How sure")
+    check_pair(paths, "reliability")
+    wanted = {"How sure", "Accuracy, %: as the model gives it", "40.0% off on average", "62%"}
+    assert wanted <= set(texts(paths)) and "nan" not in paths[1].read_text("utf-8")
+    found = texts(plots.draw_reliability(probabilities, labels, tmp_path / "both", "How sure", temperature=0.5))
+    assert {"Accuracy, %: as the model gives it", "Accuracy, %: calibrated, temperature 0.5"} <= set(found)
+
+
 def test_the_same_input_gives_the_same_bytes_whatever_the_users_style(tmp_path):
     def draw(stem):
         return [path.read_bytes() for path in plots.curves(make_history(5), tmp_path / stem, title="A run")]
@@ -180,7 +192,7 @@ def test_the_same_input_gives_the_same_bytes_whatever_the_users_style(tmp_path):
 
 def test_draw_all(tmp_path, tiny_dataset):
     run = write_run(tmp_path / "run", tiny_dataset)
-    stems = ["curves", "samples-train", "samples-test", "confusion", "mistakes"]
+    stems = ["curves", "samples-train", "samples-test", "confusion", "mistakes", "reliability"]
     wanted = [run.plots / f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")]
     assert plots.draw_all(run, tiny_dataset) == wanted
     assert sorted(run.plots.iterdir()) == sorted(wanted), "nothing else is left there"

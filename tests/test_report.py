@@ -93,7 +93,7 @@ def test_it_needs_nothing_else(page):
 def test_it_is_accessible(page):
     assert page.all("html") == [{"lang": "en"}]
     pictures = [attributes for attributes in page.all("div") if attributes.get("role") == "img"]
-    assert len(pictures) == 5
+    assert len(pictures) == 6
     assert all(picture["aria-label"] for picture in pictures)
     assert all(cell.get("scope") in ("row", "col") for cell in page.all("th"))
     identities = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
@@ -165,7 +165,7 @@ def test_a_broken_picture_counts_as_missing(bare):
     (bare.plots / "curves.svg").write_text("<html>no drawing</html>")
     page = Page(report.write_report(bare))
     assert "no drawing" not in page.text
-    assert page.text.count("This picture is not drawn yet") == 5
+    assert page.text.count("This picture is not drawn yet") == 6
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_command(run_cli, bare, tiny_data_dir):
     assert "not drawn yet" not in bare.report.read_text("utf-8")
     code, out, _ = run_cli(*arguments, "--json")
     result = json.loads(out)
-    assert (code, result["report"], len(result["plots"])) == (0, str(bare.report), 10)
+    assert (code, result["report"], len(result["plots"])) == (0, str(bare.report), 12)
     assert all((bare.plots / f"curves.{kind}").is_file() for kind in ("png", "svg"))
 
 
@@ -260,6 +260,17 @@ def test_help_ends_in_two_examples(run_cli):
     code, out, _ = run_cli("report", "--help")
     assert code == 0
     assert [line.split()[:2] for line in out.splitlines()[-2:]] == [["fmnist", "report"]] * 2
+
+
+def test_calibration_in_words(page, bare):
+    """80% of answers of 91% are right: 11% off."""
+    assert "confidence is 11.0% off its accuracy" in page.text and "for want of validation images" in page.text
+    write_json(bare.metrics, read_json(bare.metrics) | {"calibrated": {"temperature": 1.5, "ece": 0.012, "loss": 0.9}})
+    text = Page(report.write_report(bare)).text
+    assert "Divided by a temperature of 1.500 , fitted on the validation images, it is 1.20% off" in text
+    assert "the loss goes from 0.9965 to 0.9000" in text
+    write_json(bare.metrics, {key: value for key, value in read_json(bare.metrics).items() if key != "ece"})
+    assert "confidence is" not in Page(report.write_report(bare)).text  # scores of an earlier version
 
 
 def test_exported_files_and_their_speed(bare):

@@ -1,4 +1,7 @@
-"""The test-set results of a finished run. The one place that scores on the test set."""
+"""The results of a finished run: its calibration on validation images, its scores on the test set.
+
+The one place that scores on the test set.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from fmnist import engine, metrics
-from fmnist.data import Dataset
+from fmnist import calibration, engine, familiarity, metrics
+from fmnist.data import Dataset, run_split
 from fmnist.errors import InputError
 from fmnist.rundir import RunDirectory, atomic_path, read_json, write_json
+
+# Fewer validation images than these tell too little for a temperature or a threshold.
+FEWEST = 50
 
 
 def check_dataset(config: dict[str, Any], dataset: Dataset) -> None:
@@ -33,46 +39,91 @@ def check_dataset(config: dict[str, Any], dataset: Dataset) -> None:
         )
 
 
-def evaluate(run: RunDirectory, dataset: Dataset) -> dict[str, Any]:
-    """Score the run's saved model on the whole test set; write `metrics.json` and `predictions.npz`.
+def load_model(run: RunDirectory) -> engine.Predictor:
+    """Return a run's saved model, ready to answer.
+
+    Raises:
+        InputError: the run has no model yet.
+    """
+    path = run.need(run.model, "train")
+    engine.prepare()
+    import keras
+
+    return engine.Predictor(keras.models.load_model(path, compile=False, safe_mode=True))
+
+
+def calibrate(run: RunDirectory, dataset: Dataset, predict: engine.Predictor | None = None) -> bool:
+    """Write `calibration.json` and `familiarity.json` of a run that lacks them, from its validation images.
 
     Args:
-        run: a finished run.
-        dataset: the data set it was trained on; only the test part is looked at.
+        run: has a model. The caller holds its lock.
+        dataset: the data set it was trained on.
+        predict: the run's model, where it is loaded already.
 
     Returns:
-        What `metrics.json` holds: accuracy and loss (fractions, nats), a 95% Wilson interval for the accuracy,
+        Whether the run has them now: not if it kept fewer than 50 validation images, or was trained on other data.
+    """
+    if run.calibration.is_file() and run.familiarity.is_file():
+        return True
+    trained_on = read_json(run.environment).get("data_sha256") if run.environment.is_file() else None
+    _, validation = run_split(read_json(run.config), dataset.train_labels)
+    if len(validation) < FEWEST or trained_on not in (None, dataset.sha256):
+        return False
+    familiarity.fit_run(run, dataset)
+    calibration.calibrate_run(run, dataset, predict or load_model(run))
+    return True
+
+
+def evaluate(run: RunDirectory, dataset: Dataset) -> dict[str, Any]:
+    """Calibrate a run if that is not done yet, then score its saved model on the whole test set.
+
+    Writes `metrics.json` and `predictions.npz`, which hold what the saved model answers, and how far its confidence is
+    from its accuracy before and after calibration.
+
+    Args:
+        run: a finished run. The caller holds its lock.
+        dataset: the data set it was trained on.
+
+    Returns:
+        What `metrics.json` holds: accuracy and loss (fractions, nats), a 95% Wilson interval for the accuracy, the
+        expected calibration error `ece`, `calibrated` (temperature, loss and ece with it; None where there is none),
         precision, recall and F1 for each class and their means, the confusion matrix (rows true, columns predicted).
 
     Raises:
         InputError: the run has no model yet, or the data set does not fit it.
     """
-    path = run.need(run.model, "train")
+    run.need(run.model, "train")
     check_dataset(read_json(run.config), dataset)
-    engine.prepare()
-    import keras
-
     started = time.monotonic()
-    model = keras.models.load_model(path, compile=False, safe_mode=True)
+    predict = load_model(run)
+    calibrate(run, dataset, predict)
     labels = dataset.test_labels
-    probabilities = engine.Predictor(model)(dataset.test_images)
+    probabilities = predict(dataset.test_images)
     with atomic_path(run.predictions) as temporary:
         np.savez_compressed(temporary, probabilities=probabilities, labels=labels)
-    result = scores(probabilities, labels, dataset.class_names)
+    temperature = calibration.run_temperature(run) if run.calibration.is_file() else None
+    result = scores(probabilities, labels, dataset.class_names, temperature)
     result["seconds"] = round(time.monotonic() - started, 3)
     write_json(run.metrics, result)
     return result
 
 
-def scores(probabilities: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...]) -> dict[str, Any]:
+def scores(
+    probabilities: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...], temperature: float | None = None
+) -> dict[str, Any]:
     """Return the contents of `metrics.json` for probabilities, float (N, classes), and labels, integer (N,)."""
+    calibrated = None
+    if temperature is not None:
+        adjusted = calibration.at_temperature(probabilities, temperature)
+        calibrated = {"temperature": temperature, **calibration.scores(adjusted, labels)}
     confusion = metrics.confusion_matrix(labels, probabilities.argmax(axis=1), len(class_names))
     correct, total = int(np.trace(confusion)), len(labels)
     rows = metrics.per_class(confusion)
     return {
         "accuracy": correct / total,
-        "loss": metrics.cross_entropy(probabilities, labels),
+        **calibration.scores(probabilities, labels),
         "accuracy_interval": list(metrics.wilson_interval(correct, total)),
+        "calibrated": calibrated,
         "correct": correct,
         "num_images": total,
         "macro": {name: float(np.mean([row[name] for row in rows])) for name in ("precision", "recall", "f1")},

@@ -1,4 +1,4 @@
-"""The stages of a run in a row: train, evaluate, diagnose, report. What `fmnist train` and the notebook call."""
+"""The stages of a run in a row: train, calibrate, evaluate, diagnose, report. What `fmnist train` calls."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def train(
     overwrite: bool = False,
     train_only: bool = False,
 ) -> RunDirectory:
-    """Train a new run, then evaluate it, diagnose its history, draw its plots and write its report.
+    """Train a new run, then calibrate and evaluate it, diagnose its history, draw its plots and write its report.
 
     Args:
         config: from `fmnist.preset`.
@@ -117,7 +117,7 @@ def _go(
         return run
     from fmnist import evaluation, plots, report
 
-    watcher.note(f"Evaluating the saved model on {len(dataset.test_labels):,} test images")
+    watcher.note(f"Calibrating the saved model, evaluating it on {len(dataset.test_labels):,} test images")
     evaluation.evaluate(run, dataset)
     if should_stop():
         raise training.Interrupted
@@ -174,7 +174,8 @@ def _environment(dataset: Dataset) -> dict[str, Any]:
 def _clear(run: RunDirectory) -> None:
     """Remove what an earlier run left here: the files a run has, nothing else."""
     results = (run.metrics, run.predictions, run.diagnosis, run.benchmark, run.report)
-    for path in (run.config, run.status, run.history, run.features, run.model, *results):
+    fitted = (run.calibration, run.familiarity)
+    for path in (run.config, run.status, run.history, run.features, run.model, *fitted, *results):
         path.unlink(missing_ok=True)
     for folder in (run.checkpoints, run.plots, run.exports):
         shutil.rmtree(folder, ignore_errors=True)

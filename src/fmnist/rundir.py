@@ -44,6 +44,8 @@ class RunDirectory:
         self.checkpoints = self.path / "checkpoints"
         self.features = self.path / "features.npy"
         self.model = self.path / "model.keras"
+        self.calibration = self.path / "calibration.json"
+        self.familiarity = self.path / "familiarity.json"
         self.metrics = self.path / "metrics.json"
         self.predictions = self.path / "predictions.npz"
         self.diagnosis = self.path / "diagnosis.json"

@@ -19,7 +19,8 @@ from fmnist.rundir import find_run
 def command(run_name: str, runs_dir: Path, data_dir: Path | None, as_json: bool) -> None:
     """Score the saved model of RUN (a path, a name or `latest`) on the whole test set.
 
-    Writes metrics.json and predictions.npz into the run.
+    Writes metrics.json and predictions.npz into the run; before that, where they are missing, calibration.json and
+    familiarity.json, fitted on its validation images.
     """
     run = find_run(run_name, runs_dir)
     dataset = options.load_data(data_dir)
@@ -39,7 +40,8 @@ def _print(result: dict[str, Any]) -> None:
     width = max(len(name) for name in (*result["class_names"], "all classes"))
     print(f"Test accuracy  {options.percent(result['accuracy'])} ({result['correct']:,} of {result['num_images']:,})")
     print(f"95% interval   {options.percent(low)} to {options.percent(high)}")
-    print(f"Test loss      {result['loss']:.4f}\n")
+    print(f"Test loss      {result['loss']:.4f}")
+    print(f"Confidence     {_confidence(result)}\n")
     print(f"{'class':{width}}  precision  recall      F1  images")
     rows = [*result["per_class"], {"name": "all classes", **result["macro"], "support": result["num_images"]}]
     for row in rows:
@@ -55,3 +57,11 @@ def _print(result: dict[str, Any]) -> None:
     for count, true, predicted in mistakes[:5]:
         if count:
             print(f"  {true} taken for {predicted}: {count} of {sum(confusion[names.index(true)]):,}")
+
+
+def _confidence(result: dict[str, Any]) -> str:
+    raw, calibrated = options.percent(result["ece"]), result["calibrated"]
+    if not calibrated:
+        return f"{raw} off the accuracy (ECE); not calibrated, for want of validation images"
+    after = f"{options.percent(calibrated['ece'])}, loss {calibrated['loss']:.4f}"
+    return f"{raw} off the accuracy (ECE); divided by a temperature of {calibrated['temperature']:.3f}, {after}"

@@ -25,16 +25,28 @@ from fmnist.rundir import find_run
     metavar="NAME,NAME,…",
     help="Also: onnx-int8, keras, savedmodel.",
 )
+@click.option("--no-calibrate", is_flag=True, help="Leave the temperature out: probabilities as the run's model's.")
 @click.option("--force", is_flag=True, help="Write a file that its gate refuses too, marked in exports.json.")
 @options.runs_dir_option
 @options.data_dir_option
 @options.json_option
-def command(run_name: str, formats: str, force: bool, runs_dir: Path, data_dir: Path | None, as_json: bool) -> None:
+def command(
+    run_name: str,
+    formats: str,
+    no_calibrate: bool,
+    force: bool,
+    runs_dir: Path,
+    data_dir: Path | None,
+    as_json: bool,
+) -> None:
     """Write the model of RUN (a path, a name or `latest`) in other formats, into its folder exports/.
 
     Each file takes raw pixels, uint8, and gives probabilities; each carries its class names. Before it is put there, it
     answers the whole test set beside Keras: float32 formats must come within 0.0001 on every image, fp16 within 0.02
     with the same top class on 99.9%, and int8 may lose 0.3 points of accuracy. Exit code 1 if one fails.
+
+    The probabilities are calibrated: the temperature fitted on the run's validation images is folded into the last
+    layer, in the files and in the Keras model that they are compared with. The run's own model stays as it is.
     """
     from fmnist.export import check_formats, export_run
 
@@ -43,7 +55,7 @@ def command(run_name: str, formats: str, force: bool, runs_dir: Path, data_dir: 
     run = find_run(run_name, runs_dir)
     dataset = options.load_data(data_dir)
     with run.lock():
-        result = export_run(run, dataset, names, force=force, note=options.say)
+        result = export_run(run, dataset, names, calibrate=not no_calibrate, force=force, note=options.say)
     if as_json:
         options.print_json({"folder": str(run.exports), **result})
     else:
@@ -64,7 +76,11 @@ def _print(folder: Path, result: dict[str, Any]) -> None:
             f"{folder / row['file']!s:{width}}  {row['bytes'] / 1000:7,.0f} kB  {scores}  "
             f"{row['largest_difference']:18.1e}{'' if row['passed'] else '  forced'}"
         )
-    print(f"Keras itself: {options.percent(rows[0]['keras_accuracy'])} of {rows[0]['num_images']:,} test images")
+    calibrated = f"at temperature {rows[0]['temperature']:.3f}" if rows[0]["calibrated"] else "not calibrated"
+    print(
+        f"Keras itself: {options.percent(rows[0]['keras_accuracy'])} of {rows[0]['num_images']:,} test images. "
+        f"Probabilities: {calibrated}"
+    )
 
 
 def _reason(row: dict[str, Any]) -> str:

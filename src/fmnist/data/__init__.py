@@ -5,7 +5,7 @@ from fmnist.data.dataset import Dataset, load_dataset, read_folder
 from fmnist.data.idx import read_idx, write_idx
 from fmnist.data.inspection import inspect
 from fmnist.data.sources import FILE_NAMES
-from fmnist.data.split import split_indices
+from fmnist.data.split import run_split, split_indices
 
 __all__ = [
     "FILE_NAMES",
@@ -15,6 +15,7 @@ __all__ = [
     "load_dataset",
     "read_folder",
     "read_idx",
+    "run_split",
     "split_indices",
     "write_idx",
 ]

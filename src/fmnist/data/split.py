@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,3 +43,14 @@ def split_indices(
     for label, share in zip(classes, shares, strict=True):
         chosen[random.permutation(np.flatnonzero(labels == label))[:share]] = True
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+
+
+def run_split(config: dict[str, Any], labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return which images a run was trained on and which it kept for validation, as `split_indices` does.
+
+    Args:
+        config: the run's `config.json`.
+        labels: those of all training images, integers (N,).
+    """
+    data = config["data"]
+    return split_indices(labels[: data["limit"]], data["validation_fraction"], config["training"]["seed"])

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from fmnist import environment
-from fmnist.data import Dataset, split_indices
+from fmnist.calibration import run_temperature
+from fmnist.data import Dataset, run_split
 from fmnist.errors import FmnistError, RunError
+from fmnist.evaluation import calibrate as calibrate_run
 from fmnist.evaluation import check_dataset
 from fmnist.export.formats import DEFAULT_FORMATS, FORMATS, check_formats
 from fmnist.export.gate import compare
@@ -34,6 +36,7 @@ def export_run(
     dataset: Dataset,
     formats: tuple[str, ...] = DEFAULT_FORMATS,
     *,
+    calibrate: bool = True,
     force: bool = False,
     note: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
@@ -43,6 +46,8 @@ def export_run(
         run: has a `model.keras`. The caller holds its lock.
         dataset: the data set it was trained on.
         formats: names in `FORMATS`.
+        calibrate: fold the run's temperature into the last layer, so that the files give calibrated probabilities; a
+            run that kept no validation images has none. Keras is compared with the same folded in.
         force: write a file that its gate refuses too, marked `passed: false` in `exports.json`.
         note: is told what is being done.
 
@@ -59,6 +64,13 @@ def export_run(
     config = read_json(run.config)
     check_dataset(config, dataset)
     index = _index(run, config)
+    calibrate_run(run, dataset)
+    calibrated = calibrate and run.calibration.is_file()
+    temperature = run_temperature(run) if calibrated else 1.0
+    known = {"calibrated": calibrated, "temperature": temperature}
+    facts = {key: value for key, value in index.items() if key != "files"} | known
+    if run.familiarity.is_file():
+        facts["familiarity"] = read_json(run.familiarity)
     before = load_exports(run)
     fresh = before.get("model_sha256") == index["model_sha256"]
     files = {row["format"]: row for row in before.get("files", [])} if fresh else {}
@@ -71,6 +83,15 @@ def export_run(
             shutil.rmtree(left)
         with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=run.exports) as folder:
             note(f"{'Keras':12} {len(images):,} test images")
+            if calibrated:
+                source = Path(folder) / "calibrated.keras"
+                call(
+                    "fmnist.export.folding:fold",
+                    "the temperature cannot be folded in (--no-calibrate leaves it out)",
+                    source=str(run.model),
+                    target=str(source),
+                    temperature=temperature,
+                )
             keras = _probabilities(source, "Keras", images)
             for form in (FORMATS[name] for name in dict.fromkeys(formats)):
                 note(f"{form.name:12} conversion, then the same images")
@@ -83,7 +104,7 @@ def export_run(
                         backend="tensorflow",  # the converters are TensorFlow's
                         source=str(source),
                         target=str(made),
-                        facts={key: value for key, value in index.items() if key != "files"} | {"format": form.name},
+                        facts=facts | {"format": form.name},
                     )
                     parity = compare(_probabilities(made, form.name, images), keras, labels)
                 except FmnistError as error:
@@ -95,7 +116,7 @@ def export_run(
                 if problems and not force:
                     continue
                 row = {"format": form.name, "file": form.file, "bytes": size(made), "sha256": sha256(made)}
-                files[form.name] = row | asdict(parity) | {"passed": not problems, "forced": bool(problems)}
+                files[form.name] = row | known | asdict(parity) | {"passed": not problems, "forced": bool(problems)}
                 index["files"] = [files[name] for name in FORMATS if name in files]
                 _publish(made, run.exports / form.file)
                 write_json(run.exports_index, index)
@@ -133,8 +154,7 @@ def _index(run: RunDirectory, config: dict[str, Any]) -> dict[str, Any]:
 
 def _examples(config: dict[str, Any], dataset: Dataset) -> np.ndarray:
     """Draw images from those that the run was trained on: uint8 (N, H, W)."""
-    labels = dataset.train_labels[: config["data"]["limit"]]
-    trained_on, _ = split_indices(labels, config["data"]["validation_fraction"], config["training"]["seed"])
+    trained_on, _ = run_split(config, dataset.train_labels)
     chosen = np.random.default_rng(0).permutation(trained_on)[:EXAMPLES]
     return dataset.train_images[np.sort(chosen)]
 

@@ -1,4 +1,4 @@
-"""The pictures of a run, as PNG (150 dpi) and SVG: learning curves, samples, confusion matrix, mistakes.
+"""The pictures of a run, as PNG (150 dpi) and SVG: learning curves, samples, confusion matrix, mistakes, reliability.
 
 Drawn through matplotlib's object interface on its bundled font, without a display: the same numbers give the same SVG.
 """
@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 import matplotlib  # noqa: F401 (first, so that where it is missing the error names it and not one of its parts)
 import numpy as np
 
+from fmnist.calibration import run_temperature
 from fmnist.errors import InputError
 from fmnist.plots.confusion import confusion
 from fmnist.plots.curves import curves, final_gap
+from fmnist.plots.reliability import draw_reliability
 from fmnist.plots.style import shorten
 from fmnist.plots.tiles import mistakes, sample_sheet
 from fmnist.rundir import RunDirectory, read_history, read_json
@@ -22,7 +24,7 @@ from fmnist.rundir import RunDirectory, read_history, read_json
 if TYPE_CHECKING:
     from fmnist.data import Dataset
 
-__all__ = ["confusion", "curves", "draw_all", "final_gap", "mistakes", "sample_sheet"]
+__all__ = ["confusion", "curves", "draw_all", "draw_reliability", "final_gap", "mistakes", "sample_sheet"]
 
 _SAMPLES = 40
 
@@ -35,7 +37,7 @@ def draw_all(run: RunDirectory, dataset: Dataset) -> list[Path]:
         dataset: the data that the run was trained on.
 
     Returns:
-        The files written: curves, samples-train, samples-test, confusion and mistakes, each as PNG and SVG.
+        The files written, each as PNG and SVG: curves, samples-train, samples-test, confusion, mistakes, reliability.
 
     Raises:
         InputError: the data is not what the run was trained on, or a file of the run cannot be read.
@@ -58,6 +60,9 @@ def draw_all(run: RunDirectory, dataset: Dataset) -> list[Path]:
         paths += confusion(matrix, names, run.plots / "confusion", f"Confusion of {matrix.sum():,} test images")
     if probabilities is not None:
         paths += mistakes(dataset.test_images, dataset.test_labels, probabilities, names, run.plots / "mistakes")
+        title = f"How often it is right when it is so sure: {len(probabilities):,} test images"
+        temperature = run_temperature(run) if run.calibration.is_file() else None
+        paths += draw_reliability(probabilities, dataset.test_labels, run.plots / "reliability", title, temperature)
     return paths
 
 

@@ -7,14 +7,19 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fmnist import engine
+from fmnist.calibration import at_temperature
 from fmnist.errors import InputError
-from fmnist.predictor.predictor import Predictor, checked, first_line
+from fmnist.predictor.predictor import METADATA_KEY, Predictor, checked, first_line
 
 BATCH_SIZE = 500
 MAX_BYTES = 2**30
 MAX_CONFIG_BYTES = 16 * 2**20
-_MEMBERS = {"config.json", "metadata.json", "model.weights.h5"}
+# Where Keras keeps its version, and `fmnist export` its facts; not all writers have it.
+_FACTS = "metadata.json"
+_MEMBERS = {"config.json", _FACTS, "model.weights.h5"}
 # Keras 3.15 names the last one for networks that are no plain row of layers.
 _LAYER_MODULES = {"keras", "keras.layers", "keras.models", "keras.src.models.functional"}
 _PART_MODULES = {"keras.initializers", "keras.regularizers", "keras.constraints"}
@@ -36,19 +41,19 @@ LAYERS = frozenset({
 # fmt: on
 
 
-def open_keras(path: Path, metadata: dict[str, Any], class_names: tuple[str, ...] | None = None) -> Predictor:
+def open_keras(path: Path, metadata: dict[str, Any] | None = None, temperature: float = 1.0) -> Predictor:
     """Open a `.keras` file of stock layers.
 
     Args:
         path: the file.
-        metadata: what is known of it: the file itself has no place for that.
-        class_names: a name a class, where the caller knows them.
+        metadata: what is known of it; by default the facts that `fmnist export` put into the file, if any.
+        temperature: what its logits are to be divided by.
 
     Raises:
         InputError: it is no such file, holds something else than stock layers, is too large, or breaks the contract.
         RunError: Keras is not installed.
     """
-    _check_archive(path)
+    facts = _check_archive(path)
     engine.prepare()
     import keras
 
@@ -60,22 +65,26 @@ def open_keras(path: Path, metadata: dict[str, Any], class_names: tuple[str, ...
     if len(model.inputs) != 1 or len(model.outputs) != 1 or model.inputs[0].dtype != "uint8":
         raise InputError(f"{path}: expected a model with one input of uint8 and one output")
     shape, answer = list(model.inputs[0].shape), engine.Predictor(model, BATCH_SIZE)
-    return checked(
-        lambda batch: answer(batch[..., 0]), shape, metadata, str(path),
-        format="keras", batch_size=20 * BATCH_SIZE, class_names=class_names,
-    )  # fmt: skip
+
+    def compute(batch: np.ndarray) -> np.ndarray:
+        probabilities = answer(batch[..., 0])
+        return probabilities if temperature == 1 else at_temperature(probabilities, temperature)
+
+    known = facts if metadata is None else metadata
+    return checked(compute, shape, known, str(path), format="keras", batch_size=20 * BATCH_SIZE)
 
 
-def _check_archive(path: Path) -> None:
-    """Refuse archives that are no Keras files, bombs, and files that hold more than stock layers."""
+def _check_archive(path: Path) -> dict[str, Any]:
+    """Refuse archives that are no Keras files, bombs, and files that hold more than stock layers; return our facts."""
     try:
         with zipfile.ZipFile(path) as archive:
             sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
-            if len(sizes) != len(archive.infolist()) or not _MEMBERS >= set(sizes) >= _MEMBERS - {"metadata.json"}:
+            if len(sizes) != len(archive.infolist()) or not _MEMBERS >= set(sizes) >= _MEMBERS - {_FACTS}:
                 raise InputError(f"{path}: holds {', '.join(list(sizes)[:5])}; expected {', '.join(sorted(_MEMBERS))}")
-            if sum(sizes.values()) > MAX_BYTES or sizes["config.json"] > MAX_CONFIG_BYTES:
+            if sum(sizes.values()) > MAX_BYTES or max(sizes["config.json"], sizes.get(_FACTS, 0)) > MAX_CONFIG_BYTES:
                 raise InputError(f"{path}: unpacks to {sum(sizes.values()):,} bytes; expected {MAX_BYTES:,} at most")
             config = json.loads(archive.read("config.json"))
+            metadata = json.loads(archive.read(_FACTS)) if _FACTS in sizes else {}
     except (zipfile.BadZipFile, OSError, ValueError, RecursionError, NotImplementedError, RuntimeError) as error:
         if isinstance(error, InputError):
             raise
@@ -83,6 +92,8 @@ def _check_archive(path: Path) -> None:
     foreign = sorted(_foreign(config))
     if foreign:
         raise InputError(f"{path}: holds {', '.join(foreign[:5])}; only stock Keras layers are loaded from a file")
+    facts = metadata.get(METADATA_KEY, {}) if isinstance(metadata, dict) else {}
+    return facts if isinstance(facts, dict) else {}
 
 
 def _foreign(node: Any) -> set[str]:

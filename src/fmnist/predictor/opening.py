@@ -7,6 +7,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+from fmnist.calibration import run_temperature
 from fmnist.errors import InputError
 from fmnist.predictor.keras_file import open_keras
 from fmnist.predictor.predictor import Predictor
@@ -30,8 +31,9 @@ def open_model(path_or_run: str | Path | RunDirectory, runs_dir: Path = Path("ru
     """Open a run, or a `.tflite`, `.onnx` or `.keras` file.
 
     A run answers through its LiteRT float32 export where it has one that passed its gate, belongs to the run's present
-    model and is undamaged, and `ai_edge_litert` is installed: the same answers to 1e-4, without the seconds that
-    TensorFlow takes to start. Otherwise its `model.keras` answers through Keras.
+    model and calibration and is undamaged, and `ai_edge_litert` is installed: the same answers to 1e-4, without the
+    seconds that TensorFlow takes to start. Otherwise its `model.keras` answers through Keras, calibrated like the
+    export. That file itself, named as such, answers as it is.
 
     A `.tflite` or `.onnx` whose SHA-256 stands in the `exports.json` beside it is opened directly; any other is first
     tried in a process with bounds on memory and time. Of a `.keras`, only stock layers are loaded.
@@ -62,8 +64,8 @@ def _open_file(path: Path, suffix: str) -> Predictor:
     if suffix == ".keras":
         run = RunDirectory(path.parent)
         if path.name == run.model.name and run.exists():
-            return open_keras(path, *_facts(run))
-        return open_keras(path, _exports(path.parent))
+            return open_keras(path, _facts(run))
+        return open_keras(path)
     content = _read(path)
     if hashlib.sha256(content).hexdigest() not in _own_hashes(path.parent):
         try_model(content, suffix, str(path))
@@ -74,13 +76,13 @@ def _open_run(run: RunDirectory) -> Predictor:
     export = _good_export(run)
     if export is not None and importlib.util.find_spec("ai_edge_litert"):
         return OPENERS[export.suffix](_read(export), str(export), None)
-    return open_keras(run.need(run.model, "train"), *_facts(run))
+    return open_keras(run.need(run.model, "train"), _facts(run), run_temperature(run))
 
 
-def _facts(run: RunDirectory) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return what predictions from a run's own model carry along, and its class names."""
-    names = read_json(run.config)["dataset"]["class_names"]
-    return {"run": run.name, "class_names": names}, tuple(names)
+def _facts(run: RunDirectory) -> dict[str, Any]:
+    """Return what predictions from a run's own model carry along."""
+    facts = {"run": run.name, "class_names": read_json(run.config)["dataset"]["class_names"]}
+    return facts | ({"familiarity": read_json(run.familiarity)} if run.familiarity.is_file() else {})
 
 
 def _exports(folder: Path) -> dict[str, Any]:
@@ -97,10 +99,11 @@ def _own_hashes(folder: Path) -> set[str]:
 
 
 def _good_export(run: RunDirectory) -> Path | None:
-    """Return a run's LiteRT float32 file if it passed its gate, is undamaged, and stems from the present model."""
+    """Return a run's LiteRT float32 file if it passed its gate, is undamaged, and has present model and temperature."""
     exports = _exports(run.exports)
     for row in exports.get("files", []):
-        if row.get("format") == "litert" and row.get("passed") is True:
+        calibrated = row.get("temperature", 1.0) == run_temperature(run)
+        if row.get("format") == "litert" and row.get("passed") is True and calibrated:
             path = run.exports / Path(str(row.get("file"))).name
             if path.is_file() and run.model.is_file() and _sha256(path) == row.get("sha256"):
                 return path if _sha256(run.model) == exports.get("model_sha256") else None

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fmnist.errors import InputError, RunError
+from fmnist.familiarity import THRESHOLD, Familiarity
 
 METADATA_KEY = "fmnist"
 """The name under which an exported file carries its facts, as the UTF-8 text of one JSON object."""
@@ -27,6 +28,7 @@ class Predictor:
         metadata: the facts that the file carries, as its exporter wrote them; empty where there are none.
         batch_size: pictures that are computed at a time.
         fixed_batch: whether the model takes batches of exactly that size only.
+        familiarity: what its training pictures looked like; None where the file does not tell.
     """
 
     compute: Callable[[np.ndarray], np.ndarray]
@@ -36,6 +38,35 @@ class Predictor:
     metadata: dict[str, Any] = field(default_factory=dict)
     batch_size: int = 32
     fixed_batch: bool = False
+    familiarity: Familiarity | None = None
+
+    @property
+    def threshold(self) -> float | None:
+        """The unfamiliarity above which a picture is called unfamiliar; None where the model cannot tell."""
+        return None if self.familiarity is None else THRESHOLD
+
+    def unfamiliarity(self, images: np.ndarray) -> np.ndarray:
+        """Return how unlike the training pictures each picture is: 0 is typical, above `threshold` unfamiliar.
+
+        It is worked out from the pictures alone, not from the model's answer. 2% of the run's validation pictures lie
+        above the threshold.
+
+        Args:
+            images: as for `probabilities`.
+
+        Returns:
+            float32 (N,).
+
+        Raises:
+            InputError: the pictures have another type or size, or the model cannot tell (`threshold` is None).
+        """
+        self._check(images)
+        if self.familiarity is None:
+            raise InputError(
+                "the model does not say what its training pictures looked like; `fmnist export` writes files that do, "
+                "for runs with validation images"
+            )
+        return self.familiarity.unfamiliarity(images)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Return the probability of each class for each picture.
@@ -50,17 +81,20 @@ class Predictor:
             InputError: the pictures have another type or size.
             RunError: the model gave something else than probabilities.
         """
-        if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != self.image_shape:
-            raise InputError(
-                f"the model takes pictures of {' × '.join(map(str, self.image_shape))} pixels, uint8 (N, H, W); "
-                f"got {images.dtype} {images.shape}"
-            )
+        self._check(images)
         result = np.empty((len(images), len(self.class_names)), np.float32)
         for part, batch in self._batches(images):
             result[part] = self.compute(batch)[: part.stop - part.start]
         if not np.isfinite(result).all():
             raise RunError(f"the model gave probabilities that are no numbers, for {_rows(result)} of the pictures")
         return result
+
+    def _check(self, images: np.ndarray) -> None:
+        if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != self.image_shape:
+            raise InputError(
+                f"the model takes pictures of {' × '.join(map(str, self.image_shape))} pixels, uint8 (N, H, W); "
+                f"got {images.dtype} {images.shape}"
+            )
 
     def _batches(self, images: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
         for start in range(0, len(images), self.batch_size):
@@ -84,18 +118,16 @@ def checked(
     *,
     format: str,
     batch_size: int,
-    class_names: tuple[str, ...] | None = None,
 ) -> Predictor:
     """Return the predictor of a model after asking it for one empty picture: its answer must keep to the contract.
 
     Args:
         compute: as in `Predictor`.
         shape: of the model's input, batch first; what is no positive number is free.
-        metadata: the facts in the file; its `class_names` are taken where `class_names` is None.
+        metadata: what is known of the model; its `class_names` and `familiarity` are taken from it.
         name: what messages call the model.
         format: as in `Predictor`.
         batch_size: pictures at a time, where the model leaves that free.
-        class_names: a name a class, where the caller knows them.
 
     Raises:
         InputError: the model does not take uint8 (N, H, W, 1), or does not give probabilities, float32 (N, classes).
@@ -117,12 +149,16 @@ def checked(
     tolerance = 0.01 + answer.shape[1] / 512
     if not (np.isfinite(answer).all() and answer.min() >= 0 and abs(answer[0].sum() - 1) <= tolerance):
         raise InputError(f"{name}: gives {np.round(answer[0, :4], 3).tolist()}…, no probabilities; {contract}")
-    names = class_names or tuple(metadata.get("class_names") or map(str, range(answer.shape[1])))
+    names = tuple(metadata.get("class_names") or map(str, range(answer.shape[1])))
     if len(names) != answer.shape[1] or not all(isinstance(text, str) for text in names):
         raise InputError(f"{name}: has {len(names)} class names for {answer.shape[1]} classes; export it again")
-    return Predictor(
-        compute, format, names, (shape[1], shape[2]), metadata, count if fixed else batch_size, fixed_batch=fixed
-    )
+    known = metadata.get("familiarity")
+    try:
+        familiarity = None if known is None else Familiarity.from_dict(known)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
+    size = count if fixed else batch_size
+    return Predictor(compute, format, names, (shape[1], shape[2]), metadata, size, fixed, familiarity)
 
 
 def parse_metadata(text: str | bytes | None, name: str) -> dict[str, Any]:
