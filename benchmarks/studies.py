@@ -55,10 +55,11 @@ def section(result: dict) -> list[str]:
     for picture, title in (
         ("effects", "what each variant changes, with 95% intervals"),
         ("curves", "validation accuracy and loss"),
-        ("panels", "training and validation loss of each variant"),
+        ("panels", "training (blue) and validation loss (orange) of each variant; dotted, the baseline's"),
     ):
         if (PICTURES / f"{name}-{picture}.svg").is_file():
             lines += [f"![{name}: {title}](studies/{name}-{picture}.svg)", ""]
+            lines += [f"*{title[0].upper()}{title[1:]}.*", ""]
     return lines
 
 

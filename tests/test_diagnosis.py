@@ -410,7 +410,7 @@ def test_diagnose_a_run(run_cli, tiny_run, tmp_path):
     shutil.copy(REAL / "overfit-500.csv", copy / "history.csv")
     code, out, _ = run_cli("diagnose", "copy", "--runs-dir", copy.parent)
     assert code == 0 and out.startswith("Overfitting: ")
-    assert "--filters 4,8,8 --epochs 2 --flip --shift 2 --segment-steps 4" in out  # the settings of that run
+    assert "--filters 4,8,8 --epochs 2 --flip --shift 1 --segment-steps 4" in out  # the settings of that run
     stored = fmnist.read_json(fmnist.RunDirectory(copy).diagnosis)
     code, out, _ = run_cli("diagnose", copy, "--json")
     shown = json.loads(out)
