@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest --no-header --durations=10 --durations-min=1
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test test-slow lint lint-check lint-format lint-types format notebook diagnosis-check lock clean distclean python-check
+.PHONY: help run test test-slow torture lint lint-check lint-format lint-types format notebook diagnosis-check lock clean distclean python-check
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test: $(READY) ## the tests, without the slow ones (ARGS="tests/test_config.py -
 # pytest's status 5 says that no test was selected; that alone is no failure here.
 test-slow: $(READY) ## only the slow tests
 	@$(PYTEST) -m slow $(ARGS) || { status=$$?; [ $$status -eq 5 ] && echo "No slow tests."; }
+
+torture: $(READY) ## kills, full disks, hostile files by the hundred: docs/reliability.md, about 25 minutes (ARGS="kills disk")
+	@$(BIN)/python benchmarks/torture.py $(ARGS)
 
 lint: lint-check lint-format lint-types ## ruff check, ruff format --check, mypy
 

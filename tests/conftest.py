@@ -41,6 +41,12 @@ def write_idx_folder(folder, train, test):
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Keep the user's cache as it is."""
+    os.environ["FMNIST_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def tiny_data_dir(tmp_path_factory):
     """A folder of four IDX files: 600 training and 200 test images in 10 classes."""

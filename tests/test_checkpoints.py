@@ -1,5 +1,10 @@
 """Checkpoints: whole or not used at all."""
 
+import hashlib
+import io
+import json
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -19,10 +24,60 @@ def test_what_is_saved_is_loaded(tmp_path):
 
 
 def test_the_newest_two_are_kept(tmp_path):
-    for step in (5, 10, 100, 20):
+    for step in (5, 10, 20, 100):
         checkpoints.save(tmp_path, step, ARRAYS, {"step": step})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000020", "step-00000100"]
     assert checkpoints.load_latest(tmp_path)[1] == {"step": 100}
+
+
+def test_after_a_damaged_one_the_next_takes_its_place(tmp_path):
+    """Otherwise the damaged one would stay the newest, and push whole ones out."""
+    for step in (10, 20):
+        checkpoints.save(tmp_path, step, ARRAYS, {"step": step})
+    (tmp_path / "step-00000020" / "state.json").write_text("{}")
+    assert checkpoints.load_latest(tmp_path)[1] == {"step": 10}
+    for step in (15, 20):
+        checkpoints.save(tmp_path, step, ARRAYS, {"step": step})
+        whole = [checkpoints.read(path)[1]["step"] for path in checkpoints.complete(tmp_path)]
+        assert whole == {15: [15, 10], 20: [20, 15]}[step]
+
+
+def test_the_same_step_again_is_written_before_the_old_one_goes(tmp_path, monkeypatch):
+    checkpoints.save(tmp_path, 10, ARRAYS, {"written": 1})
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints.shutil, "rmtree", lambda *_, **__: None)  # as if killed before the old one went
+        checkpoints.save(tmp_path, 10, ARRAYS, {"written": 2})
+    assert len(checkpoints.complete(tmp_path)) == 2
+    assert checkpoints.load_latest(tmp_path)[1:] == ({"written": 2}, [])
+    checkpoints.save(tmp_path, 20, ARRAYS, {"written": 3})
+    assert [checkpoints.read(path)[1]["written"] for path in checkpoints.complete(tmp_path)] == [3, 2]
+
+
+@pytest.mark.parametrize("harm", ["pickle", "compressed", "huge", "no archive", "no JSON"])
+def test_a_checkpoint_by_somebody_else_is_one_error(tmp_path, harm):
+    """Its manifest is right: anybody can write one."""
+    header = b"\x93NUMPY\x01\x00\x76\x00" + b"%-118s" % (
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (4000000000000,), }"
+    )
+    buffer = io.BytesIO()
+    if harm == "pickle":
+        np.savez(buffer, a=np.array([print], object))
+    elif harm == "compressed":
+        np.savez_compressed(buffer, a=np.zeros(10**7))
+    elif harm == "huge":
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr("a.npy", header)
+    else:
+        np.savez(buffer, a=np.zeros(1)) if harm == "no JSON" else buffer.write(b"PK")
+    files = {"arrays.npz": buffer.getvalue(), "state.json": b"{" if harm == "no JSON" else b"{}"}
+    folder = tmp_path / "step-00000001"
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    (folder / "manifest.json").write_text(json.dumps(hashes))
+    with pytest.raises(RunError, match="step-00000001 is damaged"):
+        checkpoints.load_latest(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["arrays.npz", "state.json", "manifest.json"])

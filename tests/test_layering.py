@@ -15,11 +15,11 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src"
 
 FLOORS = (
-    ("errors", "setting", "model_config", "config", "presets", "rundir"),
+    ("errors", "setting", "model_config", "config", "presets", "lock", "rundir", "contents"),
     ("data", "images", "torch_file", "metrics", "calibration", "familiarity", "early_stopping", "diagnosis"),
     ("engine", "environment", "augment", "models", "initial", "optimizers", "stage"),
     ("budget", "checkpoints", "progress", "training", "plots", "predictor", "evaluation", "export", "benchmark"),
-    ("report", "pipeline", "study"),
+    ("report", "pipeline", "study", "doctor"),
     ("cli",),
     ("__init__", "__main__"),
 )

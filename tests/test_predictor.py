@@ -179,21 +179,6 @@ except MemoryError:
     assert done.stdout.split() == ["bounded", str(trial.SECONDS), "0"]
 
 
-def test_only_our_own_files_are_opened_untried(files, tmp_path, monkeypatch):
-    tried = []
-    monkeypatch.setattr("fmnist.predictor.opening.try_model", lambda content, suffix, name: tried.append(name))
-    content = (files / "thirds.onnx").read_bytes()
-    path = tmp_path / "model.onnx"
-    path.write_bytes(content)
-    open_model(path)
-    write_json(tmp_path / "exports.json", {"files": [{"sha256": hashlib.sha256(content).hexdigest()}]})
-    open_model(path)
-    assert tried == [str(path)]
-    path.write_bytes(onnx_model())
-    open_model(path)
-    assert tried == [str(path)] * 2
-
-
 class TestRuns:
     @pytest.fixture
     def run(self, files, tmp_path):

@@ -431,11 +431,11 @@ def test_leftovers_go_after_an_hour(cache, folder):
         scratch = cache.folder / f"{cache_module.SCRATCH_PREFIX}{kind}"
         scratch.mkdir()
         (scratch / "package.deb").touch()
-        for path in (cache.folder / f".first-{kind}", cache.folder / f"notes-{kind}.txt", scratch):
+        for path in (cache.folder / f".writing-first-{kind}", cache.folder / f"notes-{kind}.txt", scratch):
             path.is_dir() or path.touch()
             os.utime(path, (time.time() - age, time.time() - age))
     obtain(cache, folder)
-    kept = {".first-new", f"{cache_module.SCRATCH_PREFIX}new", "notes-new.txt", "notes-old.txt"}
+    kept = {".writing-first-new", f"{cache_module.SCRATCH_PREFIX}new", "notes-new.txt", "notes-old.txt"}
     assert set(leftovers(cache)) == kept
 
 
@@ -447,7 +447,7 @@ def test_temporary_files_are_found_as_leftovers(cache, monkeypatch):
     (name,) = set(seen)
     monkeypatch.setattr(cache_module, "LEFTOVER_SECONDS", -1.0)
     (cache.folder / name).touch()
-    cache.remove_leftovers(FILES)
+    cache.remove_leftovers()
     assert leftovers(cache) == []
 
 

@@ -192,6 +192,86 @@ def test_a_run_is_not_overwritten_unasked(tiny_dataset, tiny_run, tmp_path):
     assert (run.path / "notes.txt").read_text() == "mine"
 
 
+def test_a_run_killed_before_its_first_checkpoint_starts_again(tiny_dataset, tmp_path):
+    config = fmnist.preset("reference", epochs=1, **SMALL)
+    whole = fmnist.train(config, tiny_dataset, tmp_path / "whole", train_only=True)
+    run = RunDirectory(tmp_path / "killed")
+
+    class Killed(BaseException):
+        pass
+
+    class Watcher(fmnist.Watcher):
+        def segment(self, progress):
+            raise Killed
+
+    with pytest.raises(Killed):
+        fmnist.train(config, tiny_dataset, run, watcher=Watcher(), train_only=True)
+    assert run.state() == "running" and not run.checkpoints.exists()
+    notes = []
+    watcher = fmnist.Watcher()
+    watcher.note = notes.append
+    fmnist.resume(run, tiny_dataset, watcher=watcher, train_only=True)
+    assert notes == ["The run ended before its first checkpoint; it starts again"]
+    for part, expected in zip(weights(run), weights(whole), strict=True):
+        np.testing.assert_array_equal(part, expected)
+
+
+def test_a_run_stopped_after_training_goes_on_with_the_rest(tiny_dataset, tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    config = fmnist.preset("reference", epochs=1, **SMALL)
+    with pytest.raises(training.Interrupted):  # of five segments; then it is asked once after the evaluation
+        fmnist.train(config, tiny_dataset, run, should_stop=StopAfter(6))
+    assert run.state() == "finished" and run.metrics.is_file() and not run.report.exists()
+    fmnist.resume(run, tiny_dataset)
+    assert run.report.is_file() and run.diagnosis.is_file()
+    with pytest.raises(InputError, match="is finished"):
+        fmnist.resume(run, tiny_dataset)
+
+
+def test_segments_of_large_batches_hold_fewer_steps(tiny_dataset, tmp_path, monkeypatch):
+    """A stop is heard, and a checkpoint can be taken, after a bounded number of images."""
+    monkeypatch.setattr(training, "MAX_SEGMENT_IMAGES", 200)
+    steps = []
+
+    class Watcher(fmnist.Watcher):
+        def segment(self, progress):
+            steps.append(progress.step)
+
+    config = fmnist.preset("reference", epochs=1, **SMALL | {"batch_size": 90, "segment_steps": 50})
+    fmnist.train(config, tiny_dataset, tmp_path / "run", watcher=Watcher(), train_only=True)
+    assert steps == [2, 4, 6]
+
+
+def test_weights_that_are_no_numbers_are_not_saved(tiny_dataset, tmp_path, monkeypatch):
+    """The loss is that of the weights before a step, so the last step of a segment can spoil them unseen."""
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    run = RunDirectory(tmp_path / "run")
+
+    class Watcher(fmnist.Watcher):
+        def network(self, model):
+            self.model = model
+
+        def segment(self, progress):
+            if progress.epoch == 1:
+                self.model.layers[-1].bias.assign([np.nan] * 10)
+
+    config = fmnist.preset("reference", epochs=3, **SMALL)
+    with pytest.raises(RunError, match=r"probabilities/bias became nan in epoch 2 of 3, at step 3; try a smaller"):
+        fmnist.train(config, tiny_dataset, run, watcher=Watcher())
+    arrays, state, problems = checkpoints.load_latest(run.checkpoints)
+    assert run.state() == "failed" and state["epoch"] == 1 and not problems
+    assert all(np.isfinite(array).all() for array in arrays)
+
+
+def test_a_loss_measured_after_an_epoch_must_be_finite_too(tiny_dataset, tmp_path, monkeypatch):
+    measured = {"train_loss": np.nan, "train_accuracy": 0.5, "val_loss": 1.0, "val_accuracy": 0.5}
+    monkeypatch.setattr(training, "_measure", lambda *_: measured)
+    run = RunDirectory(tmp_path / "run")
+    with pytest.raises(RunError, match="the train_loss became nan in epoch 1 of 1"):
+        fmnist.train(fmnist.preset("reference", epochs=1, **SMALL), tiny_dataset, run)
+    assert run.state() == "failed" and not run.model.exists()
+
+
 def test_resume_refuses_what_it_cannot_continue(tiny_dataset, tiny_run, tmp_path):
     with pytest.raises(InputError, match="is finished"):
         fmnist.resume(tiny_run, tiny_dataset)
@@ -202,7 +282,7 @@ def test_resume_refuses_what_it_cannot_continue(tiny_dataset, tiny_run, tmp_path
     other = fmnist.Dataset(**{**vars(tiny_dataset), "sha256": {"train-images-idx3-ubyte": "0"}})
     with pytest.raises(InputError, match="was trained on other data"):
         fmnist.resume(run, other)
-    for path in checkpoints._complete(run.checkpoints):
+    for path in checkpoints.complete(run.checkpoints):
         (path / "arrays.npz").write_bytes(b"")
     with pytest.raises(RunError, match="no usable checkpoint"):
         fmnist.resume(run, tiny_dataset)

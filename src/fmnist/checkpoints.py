@@ -11,20 +11,27 @@ import json
 import os
 import shutil
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fmnist.errors import FmnistError, RunError
-from fmnist.rundir import read_json, sync_directory
+from fmnist.rundir import TEMPORARY, read_bounded, read_json, sync_directory
 
 KEEP = 2
 PREFIX = "step-"
+ARRAYS, STATE, MANIFEST = "arrays.npz", "state.json", "manifest.json"
+# Of a file: the arrays of a hundred million parameters, a history of 100,000 epochs.
+MAX_ARRAYS_BYTES, MAX_STATE_BYTES = 2 * 2**30, 64 * 2**20
 
 
 def save(folder: Path, step: int, arrays: list[np.ndarray], state: dict[str, Any]) -> None:
-    """Write the checkpoint of a step, then remove all but the newest two complete ones.
+    """Write the checkpoint of a step, then remove all but this and the newest one before it.
+
+    Nothing is removed before the new one is whole on the disk. What there was from later steps goes too: it was
+    damaged, and the run went on from an earlier one.
 
     Args:
         folder: the run's `checkpoints` directory.
@@ -37,22 +44,23 @@ def save(folder: Path, step: int, arrays: list[np.ndarray], state: dict[str, Any
     """
     buffer = io.BytesIO()
     np.savez(buffer, **{f"{number:04d}": array for number, array in enumerate(arrays)})  # type: ignore[arg-type]
-    files = {"arrays.npz": buffer.getvalue(), "state.json": json.dumps(state).encode()}
+    files = {ARRAYS: buffer.getvalue(), STATE: json.dumps(state).encode()}
     manifest = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    files["manifest.json"] = json.dumps(manifest, indent=2).encode()
-    target = folder / f"{PREFIX}{step:08d}"
+    files[MANIFEST] = json.dumps(manifest, indent=2).encode()
+    name = f"{PREFIX}{step:08d}"
+    target = folder / name
+    while target.exists():  # the same step again: measured since, or after a resume fell back behind it
+        target = target.with_name(f"{target.name}a")
     temporary: Path | None = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
-        for name, content in files.items():
-            with open(temporary / name, "wb") as handle:
+        temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder))
+        for file, content in files.items():
+            with open(temporary / file, "wb") as handle:
                 handle.write(content)
                 handle.flush()
                 os.fsync(handle.fileno())
         sync_directory(temporary)
-        if target.exists():  # the same step again, after a resume fell back behind it
-            shutil.rmtree(target)
         os.replace(temporary, target)
         sync_directory(folder)
     except OSError as error:
@@ -61,7 +69,9 @@ def save(folder: Path, step: int, arrays: list[np.ndarray], state: dict[str, Any
         raise RunError(
             f"cannot write the checkpoint {target}: {error.strerror or error}; the checkpoint before it is intact"
         ) from error
-    for old in [*_complete(folder)[KEEP:], *folder.glob(".writing-*")]:
+    others = [path for path in complete(folder) if path != target]
+    older = [path for path in others if path.name < name]
+    for old in [*(path for path in others if path not in older[: KEEP - 1]), *folder.glob(f"{TEMPORARY}*")]:
         shutil.rmtree(old, ignore_errors=True)
 
 
@@ -75,24 +85,41 @@ def load_latest(folder: Path) -> tuple[list[np.ndarray], dict[str, Any], list[st
         RunError: there is no whole checkpoint.
     """
     problems: list[str] = []
-    for path in _complete(folder):
+    for path in complete(folder):
         try:
-            return (*_read(path), problems)
-        except (OSError, ValueError, KeyError, FmnistError) as error:
-            problems.append(f"{path.name} is damaged ({error})")
+            return (*read(path), problems)
+        except FmnistError as error:
+            problems.append(str(error))
     found = "; ".join(problems) or "none was written yet"
-    raise RunError(f"{folder} has no usable checkpoint: {found}")
+    raise RunError(f"{folder} has no usable checkpoint: {found}; start again with --overwrite")
 
 
-def _complete(folder: Path) -> list[Path]:
-    """Return the checkpoints in a folder, the newest first."""
+def complete(folder: Path) -> list[Path]:
+    """Return the checkpoints in a folder, the newest first; whether they are undamaged is for `read` to say."""
     return sorted((path for path in folder.glob(f"{PREFIX}*") if path.is_dir()), reverse=True)
 
 
-def _read(path: Path) -> tuple[list[np.ndarray], dict[str, Any]]:
-    manifest = read_json(path / "manifest.json")
-    for name in ("arrays.npz", "state.json"):
-        if hashlib.sha256((path / name).read_bytes()).hexdigest() != manifest.get(name):
-            raise ValueError(f"{name} does not have the SHA-256 that its manifest names")
-    with np.load(path / "arrays.npz", allow_pickle=False) as arrays:
-        return [arrays[name] for name in sorted(arrays.files)], read_json(path / "state.json")
+def read(path: Path) -> tuple[list[np.ndarray], dict[str, Any]]:
+    """Return a checkpoint's arrays and state.
+
+    Raises:
+        RunError: it is torn, altered or too large.
+    """
+    try:
+        manifest = read_json(path / MANIFEST)
+        files = {
+            ARRAYS: read_bounded(path / ARRAYS, MAX_ARRAYS_BYTES),
+            STATE: read_bounded(path / STATE, MAX_STATE_BYTES),
+        }
+        for name, content in files.items():
+            if hashlib.sha256(content).hexdigest() != manifest.get(name):
+                raise ValueError(f"{name} does not have the SHA-256 that its manifest names")
+        state = json.loads(files[STATE])
+        # Stored, not compressed: never more bytes than the file has. Anybody can write a manifest, so the rest is
+        # caught as well: numpy and zipfile have errors of many kinds.
+        if any(entry.compress_type for entry in zipfile.ZipFile(io.BytesIO(files[ARRAYS])).infolist()):
+            raise ValueError(f"{ARRAYS} is compressed")
+        with np.load(io.BytesIO(files[ARRAYS]), allow_pickle=False) as arrays:
+            return [arrays[name] for name in sorted(arrays.files)], state
+    except Exception as error:
+        raise RunError(f"{path.name} is damaged ({error})") from error

@@ -90,6 +90,11 @@ class EngineConfig:
         "some accuracy; weights, loss and the saved model stay float32.",
         choices=("float32", "bfloat16"),
     )
+    deterministic: bool = setting(
+        False,
+        "Take only operations that repeat to the bit on a GPU too, where the backend has them; slower there. On a "
+        "processor all of them do.",
+    )
 
 
 @dataclass(frozen=True)
@@ -171,9 +176,12 @@ class Config:
         return dataclasses.asdict(self)
 
 
+SECTIONS = tuple(spec.name for spec in fields(Config) if spec.name != "preset")
+
+
 def sections(config: Config) -> list[Any]:
     """Return the sections (data, model, training, …) of a tree, in order."""
-    return [getattr(config, spec.name) for spec in fields(config) if spec.name != "preset"]
+    return [getattr(config, name) for name in SECTIONS]
 
 
 def leaf_fields() -> dict[str, tuple[str, dataclasses.Field[Any]]]:

@@ -42,6 +42,9 @@ def prepare(settings: EngineConfig | None = None, *, lean: bool = False) -> str:
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if backend not in BACKENDS:
         raise InputError(f"KERAS_BACKEND is '{backend}'; expected one of {', '.join(BACKENDS)}")
+    deterministic = settings is not None and settings.deterministic
+    if deterministic and backend == "jax":  # read once, when it starts
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
     try:
         with silent_stderr(), _hidden("sklearn" if lean else ""):
             import keras
@@ -53,6 +56,8 @@ def prepare(settings: EngineConfig | None = None, *, lean: bool = False) -> str:
         ) from error
     if settings is not None and settings.threads:
         _set_threads(settings.threads)
+    if deterministic:
+        _make_deterministic(backend)
     return str(keras.backend.backend())
 
 
@@ -98,6 +103,18 @@ def _set_threads(threads: int) -> None:
         import torch
 
         torch.set_num_threads(threads)
+
+
+def _make_deterministic(backend: str) -> None:
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    elif backend == "torch":
+        import torch
+
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
 
 
 @contextlib.contextmanager

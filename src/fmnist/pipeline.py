@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fmnist import diagnosis, engine, environment, initial, models
 from fmnist.config import Config
 from fmnist.data import Dataset
-from fmnist.errors import InputError
+from fmnist.errors import InputError, RunError
 from fmnist.presets import restore
 from fmnist.rundir import STUDY_FILE, RunDirectory, read_json, write_json
 
@@ -72,14 +72,17 @@ def resume(
 ) -> RunDirectory:
     """Continue a run after its newest whole checkpoint, with the settings it was started with.
 
+    One that was ended before its first checkpoint starts again; one that was ended after training is evaluated,
+    diagnosed and reported.
+
     Raises:
         InputError: the run is finished, or the data is not what it was trained on.
-        RunError: the run is in use or has no checkpoint.
+        RunError: the run is in use, or every checkpoint is damaged.
         Interrupted: `should_stop` said so.
     """
     with run.lock():
         config = restore(read_json(run.config))
-        if run.state() == "finished":
+        if run.state() == "finished" and (train_only or run.report.is_file()):
             raise InputError(f"{run.path} is finished; there is nothing to resume")
         trained_on = read_json(run.environment).get("data_sha256")
         if trained_on != dataset.sha256:
@@ -107,7 +110,8 @@ def _go(
     try:
         if not resume:
             write_status(run, "running", Progress(epochs=config.training.epochs), 0)
-        training.train(config, dataset, run, watcher=watcher, should_stop=should_stop, resume=resume)
+        if run.state() != "finished":
+            training.train(config, dataset, run, watcher=watcher, should_stop=should_stop, resume=resume)
     except training.Interrupted:
         raise
     except Exception as error:
@@ -172,13 +176,21 @@ def _environment(dataset: Dataset) -> dict[str, Any]:
 
 
 def _clear(run: RunDirectory) -> None:
-    """Remove what an earlier run left here: the files a run has, nothing else."""
+    """Remove what an earlier run left here: the files a run has, nothing else.
+
+    Raises:
+        RunError: it cannot be removed. Then nothing may be trained here: a resume would find the old checkpoints.
+    """
     results = (run.metrics, run.predictions, run.diagnosis, run.benchmark, run.report)
     fitted = (run.calibration, run.familiarity)
-    for path in (run.config, run.status, run.history, run.features, run.model, *fitted, *results):
-        path.unlink(missing_ok=True)
-    for folder in (run.checkpoints, run.plots, run.exports):
-        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        for path in (run.config, run.status, run.history, run.features, run.model, *fitted, *results):
+            path.unlink(missing_ok=True)
+        for folder in (run.checkpoints, run.plots, run.exports):
+            if folder.is_dir():
+                shutil.rmtree(folder)
+    except OSError as error:
+        raise RunError(f"cannot remove the earlier run in {run.path}: {error}") from error
 
 
 def _mark_failed(run: RunDirectory, message: str) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
+import itertools
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from fmnist import lock
 from fmnist.errors import InputError, RunError, did_you_mean
 
 HISTORY_COLUMNS = (
@@ -28,7 +32,10 @@ HISTORY_COLUMNS = (
 TRAIN_SAMPLE = 5_000
 # Lies in the folder of a study, whose runs are folders inside it.
 STUDY_FILE = "study.json"
-MAX_JSON_BYTES = 64 * 2**20
+TEMPORARY = ".writing-"  # begins the name of what is half-written; a killed process leaves it behind
+# Parsed, JSON takes up to 25 times its size in memory.
+MAX_JSON_BYTES = 3 * 2**20
+MAX_HISTORY_BYTES, MAX_EPOCHS = 16 * 2**20, 100_000
 
 
 class RunDirectory:
@@ -82,35 +89,20 @@ class RunDirectory:
     def lock(self) -> Iterator[None]:
         """Hold the directory for writing; the kernel lets go when the process ends, however it ends.
 
+        What a killed writer left half-written is removed: who holds the lock is the only one who writes.
+
         Raises:
             RunError: another process holds it, or the directory cannot be written.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            handle = open(self.path / ".lock", "a+b")  # noqa: SIM115 (closed below, after the lock is released)
-        except OSError as error:
-            raise RunError(f"cannot write the run directory {self.path}: {error.strerror or error}") from error
-        with handle:
-            if not _try_lock(handle):
-                raise RunError(f"{self.path} is in use by another process; wait for it, or choose another --name")
+        with lock.hold(self.path):
+            for left in self.leftovers():
+                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
             yield
 
-
-def _try_lock(handle: Any) -> bool:
-    """Take an exclusive lock on an open file without waiting; False where another process has it."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        import msvcrt
-
-        lock = lambda: msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]  # noqa: E731
-    else:
-        lock = lambda: fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # noqa: E731
-    try:
-        lock()
-    except OSError:
-        return False
-    return True
+    def leftovers(self) -> list[Path]:
+        """Return what killed writers left half-written; while the lock is held, what is being written too."""
+        places = (self.path, self.checkpoints, self.plots, self.exports)
+        return [path for place in places for path in place.glob(f"{TEMPORARY}*")]
 
 
 @contextlib.contextmanager
@@ -124,7 +116,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        number, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        number, name = tempfile.mkstemp(prefix=f"{TEMPORARY}{path.stem}-", suffix=path.suffix, dir=path.parent)
         os.close(number)
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror or error}") from error
@@ -170,18 +162,30 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        InputError: the file is missing, larger than 64 MiB, or holds no JSON object.
+        InputError: the file is missing, larger than 3 MiB, or holds no JSON object.
     """
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise InputError(f"{path} is larger than {MAX_JSON_BYTES // 2**20} MiB; expected a small JSON file")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_bounded(path, MAX_JSON_BYTES))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not a JSON file: {error}") from error
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}; expected a JSON object")
+    return content
+
+
+def read_bounded(path: Path, limit: int, expected: str = "a small file") -> bytes:
+    """Return a file's bytes.
+
+    Raises:
+        InputError: there are more than `limit`; never are more read.
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as handle:
+        content = handle.read(limit + 1)
+    if len(content) > limit:
+        raise InputError(f"{path} has more than {limit:,} bytes; expected {expected}")
     return content
 
 
@@ -200,14 +204,24 @@ def read_history(path: Path) -> list[dict[str, float]]:
     """Read `history.csv` as a list of rows; empty cells are left out of their row.
 
     Raises:
-        InputError: the file is missing, has no epoch column, or a cell is not a number.
+        InputError: the file is missing, has no epoch column, other columns than `HISTORY_COLUMNS`, a cell that is not a
+            number, more than 16 MiB or 100,000 rows.
     """
     try:
-        with open(path, newline="", encoding="utf-8") as handle:
+        with io.StringIO(read_bounded(path, MAX_HISTORY_BYTES).decode(), newline="") as handle:
             reader = csv.DictReader(handle)
-            if "epoch" not in (reader.fieldnames or []):
-                raise InputError(f"{path} has no column 'epoch'; expected the columns {', '.join(HISTORY_COLUMNS)}")
-            return [{key: _number(path, key, cell) for key, cell in row.items() if cell} for row in reader]
+            names = reader.fieldnames or []
+            if "epoch" not in names or set(names) - set(HISTORY_COLUMNS):
+                raise InputError(
+                    f"{path} has the columns {', '.join(names)[:200]}; expected {', '.join(HISTORY_COLUMNS)}"
+                )
+            rows = [
+                {key: _number(path, key, cell) for key, cell in row.items() if cell}
+                for row in itertools.islice(reader, MAX_EPOCHS + 1)
+            ]
+            if len(rows) > MAX_EPOCHS:
+                raise InputError(f"{path} has more than {MAX_EPOCHS:,} rows; expected one for each epoch")
+            return rows
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except (UnicodeDecodeError, csv.Error) as error:

@@ -21,8 +21,11 @@ from fmnist.model_config import BACKBONES
 from fmnist.progress import Progress, write_status
 from fmnist.rundir import RunDirectory, atomic_path, write_history
 
-# Work that a killed run can lose, in seconds; saving takes about 0.05 s.
+# Seconds after which the next segment, or an epoch's measuring, ends in a checkpoint. What a killed run can lose is
+# this and one segment; saving takes about 0.05 s.
 CHECKPOINT_SECONDS = 30.0
+# So that a segment of large batches takes seconds too: at 1 ms an image, a large network on two cores, it takes 6.4 s.
+MAX_SEGMENT_IMAGES = 6_400
 
 
 class Watcher:
@@ -71,11 +74,11 @@ def train(
         run: where to write. The caller holds its lock.
         watcher: is told what happens.
         should_stop: asked after each segment; if it says True, a checkpoint is saved and `Interrupted` raised.
-        resume: go on after the newest whole checkpoint.
+        resume: go on after the newest whole checkpoint, or where none was written yet, from the start.
 
     Raises:
         Interrupted: `should_stop` said so.
-        RunError: the loss is not finite, the disk is full, or there is no checkpoint to resume from.
+        RunError: the loss is not finite, the disk is full, or every checkpoint is damaged.
     """
     watcher = watcher or Watcher()
     started = time.monotonic()
@@ -83,6 +86,7 @@ def train(
     examples = stages.split(config, dataset)
     one_hot = keras.utils.to_categorical(examples.train_labels, dataset.num_classes)
     steps = math.ceil(len(examples.train) / recipe.batch_size)
+    segment = min(config.engine.segment_steps, max(1, MAX_SEGMENT_IMAGES // recipe.batch_size))
 
     # Keras's layers draw their first weights from this one global seed.
     keras.utils.set_random_seed(recipe.seed)
@@ -96,7 +100,9 @@ def train(
     progress = Progress(epochs=1 if recipe.time_budget else recipe.epochs)
     stored: list[np.ndarray] = []
     variables = model.variables  # the layers' random states included
-    if resume:
+    if resume and not checkpoints.complete(run.checkpoints):
+        watcher.note("The run ended before its first checkpoint; it starts again")
+    if resume and checkpoints.complete(run.checkpoints):
         progress, stored = _restore(run, variables, watcher)
     elif source := initial.load(model, config, dataset.class_names):
         watcher.note(source)
@@ -129,13 +135,13 @@ def train(
         epoch_images, order = stage.epochs.take(progress.epoch, more=more)
         epoch_labels = one_hot[order]
         while progress.step < steps:
-            last = min(progress.step + config.engine.segment_steps, steps)
+            last = min(progress.step + segment, steps)
             part = slice(progress.step * recipe.batch_size, last * recipe.batch_size)
             middle = progress.epoch - stage.first + (progress.step + last) / 2 / steps
             done = pace.done() if pace else middle / (progress.epochs - stage.first)
             stage.optimizer.learning_rate = optimizers.learning_rate(stage.recipe, done)
             result = stage.advance(epoch_images[part], epoch_labels[part])
-            _count(progress, result, last, len(epoch_labels[part]))
+            progress.count(result, last, len(epoch_labels[part]))
             progress.seconds = time.monotonic() - clock
             if pace:
                 pace.after_steps(progress.epoch * steps + progress.step)
@@ -159,6 +165,7 @@ def train(
             **stage.measure(),
             "seconds": time.monotonic() - clock,
         }
+        progress.check_finite(row)
         progress = Progress(epochs=progress.epochs, epoch=progress.epoch + 1, history=[*progress.history, row])
         if recipe.early_stopping and early_stopping.best_epoch(progress.history) == progress.epoch:
             best = final.get_weights()
@@ -169,6 +176,10 @@ def train(
             over = pace.over()
             pace.after_epoch(time.monotonic() - measured_at)
             progress.epochs = progress.epoch + int(pace.worth_another() and not over)
+        # Measuring takes time as well. Between two stages there is nothing to go on with.
+        if time.monotonic() - saved_at > CHECKPOINT_SECONDS and progress.epoch != frozen_epochs:
+            _save(run, [*variables, *stage.optimizer.variables], best, progress, steps, "running")
+            saved_at = time.monotonic()
 
     if best:
         final.set_weights(best)
@@ -183,24 +194,6 @@ def train(
     stages.forget_features(run)
     _save(run, [*variables, *stage.optimizer.variables], best, progress, steps, "finished")
     return final
-
-
-def _count(progress: Progress, result: dict[str, float], step: int, images: int) -> None:
-    """Add a segment's mean loss and accuracy to the epoch's.
-
-    Raises:
-        RunError: one of them is not finite.
-    """
-    for name in ("loss", "accuracy"):
-        value = result[name]
-        if not math.isfinite(value):
-            raise RunError(
-                f"the {name} became {value} in epoch {progress.epoch + 1} of {progress.epochs}, at step {step}; "
-                "try a smaller --learning-rate"
-            )
-        progress.sums[name] = progress.sums.get(name, 0.0) + value * images
-    progress.images += images
-    progress.step = step
 
 
 def _plan(progress: Progress, pace: budget.Pace, steps: int, config: Config, watcher: Watcher) -> int:
@@ -228,6 +221,9 @@ def _save(
     """Write a checkpoint, then the status that goes with it."""
     step = progress.epoch * steps + progress.step
     arrays = [ops.convert_to_numpy(variable) for variable in variables]
+    # A loss is that of the weights before a step: after the segment's last one they may be none any more.
+    largest = (float(np.max(np.abs(array), initial=0)) for array in arrays)
+    progress.check_finite(dict(zip((variable.path for variable in variables), largest, strict=True)))
     checkpoints.save(run.checkpoints, step, [*arrays, *best], asdict(progress))
     model_epoch = early_stopping.best_epoch(progress.history) if best else progress.epoch
     write_status(run, state, progress, step, model_epoch if state == "finished" else None)
@@ -238,7 +234,11 @@ def _restore(run: RunDirectory, variables: list[Any], watcher: Watcher) -> tuple
     arrays, state, problems = checkpoints.load_latest(run.checkpoints)
     for problem in problems:
         watcher.note(f"{problem}; using the one before it")
-    return Progress(**state), _assign(variables, arrays, run)
+    try:
+        progress = Progress.from_state(state)
+    except ValueError as error:
+        raise RunError(f"the checkpoint in {run.checkpoints} cannot be used: {error}") from error
+    return progress, _assign(variables, arrays, run)
 
 
 def _continue(stage: stages.Stage, stored: list[np.ndarray], run: RunDirectory) -> list[np.ndarray]:

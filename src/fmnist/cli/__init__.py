@@ -22,6 +22,7 @@ COMMANDS = {
     "benchmark": ("fmnist.cli.benchmark", "Measure exported files: speed, size, memory, accuracy."),
     "report": ("fmnist.cli.report", "Draw a run's plots and write its report."),
     "runs": ("fmnist.cli.runs", "List the runs in a folder."),
+    "doctor": ("fmnist.cli.doctor", "Say what is wrong, and how to mend it."),
 }
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from fmnist.cli import options
-from fmnist.rundir import find_run
 
 
 @click.command("benchmark", epilog=options.examples("fmnist benchmark latest", "fmnist benchmark runs/first --json"))
@@ -30,7 +29,7 @@ def command(run_name: str, seconds: float, runs_dir: Path, data_dir: Path | None
     time, the time from the start of Python to the first answer, and the memory of all that. Writes benchmark.json; the
     report shows it.
     """
-    run = find_run(run_name, runs_dir)
+    run = options.open_run(run_name, runs_dir)
     dataset = options.load_data(data_dir)
 
     from fmnist.benchmark import benchmark_run

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from fmnist import lock
 from fmnist.cli import options
 from fmnist.cli.train import StopSignals
 from fmnist.errors import InputError
@@ -65,6 +66,8 @@ def command(
         raise InputError("--seed is for one run; a study takes --seeds 5, or --seeds 3,7,11")
     study = studies.read_study(study_name).changed(given, seeds)
     folder = runs_dir / options.plain_name(name or study.name)
+    if not dry_run:
+        lock.check_free(folder)
     with StopSignals() as stop:
         dataset = options.load_data(data_dir)
         options.say(f"Data      {dataset.source}")

@@ -8,7 +8,6 @@ import click
 
 from fmnist.cli import options
 from fmnist.errors import InputError
-from fmnist.rundir import find_run
 
 
 @click.command(
@@ -39,7 +38,7 @@ def command(run_or_file: str, runs_dir: Path, validation_size: int | None, as_js
         source = str(path)
     else:
         try:
-            run = find_run(run_or_file, runs_dir)
+            run = options.open_run(run_or_file, runs_dir)
         except InputError as error:
             raise InputError(f"{error}; a history file (CSV or JSON) will do as well") from error
         with run.lock():

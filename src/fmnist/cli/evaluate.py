@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from fmnist.cli import options
-from fmnist.rundir import find_run
 
 
 @click.command("evaluate", epilog=options.examples("fmnist evaluate latest", "fmnist evaluate runs/first --json"))
@@ -22,7 +21,7 @@ def command(run_name: str, runs_dir: Path, data_dir: Path | None, as_json: bool)
     Writes metrics.json and predictions.npz into the run; before that, where they are missing, calibration.json and
     familiarity.json, fitted on its validation images.
     """
-    run = find_run(run_name, runs_dir)
+    run = options.open_run(run_name, runs_dir)
     dataset = options.load_data(data_dir)
 
     from fmnist import evaluation

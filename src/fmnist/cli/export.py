@@ -9,7 +9,6 @@ import click
 
 from fmnist.cli import options
 from fmnist.errors import RunError
-from fmnist.rundir import find_run
 
 
 @click.command(
@@ -52,7 +51,7 @@ def command(
 
     names = tuple(part.strip() for part in formats.split(",") if part.strip())
     check_formats(names)
-    run = find_run(run_name, runs_dir)
+    run = options.open_run(run_name, runs_dir)
     dataset = options.load_data(data_dir)
     with run.lock():
         result = export_run(run, dataset, names, calibrate=not no_calibrate, force=force, note=options.say)

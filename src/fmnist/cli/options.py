@@ -11,10 +11,11 @@ from typing import Any
 
 import click
 
+from fmnist import contents
 from fmnist.config import leaf_fields, leaf_type
 from fmnist.data import Dataset, load_dataset
 from fmnist.errors import InputError
-from fmnist.rundir import find_run
+from fmnist.rundir import RunDirectory, find_run
 from fmnist.setting import kinds
 
 runs_dir_option = click.option(
@@ -32,6 +33,15 @@ data_dir_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 run_argument = click.argument("run_name", metavar="RUN")
+
+
+def open_run(name: str, runs_dir: Path) -> RunDirectory:
+    """Return the run that a path, a name or `latest` stands for, once its files are found to be in order.
+
+    Raises:
+        InputError: there is no such run, or its files are damaged.
+    """
+    return contents.check(find_run(name, runs_dir))
 
 
 def examples(*lines: str) -> str:

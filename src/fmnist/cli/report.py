@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from fmnist.cli import options
-from fmnist.rundir import find_run
 
 
 @click.command("report", epilog=options.examples("fmnist report latest", "fmnist report runs/first --open"))
@@ -21,7 +20,7 @@ def command(run_name: str, runs_dir: Path, data_dir: Path | None, as_json: bool,
 
     The report is one HTML file that needs no network. What the run does not have yet is left out of it.
     """
-    run = find_run(run_name, runs_dir)
+    run = options.open_run(run_name, runs_dir)
     dataset = options.load_data(data_dir)
 
     from fmnist import plots, report

@@ -41,7 +41,7 @@ def _row(run: RunDirectory) -> dict[str, Any]:
     try:
         config = read_json(run.config)
         status = read_json(run.status) if run.status.is_file() else {}
-        accuracy = read_json(run.metrics)["accuracy"] if run.metrics.is_file() else None
+        accuracy = float(read_json(run.metrics)["accuracy"]) if run.metrics.is_file() else None
         return {
             "name": run.name,
             "preset": str(config["preset"]),
@@ -50,5 +50,5 @@ def _row(run: RunDirectory) -> dict[str, Any]:
             "epochs": int(status.get("epochs", config["training"]["epochs"])),
             "accuracy": accuracy,
         }
-    except (FmnistError, KeyError, TypeError, ValueError):
+    except (FmnistError, AttributeError, KeyError, OverflowError, TypeError, ValueError):
         return {"name": run.name, "preset": "?", "state": "damaged", "epoch": 0, "epochs": 0, "accuracy": None}

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import datetime
+import os
 import signal
+import threading
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import click
 
+from fmnist import lock
 from fmnist.cli import options
 from fmnist.errors import InputError
 from fmnist.presets import PRESETS, preset
-from fmnist.rundir import RunDirectory, find_run, read_history, read_json
+from fmnist.rundir import RunDirectory, read_history, read_json
 
 PRESET_LINES = "\n".join(f"  {name:10} {summary}" for name, (summary, _) in PRESETS.items())
 
@@ -21,12 +24,17 @@ PRESET_LINES = "\n".join(f"  {name:10} {summary}" for name, (summary, _) in PRES
 class StopSignals:
     """Remembers the first Ctrl-C or SIGTERM, so that training can save its work; a second one ends at once.
 
-    Listens only within a `with` block.
+    Who sends SIGTERM often sends SIGKILL soon after, so it has an end: where the work is not saved within 6 seconds (a
+    cold start of TensorFlow, a segment of very slow steps), the process ends with what the last checkpoint has. Listens
+    only within a `with` block.
     """
+
+    seconds = 6.0
 
     def __init__(self) -> None:
         self.received: int | None = None
         self._before: dict[int, Any] = {}
+        self._end = threading.Timer(self.seconds, self._give_up)
 
     def __enter__(self) -> StopSignals:
         """Listen."""
@@ -36,14 +44,22 @@ class StopSignals:
 
     def __exit__(self, *_: object) -> None:
         """Listen no more."""
+        self._end.cancel()
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
         self.received = number
+        if number == signal.SIGTERM:
+            self._end.daemon = True
+            self._end.start()
         options.say("\nStopping: saving the work so far (once more to stop at once)")
+
+    def _give_up(self) -> None:
+        options.say("Not saved in time; --resume goes on from the last checkpoint")
+        os._exit(128 + signal.SIGTERM)  # a thread in a long computation hears nothing else
 
     def __call__(self) -> bool:
         """Whether a signal has come."""
@@ -85,7 +101,8 @@ def command(
     elif given or name or overwrite:
         raise InputError("--resume goes on with the run's own settings; leave the other settings out")
     else:
-        run = find_run(resume_name, runs_dir)
+        run = options.open_run(resume_name, runs_dir)
+    lock.check_free(run.path)
     with StopSignals() as stop:
         dataset = options.load_data(data_dir)
         options.say(f"Data      {dataset.source}")
@@ -106,10 +123,7 @@ def command(
                 pipeline.resume(run, dataset, **how)
         except Interrupted:
             watcher.close()
-            if run.state() == "finished":
-                options.say(f"Training was finished; go on with: fmnist evaluate {run.path}")
-            else:
-                options.say(f"Saved; continue with: fmnist train --resume {run.path}")
+            options.say(f"Saved; continue with: fmnist train --resume {run.path}")
             return 128 + (stop.received or signal.SIGINT)
         finally:
             watcher.close()

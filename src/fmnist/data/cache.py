@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from fmnist.rundir import atomic_path
+from fmnist.rundir import TEMPORARY, atomic_path
 
 Progress = Callable[[int, int | None, str], None]
 """Called as `progress(received_bytes, total_bytes, label)`; the total is `None` where it isn't known."""
@@ -98,10 +98,9 @@ class Cache:
                 _wait_for_lock(handle, progress)
             yield
 
-    def remove_leftovers(self, files: tuple[KnownFile, ...]) -> None:
+    def remove_leftovers(self) -> None:
         """Delete what killed processes left half-written, an hour after they last touched it."""
-        patterns = (f"{SCRATCH_PREFIX}*", *(f".{file.name}-*" for file in files))
-        for path in (path for pattern in patterns for path in self.folder.glob(pattern)):
+        for path in (path for prefix in (SCRATCH_PREFIX, TEMPORARY) for path in self.folder.glob(f"{prefix}*")):
             with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -14,8 +14,10 @@ from fmnist.data import sources
 from fmnist.data.cache import Progress
 from fmnist.data.idx import find_idx, parse_idx, read_content
 from fmnist.errors import InputError
+from fmnist.rundir import read_bounded
 
 CLASSES_FILE = "classes.txt"
+MAX_CLASSES_BYTES = 2**16
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -147,7 +149,7 @@ def _build(
 def _read_class_names(path: Path) -> tuple[str, ...] | None:
     """Return the names in a `classes.txt`, one a line, or `None` where there is no such file."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_bounded(path, MAX_CLASSES_BYTES).decode("utf-8-sig").splitlines()
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:

@@ -22,6 +22,8 @@ from fmnist.errors import InputError
 MAX_BYTES = 4 << 30
 """The largest decompressed file that is read, in bytes: a bound against corrupt headers and gzip bombs."""
 
+# A gzip file may unpack to so much whatever its size. Beyond, pictures never shrink to a hundredth; bombs do.
+_FREE_BYTES, _MAX_EXPANSION = 16 << 20, 100
 _GZIP_MAGIC = b"\x1f\x8b"
 _UNSIGNED_BYTE = 0x08
 _OTHER_TYPES = {0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
@@ -72,7 +74,7 @@ def read_content(source: Source, *, name: str | None = None, limit: int = MAX_BY
             packed = raw.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
             size = raw.seek(0, os.SEEK_END)
             raw.seek(0)
-            return _read_gzip(raw, name, limit) if packed else _read_plain(raw, size, name, limit)
+            return _read_gzip(raw, size, name, limit) if packed else _read_plain(raw, size, name, limit)
     except OSError as error:
         raise InputError(f"{name}: cannot be read: {error.strerror or error}") from error
 
@@ -128,7 +130,7 @@ def _read_plain(raw: io.BytesIO | io.BufferedReader, size: int, name: str, limit
     return content
 
 
-def _read_gzip(raw: io.BytesIO | io.BufferedReader, name: str, limit: int) -> bytearray:
+def _read_gzip(raw: io.BytesIO | io.BufferedReader, size: int, name: str, limit: int) -> bytearray:
     try:
         with gzip.GzipFile(fileobj=raw) as stream:
             content = bytearray(stream.read(_HEADER_BYTES))
@@ -136,6 +138,10 @@ def _read_gzip(raw: io.BytesIO | io.BufferedReader, name: str, limit: int) -> by
             # One byte beyond the promised end proves that it is the end, and makes gzip check its checksum.
             while (room := _file_size(shape) + 1 - len(content)) > 0 and (chunk := stream.read(min(room, _CHUNK))):
                 content += chunk
+                if len(content) > max(_FREE_BYTES, _MAX_EXPANSION * size):
+                    raise InputError(
+                        f"{name}: unpacks from {size:,} bytes to over {_MAX_EXPANSION} times as many; expected images"
+                    )
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"{name}: is a damaged or truncated gzip file ({error}); copy or download it again") from error
     if len(content) > _file_size(shape):

@@ -101,7 +101,7 @@ def obtain(
 def _fetch(
     files: tuple[KnownFile, ...], cache: Cache, sources: Sequence[Source], progress: Progress | None
 ) -> OfficialData:
-    cache.remove_leftovers(files)
+    cache.remove_leftovers()
     contents, damages = _read_cache(cache, files)  # again: another process may have filled it while we waited
     for damage in damages:
         logger.warning("%s in the cache %s; fetching it again", damage, cache.folder)

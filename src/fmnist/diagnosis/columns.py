@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -59,9 +60,9 @@ def from_csv(text: str) -> dict[str, list[str]]:
     header = text.split("\n", 1)[0]
     separator = max(",;\t", key=header.count)
     try:
-        rows = [
-            row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator) if any(map(str.strip, row))
-        ]
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        # One row more than the names and all that may be: so many are told, and no more are held.
+        rows = list(itertools.islice((row for row in lines if any(map(str.strip, row))), MAX_ROWS + 2))
     except csv.Error as error:
         raise InputError(f"this is not a CSV file: {error}") from error
     if len(rows) < 2:

@@ -16,8 +16,10 @@ import numpy as np
 
 from fmnist.diagnosis.columns import EXAMPLE, from_csv, from_json, numbers, recognise
 from fmnist.errors import InputError
+from fmnist.rundir import read_bounded
 
-MAX_BYTES = 16 * 2**20
+# Parsed, JSON takes up to 25 times its size in memory.
+MAX_BYTES = 3 * 2**20
 
 _FRACTIONS = ("accuracy", "train_accuracy", "val_accuracy")
 
@@ -63,11 +65,7 @@ def read_history_file(path: str | Path) -> History:
     """
     path = Path(path)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(
-                f"{path} has more than {MAX_BYTES // 2**20} MiB; expected a history: a few numbers an epoch"
-            )
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_bounded(path, MAX_BYTES, "a history: a few numbers an epoch").decode("utf-8-sig")
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
+import threading
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +19,19 @@ from fmnist.predictor.predictor import METADATA_KEY, Predictor, checked, first_l
 
 BATCH_SIZE = 500
 MAX_BYTES = 2**30
-MAX_CONFIG_BYTES = 16 * 2**20
+MAX_CONFIG_BYTES = 2 * 2**20
+MAX_PARTS = 2_000
+# Deflate packs zeros to a thousandth; weights hardly at all.
+MAX_EXPANSION = 100
 # Where Keras keeps its version, and `fmnist export` its facts; not all writers have it.
 _FACTS = "metadata.json"
 _MEMBERS = {"config.json", _FACTS, "model.weights.h5"}
 # Keras 3.15 names the last one for networks that are no plain row of layers.
 _LAYER_MODULES = {"keras", "keras.layers", "keras.models", "keras.src.models.functional"}
 _PART_MODULES = {"keras.initializers", "keras.regularizers", "keras.constraints"}
-# How tensors, tuples and precisions stand in a configuration.
-_VALUES = {"__keras_tensor__", "__tuple__", "DTypePolicy"}
+# How tensors and tuples stand in a configuration, and precisions.
+_VALUES = {"__keras_tensor__", "__tuple__"}
+_POLICIES = {"DTypePolicy"}
 # Stock layers that compute from numbers to numbers. What runs code (Lambda), reads files (TextVectorization, TFSMLayer)
 # or wraps foreign modules is not among them.
 # fmt: off
@@ -53,11 +60,12 @@ def open_keras(path: Path, metadata: dict[str, Any] | None = None, temperature: 
         InputError: it is no such file, holds something else than stock layers, is too large, or breaks the contract.
         RunError: Keras is not installed.
     """
-    facts = _check_archive(path)
+    config, facts = _check_archive(path)
     engine.prepare()
     import keras
 
     _check_weights(path)
+    _check_sizes(config, path)
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises what its layers raise
@@ -74,42 +82,98 @@ def open_keras(path: Path, metadata: dict[str, Any] | None = None, temperature: 
     return checked(compute, shape, known, str(path), format="keras", batch_size=20 * BATCH_SIZE)
 
 
-def _check_archive(path: Path) -> dict[str, Any]:
-    """Refuse archives that are no Keras files, bombs, and files that hold more than stock layers; return our facts."""
+def _check_archive(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the model's configuration and our facts; refuse no Keras file, bombs, and anything but stock layers."""
     try:
         with zipfile.ZipFile(path) as archive:
-            sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
-            if len(sizes) != len(archive.infolist()) or not _MEMBERS >= set(sizes) >= _MEMBERS - {_FACTS}:
-                raise InputError(f"{path}: holds {', '.join(list(sizes)[:5])}; expected {', '.join(sorted(_MEMBERS))}")
-            if sum(sizes.values()) > MAX_BYTES or max(sizes["config.json"], sizes.get(_FACTS, 0)) > MAX_CONFIG_BYTES:
-                raise InputError(f"{path}: unpacks to {sum(sizes.values()):,} bytes; expected {MAX_BYTES:,} at most")
+            entries = archive.infolist()
+            sizes, total = {entry.filename: entry.file_size for entry in entries}, sum(e.file_size for e in entries)
+            if len(sizes) != len(entries) or not _MEMBERS >= set(sizes) >= _MEMBERS - {_FACTS}:
+                raise InputError(
+                    f"{path}: holds {', '.join(entry.filename for entry in entries[:5])}; expected "
+                    f"{', '.join(sorted(_MEMBERS))}"
+                )
+            packed = sum(entry.compress_size for entry in entries)
+            settings = max(sizes["config.json"], sizes.get(_FACTS, 0))
+            if total > min(MAX_BYTES, MAX_EXPANSION * packed) or settings > MAX_CONFIG_BYTES:
+                most = f"{MAX_BYTES:,} at most, {MAX_CONFIG_BYTES:,} of them settings, {MAX_EXPANSION} times the file"
+                raise InputError(f"{path}: unpacks to {total:,} bytes; expected {most}")
             config = json.loads(archive.read("config.json"))
             metadata = json.loads(archive.read(_FACTS)) if _FACTS in sizes else {}
+        if not isinstance(config, dict):
+            raise InputError(f"{path}: its configuration is no JSON object")
+        # `load_model` leaves the compile settings out with `compile=False`; only here, not in the networks inside.
+        config.pop("compile_config", None)
+        parts = list(_parts(config))
     except (zipfile.BadZipFile, OSError, ValueError, RecursionError, NotImplementedError, RuntimeError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: is no readable Keras file: {first_line(error)}") from error
-    foreign = sorted(_foreign(config))
-    if foreign:
+    if foreign := sorted({_name(part) for part in parts if not _is_stock(part)}):
         raise InputError(f"{path}: holds {', '.join(foreign[:5])}; only stock Keras layers are loaded from a file")
+    if len(parts) > MAX_PARTS:
+        raise InputError(f"{path}: holds {len(parts):,} layers and parts of layers; expected at most {MAX_PARTS:,}")
     facts = metadata.get(METADATA_KEY, {}) if isinstance(metadata, dict) else {}
-    return facts if isinstance(facts, dict) else {}
+    return config, facts if isinstance(facts, dict) else {}
 
 
-def _foreign(node: Any) -> set[str]:
-    """Return what in a model's configuration is neither a stock layer nor a stock part of one."""
-    found: set[str] = set()
-    if isinstance(node, list):
-        return found.union(*map(_foreign, node))
-    if not isinstance(node, dict):
-        return found
-    name, module = node.get("class_name"), node.get("module")
-    if name is not None:
-        stock = name in LAYERS if module in _LAYER_MODULES else module in _PART_MODULES
-        if not (stock and node.get("registered_name") in (None, name)) and name not in _VALUES:
-            found.add(f"{module}.{name}" if module else str(name))
-    # The compile settings are not loaded.
-    return found.union(*(_foreign(value) for key, value in node.items() if key != "compile_config"))
+def _parts(config: Any) -> Iterator[dict[str, Any]]:
+    """Yield every object that a configuration would make, however deep it lies."""
+    todo = [config]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, list):
+            todo += node
+        elif isinstance(node, dict):
+            todo += node.values()
+            if "class_name" in node:
+                yield node
+
+
+def _is_stock(part: dict[str, Any]) -> bool:
+    """Whether a part is a stock layer or a stock part of one. Keras imports the module of anything else."""
+    name, module = part["class_name"], part.get("module")
+    if not isinstance(name, str) or part.get("registered_name") not in (None, name):
+        return False
+    if module in _LAYER_MODULES:
+        return name in LAYERS or (name in _POLICIES and module == "keras")
+    if module in _PART_MODULES:
+        return name[:1].isupper()  # a class; the functions there take settings apart
+    return module is None and name in _VALUES
+
+
+def _name(part: dict[str, Any]) -> str:
+    name, module = part["class_name"], part.get("module")
+    return f"{module}.{name}"[:100] if module else str(name)[:100]
+
+
+def _check_sizes(config: dict[str, Any], path: Path) -> None:
+    """Refuse a network whose weights or layers' outputs would not fit, before any of it is allocated."""
+    import keras
+
+    sizes: list[int] = []
+    problem: list[Exception] = []
+
+    def build() -> None:
+        # In this scope variables have shapes and no values. Leaving it would give them values, so it ends with the
+        # thread: Keras keeps its state by thread.
+        keras.StatelessScope().__enter__()
+        try:
+            model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+            sizes.append(sum(math.prod(variable.shape) for variable in model.variables))
+            for layer in model._flatten_layers():
+                for tensor in (tensor for node in layer._inbound_nodes for tensor in node.output_tensors):
+                    sizes.append(math.prod(side or 1 for side in tensor.shape))
+        except Exception as error:  # Keras raises what its layers raise
+            problem.append(error)
+
+    thread = threading.Thread(target=build)
+    thread.start()
+    thread.join()
+    if problem:
+        raise InputError(f"{path}: Keras cannot open it: {first_line(problem[0])}") from problem[0]
+    if 4 * sum(sizes) > MAX_BYTES:
+        raise InputError(f"{path}: would take {4 * sum(sizes):,} bytes for a picture; expected {MAX_BYTES:,} at most")
 
 
 def _check_weights(path: Path) -> None:
@@ -129,10 +193,12 @@ def _check_weights(path: Path) -> None:
             total += item.nbytes
             if item.external or item.is_virtual:
                 return f"'{name}' lie in another file"
-        return f"take more than {MAX_BYTES:,} bytes" if total > MAX_BYTES else None
+        return f"take more than the {len(content):,} bytes that are there" if total > len(content) else None
 
     try:
-        with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as weights:
+        with zipfile.ZipFile(path) as archive:
+            content = archive.read("model.weights.h5")
+        with h5py.File(io.BytesIO(content)) as weights:
             problem = weights.visititems_links(visit)
     except Exception as error:  # zip, HDF5 and memory each have their own
         raise InputError(f"{path}: its weights cannot be read: {first_line(error)}") from error

@@ -18,6 +18,7 @@ BATCH_SIZE = 32
 _MAGIC = b"TFL3"
 # Fields of the tables in TensorFlow Lite's schema.fbs, counted from 0.
 _MODEL_BUFFERS, _MODEL_METADATA = 4, 6
+_MODEL_EXTERNAL = (8, 9)  # external_buffer_groups and external_buffers: weights in other files
 _METADATA_NAME, _METADATA_BUFFER = 0, 1
 _BUFFER_DATA = 0
 
@@ -31,11 +32,14 @@ def open_litert(content: bytes, name: str, threads: int | None = None) -> Predic
         threads: of the arithmetic; by default as many as there are cores, 8 at most.
 
     Raises:
-        InputError: it is no LiteRT file, needs ops that LiteRT lacks (Flex), or breaks the contract.
+        InputError: it is no LiteRT file, has weights in other files, needs ops that LiteRT lacks (Flex), or breaks the
+            contract.
         RunError: `ai_edge_litert` is not installed.
     """
     if content[4:8] != _MAGIC:
         raise InputError(f"{name}: is no LiteRT file; expected '{_MAGIC.decode()}' at its fifth byte")
+    if _has_outside_data(content):
+        raise InputError(f"{name}: has weights in other files; expected one file, as `fmnist export` writes")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         with silent_stderr():
@@ -75,6 +79,17 @@ def _dequantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
         return values
     scale, zero = details["quantization"]
     return ((values.astype(np.float32) - zero) * scale).astype(np.float32)
+
+
+def _has_outside_data(content: bytes) -> bool:
+    from flatbuffers import encode, packer
+    from flatbuffers.table import Table
+
+    try:
+        model = Table(content, encode.Get(packer.uoffset, content, 0))
+        return any(model.Offset(4 + 2 * slot) for slot in _MODEL_EXTERNAL)
+    except (IndexError, struct.error, TypeError):  # offsets beyond the file, which the runtime refuses
+        return False
 
 
 def _metadata(content: bytes) -> bytes | None:

@@ -35,8 +35,8 @@ def open_model(path_or_run: str | Path | RunDirectory, runs_dir: Path = Path("ru
     seconds that TensorFlow takes to start. Otherwise its `model.keras` answers through Keras, calibrated like the
     export. That file itself, named as such, answers as it is.
 
-    A `.tflite` or `.onnx` whose SHA-256 stands in the `exports.json` beside it is opened directly; any other is first
-    tried in a process with bounds on memory and time. Of a `.keras`, only stock layers are loaded.
+    A `.tflite` or `.onnx` is first tried in a process with bounds on memory and time, once on each machine. Of a
+    `.keras`, only stock layers are loaded.
 
     Args:
         path_or_run: a file, or a run: its directory, its name in `runs_dir`, or `latest`.
@@ -67,21 +67,24 @@ def _open_file(path: Path, suffix: str) -> Predictor:
             return open_keras(path, _facts(run))
         return open_keras(path)
     content = _read(path)
-    if hashlib.sha256(content).hexdigest() not in _own_hashes(path.parent):
-        try_model(content, suffix, str(path))
+    try_model(content, suffix, str(path))
     return OPENERS[suffix](content, str(path), None)
 
 
 def _open_run(run: RunDirectory) -> Predictor:
     export = _good_export(run)
     if export is not None and importlib.util.find_spec("ai_edge_litert"):
-        return OPENERS[export.suffix](_read(export), str(export), None)
+        return _open_file(export, export.suffix)
     return open_keras(run.need(run.model, "train"), _facts(run), run_temperature(run))
 
 
 def _facts(run: RunDirectory) -> dict[str, Any]:
     """Return what predictions from a run's own model carry along."""
-    facts = {"run": run.name, "class_names": read_json(run.config)["dataset"]["class_names"]}
+    try:
+        names = [str(name) for name in read_json(run.config)["dataset"]["class_names"]]
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{run.config} names no classes; `fmnist doctor {run.path}` says what is wrong") from error
+    facts: dict[str, Any] = {"run": run.name, "class_names": names}
     return facts | ({"familiarity": read_json(run.familiarity)} if run.familiarity.is_file() else {})
 
 
@@ -93,17 +96,14 @@ def _exports(folder: Path) -> dict[str, Any]:
         return {}
 
 
-def _own_hashes(folder: Path) -> set[str]:
-    """Return the SHA-256 of the files in a folder that this project wrote there."""
-    return {str(row.get("sha256")) for row in _exports(folder).get("files", [])}
-
-
 def _good_export(run: RunDirectory) -> Path | None:
     """Return a run's LiteRT float32 file if it passed its gate, is undamaged, and has present model and temperature."""
     exports = _exports(run.exports)
-    for row in exports.get("files", []):
-        calibrated = row.get("temperature", 1.0) == run_temperature(run)
-        if row.get("format") == "litert" and row.get("passed") is True and calibrated:
+    rows = exports.get("files")
+    for row in rows if isinstance(rows, list) else []:
+        if not isinstance(row, dict) or row.get("temperature", 1.0) != run_temperature(run):
+            continue
+        if row.get("format") == "litert" and row.get("passed") is True:
             path = run.exports / Path(str(row.get("file"))).name
             if path.is_file() and run.model.is_file() and _sha256(path) == row.get("sha256"):
                 return path if _sha256(run.model) == exports.get("model_sha256") else None

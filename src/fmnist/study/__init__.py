@@ -171,7 +171,9 @@ def list_studies(runs_dir: Path) -> list[dict[str, Any]]:
         except FmnistError:
             content = {"state": "damaged"}
         runs = [run for run in path.parent.iterdir() if (run / "config.json").is_file()]
-        total = content.get("num_runs", len(runs))
+        total = content["num_runs"] if isinstance(content.get("num_runs"), int) else len(runs)
         done = sum(is_done(RunDirectory(run)) for run in runs)
-        found.append({"name": path.parent.name, "state": content["state"], "done": done, "runs": total})
+        found.append(
+            {"name": path.parent.name, "state": str(content.get("state", "damaged")), "done": done, "runs": total}
+        )
     return found

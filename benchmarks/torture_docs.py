@@ -1,0 +1,88 @@
+"""Puts the figures of `benchmarks/results/torture.json` into `docs/reliability.md`; none is written by hand.
+
+python benchmarks/torture_docs.py
+"""
+
+from pathlib import Path
+
+from fmnist.rundir import read_json
+
+ROOT = Path(__file__).parent.parent
+RESULT = ROOT / "benchmarks" / "results" / "torture.json"
+DOCS = ROOT / "docs" / "reliability.md"
+START, END = "<!-- figures: made by benchmarks/torture_docs.py -->", "<!-- end of figures -->"
+
+# What was done in a part, and what came of it.
+WORDS = {
+    "kills": lambda r: (
+        f"{r['at_random']} SIGKILLs at random moments and {r['inside_saves']} inside saves, over {r['runs']} runs of "
+        f"{r['recipes']} recipes",
+        f"{r['equal']} of {r['runs']} runs ended in the same bits; {len(r['unreadable'])} unreadable checkpoints",
+    ),
+    "saves": lambda r: (f"{r['kills']} SIGKILLs inside saves of a process that only saves", "a whole one each time"),
+    "damage": lambda r: (
+        f"the newest checkpoint cut, or a bit flipped, at {r['places']} places",
+        f"{r['noticed']} noticed and named, the one before used",
+    ),
+    "disk": lambda r: (
+        f"the disk full at each of {r['while_training']} writes while training and {r['after_training']} after it"
+        + (f", and {r['tmpfs']} times on a small tmpfs" if r["tmpfs"] else ""),
+        "told each time, exit code 1; the last checkpoint whole; resumed to the same bits",
+    ),
+    "malformed": lambda r: (
+        f"{sum(sum(one['refused'].values()) for one in r['sets'])} malformed IDX, gzip, CSV, JSON and YAML files",
+        f"one error each, {sum(len(one['tracebacks']) for one in r['sets'])} tracebacks, "
+        f"{max(one['grown_mib'] for one in r['sets']):.0f} MiB more memory at most",
+    ),
+    "hostile": lambda r: (
+        f"hostile model files: {', '.join(f'{count} {kind}' for kind, count in r['files'].items())}",
+        f"{len(r['opened'])} opened; {'SOMETHING' if r['ran'] else 'nothing'} ran or was written",
+    ),
+    "cache": lambda r: (
+        f"data cache: {r['kills']} SIGKILLs in downloads, then 8 processes at once; its tests: {r['tests']}",
+        f"{r['bad']} bad reads",
+    ),
+    "signals": lambda r: (
+        f"SIGTERM at {len(r['sigterm'])} moments, {r['sigterm'][0]['after']} to {r['sigterm'][-1]['after']} s after "
+        f"the start; {len(r['refused'])} second writers",
+        f"exit code 143 within {max(one['seconds'] for one in r['sigterm']):.1f} s; refused within "
+        f"{max(one['seconds'] for one in r['refused']):.1f} s",
+    ),
+    "memory": lambda r: (
+        "200 epochs of a small run",
+        f"{r['mib_after_epoch']['50']:.0f} MiB after epoch 50, {r['mib_after_epoch']['200']:.0f} MiB after epoch 200",
+    ),
+    "deterministic": lambda r: (
+        f"the reference network with one seed {r['runs']} times, with and without `--deterministic` in turn",
+        f"{r['same']} of {r['runs']} the bits of their kind; {r['ratio']:.2f} times the seconds with it (medians)",
+    ),
+    "stall": lambda r: (
+        "a checkpoint of the reference network with Adam, 4.3 MB",
+        f"{r['median_ms']:.0f} ms (median of 40): {100 * r['share']:.2f}% of the 30 s between two",
+    ),
+}
+
+
+def main() -> None:
+    """Put the figures between the marks."""
+    results = read_json(RESULT)
+    lines = [START, "", *_table(results), "", END]
+    text = DOCS.read_text(encoding="utf-8")
+    before, _, rest = text.partition(START)
+    DOCS.write_text(before + "\n".join(lines) + rest.partition(END)[2], encoding="utf-8")
+
+
+def _table(results: dict) -> list[str]:
+    lines = ["| done | outcome | |", "| --- | --- | --- |"]
+    for name, result in results.items():
+        if name in WORDS:
+            what, outcome = WORDS[name](result)
+            lines.append(f"| {what} | {outcome} | {'✓' if result['good'] else '✗'} |")
+    facts = results["environment"]
+    versions = f"Python {facts['python']}, Keras {facts['keras']}, TensorFlow {facts['tensorflow']}"
+    where = f"{facts['cores']} cores of {facts['processor']}; {versions}; {results['date']}"
+    return [*lines, "", f"Measured on {where}."]
+
+
+if __name__ == "__main__":
+    main()

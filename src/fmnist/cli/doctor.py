@@ -1,0 +1,44 @@
+"""`fmnist doctor`: what is wrong, and how to mend it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from fmnist.cli import options
+
+_SIGNS = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
+
+
+@click.command("doctor", epilog=options.examples("fmnist doctor", "fmnist doctor runs/first"))
+@click.argument("target", metavar="[RUN|FILE]", required=False)
+@options.runs_dir_option
+@options.data_dir_option
+@options.json_option
+def command(target: str | None, runs_dir: Path, data_dir: Path | None, as_json: bool) -> int:
+    """Check the installation, the engine and the data; or a run, a study, a model, a data file or a history.
+
+    Says what is wrong and how to mend it; changes and fetches nothing. Exit code 1 if something is wrong.
+    """
+    from fmnist import doctor
+
+    found = []
+    for check in doctor.examine(target, runs_dir=runs_dir, data_dir=data_dir):
+        found.append(check)
+        if not as_json:
+            print(f"{_SIGNS[check.state]}  {check.name:18}  {_indented(check.text)}", flush=True)
+            if check.mend:
+                print(f"{'':27}→ {check.mend}")
+    wrong = sum(check.state == doctor.WRONG for check in found)
+    if as_json:
+        options.print_json({"ok": not wrong, "checks": [vars(check) for check in found]})
+    elif wrong:
+        print(f"\n{wrong} thing(s) wrong; the arrows say how to mend them")
+    else:
+        print("\nNothing is wrong")
+    return 1 if wrong else 0
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", f"\n{'':27}")

@@ -1,0 +1,92 @@
+"""What is wrong, and how to mend it: with the installation, with the data, with a run, a study, a model or a file.
+
+`examine` yields a `Check` for each thing that it looks at. It changes nothing and fetches nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from fmnist.doctor.check import OK, WRONG, Check, attempt
+from fmnist.doctor.installation import check_data, check_installation
+from fmnist.doctor.rundirectory import check_run
+from fmnist.errors import InputError
+from fmnist.rundir import STUDY_FILE, RunDirectory, find_run, list_runs
+
+__all__ = ["OK", "WRONG", "Check", "examine"]
+
+
+def examine(
+    target: str | None = None, *, runs_dir: Path = Path("runs"), data_dir: Path | None = None
+) -> Iterator[Check]:
+    """Look at one thing after another.
+
+    Args:
+        target: a run or study (its path, its name in `runs_dir`, or `latest`), a model file, an IDX file or a folder of
+            them, a history (`.csv`, `.json`), a study's `.yaml`; None for the installation and the data.
+        runs_dir: where runs lie.
+        data_dir: the data folder, where the official data is not meant.
+
+    Raises:
+        InputError: there is nothing of that name.
+    """
+    if target is None:
+        yield from check_installation(runs_dir)
+        yield check_data(data_dir)
+        return
+    path = Path(target)
+    if path.is_file():
+        yield _file(path)
+    elif path.is_dir() and not RunDirectory(path).exists() and not (path / STUDY_FILE).is_file():
+        yield check_data(path)
+    else:
+        yield from _runs(target, runs_dir)
+
+
+def _runs(target: str, runs_dir: Path) -> Iterator[Check]:
+    study = next((path for path in (Path(target), runs_dir / target) if (path / STUDY_FILE).is_file()), None)
+    if study is None:
+        yield from check_run(find_run(target, runs_dir))
+        return
+    for run in list_runs(study):
+        for check in check_run(run):
+            yield Check(f"{run.name}: {check.name}", check.state, check.text, check.mend)
+
+
+def _file(path: Path) -> Check:
+    """Return whether a file can be used for what it seems to be."""
+    from fmnist.data import read_idx
+    from fmnist.diagnosis.history import read_history_file
+    from fmnist.predictor import open_model
+    from fmnist.study import read_study
+
+    def history() -> str:
+        return f"a history of {len(read_history_file(path).epochs)} epochs"
+
+    def study() -> str:
+        found = read_study(path)
+        return f"a study of {len(found.names())} variants and {len(found.seeds)} seeds"
+
+    def array() -> str:
+        found = read_idx(path)
+        return f"{'images' if found.ndim == 3 else 'labels'}, {' × '.join(map(str, found.shape))}"
+
+    def model() -> str:
+        found = open_model(path)
+        return (
+            f"a model of {len(found.class_names)} classes, pictures of {' × '.join(map(str, found.image_shape))} pixels"
+        )
+
+    suffix = path.suffix.lower()
+    if suffix in (".csv", ".json"):
+        return attempt("history", history, "`fmnist diagnose` reads CSV and JSON as Keras writes them")
+    if suffix in (".yaml", ".yml"):
+        return attempt("study", study, "README.md shows a study")
+    if suffix == ".gz" or "ubyte" in path.name:
+        return attempt("data", array, "copy or download it again")
+    if not suffix:
+        raise InputError(
+            f"{path}: its name does not tell what it is; expected a run, a model, data, a history or a study"
+        )
+    return attempt("model", model, "take the file from its source again, or make it again with `fmnist export`")
