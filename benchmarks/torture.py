@@ -60,9 +60,8 @@ def kill_runs(folder: Path, data: Path) -> dict:
             print(f"   worker {number}: {tally.at_random} at random, {tally.inside_saves} inside saves", flush=True)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(2)]
-    for step in ("start", "join"):
-        for thread in threads:
-            getattr(thread, step)()
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
     names = ("at_random", "inside_saves", "runs", "equal")
     total = {name: sum(getattr(one, name) for one in tallies) for name in names}
     unreadable = [text for one in tallies for text in one.unreadable]
