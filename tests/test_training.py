@@ -265,7 +265,7 @@ def test_weights_that_are_no_numbers_are_not_saved(tiny_dataset, tmp_path, monke
 
 def test_a_loss_measured_after_an_epoch_must_be_finite_too(tiny_dataset, tmp_path, monkeypatch):
     measured = {"train_loss": np.nan, "train_accuracy": 0.5, "val_loss": 1.0, "val_accuracy": 0.5}
-    monkeypatch.setattr(training, "_measure", lambda *_: measured)
+    monkeypatch.setattr(Stage, "measure", lambda self: measured)
     run = RunDirectory(tmp_path / "run")
     with pytest.raises(RunError, match="the train_loss became nan in epoch 1 of 1"):
         fmnist.train(fmnist.preset("reference", epochs=1, **SMALL), tiny_dataset, run)
