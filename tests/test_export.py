@@ -334,6 +334,20 @@ def exported(tiny_dataset, tmp_path_factory):
 class TestFormats:
     """Every format for real, from the tiny run, and from networks of another family, size and number of classes."""
 
+    def test_files_made_here_are_opened_without_a_trial(self, exported, tmp_path, monkeypatch):
+        run, _ = exported
+
+        def refuse(*_, **__):
+            raise AssertionError("a process was started")
+
+        monkeypatch.setattr("fmnist.predictor.trial.subprocess.run", refuse)
+        for name in ("model.tflite", "model-int8.onnx"):
+            assert open_model(run.exports / name).metadata["run"] == "tiny"
+        changed = tmp_path / "changed.onnx"
+        changed.write_bytes((run.exports / "model.onnx").read_bytes() + b"\0")
+        with pytest.raises(AssertionError, match="a process was started"):
+            open_model(changed)
+
     def test_all_pass(self, exported):
         _, result = exported
         assert result["refused"] == [] and result["written"] == [*FORMATS]

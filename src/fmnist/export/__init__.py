@@ -22,6 +22,7 @@ from fmnist.evaluation import check_dataset
 from fmnist.export.formats import DEFAULT_FORMATS, FORMATS, check_formats
 from fmnist.export.gate import compare
 from fmnist.export.process import call
+from fmnist.predictor import remember
 from fmnist.rundir import RunDirectory, read_json, sync_directory, write_json
 
 __all__ = ["DEFAULT_FORMATS", "FORMATS", "check_formats", "export_run", "load_exports"]
@@ -120,6 +121,7 @@ def export_run(
                 index["files"] = [files[name] for name in FORMATS if name in files]
                 _publish(made, run.exports / form.file)
                 write_json(run.exports_index, index)
+                remember(row["sha256"])
                 written.append(form.name)
     except OSError as error:
         raise RunError(f"cannot write {run.exports}: {error.strerror or error}") from error

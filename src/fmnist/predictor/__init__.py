@@ -6,5 +6,6 @@
 
 from fmnist.predictor.opening import MODEL_SUFFIXES, open_model
 from fmnist.predictor.predictor import METADATA_KEY, Predictor
+from fmnist.predictor.trial import remember
 
-__all__ = ["METADATA_KEY", "MODEL_SUFFIXES", "Predictor", "open_model"]
+__all__ = ["METADATA_KEY", "MODEL_SUFFIXES", "Predictor", "open_model", "remember"]

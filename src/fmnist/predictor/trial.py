@@ -41,8 +41,8 @@ def try_model(content: bytes, suffix: str, name: str) -> None:
     Raises:
         InputError: it cannot be opened, breaks the contract, kills the process, or takes too much memory or time.
     """
-    passed = tried_folder() / hashlib.sha256(content).hexdigest()
-    if passed.is_file():
+    digest = hashlib.sha256(content).hexdigest()
+    if (tried_folder() / digest).is_file():
         return
     path = json.dumps([os.path.abspath(part) for part in sys.path])
     with tempfile.TemporaryDirectory(prefix="fmnist-") as empty:  # where relative paths in the file lead nowhere
@@ -61,9 +61,14 @@ def try_model(content: bytes, suffix: str, name: str) -> None:
         raise InputError(done.stdout.decode(errors="replace"))
     if done.returncode:
         raise InputError(f"{name}: ended the process that tried it ({_end(done.returncode)}); it is damaged or hostile")
+    remember(digest)
+
+
+def remember(digest: str) -> None:
+    """Note that the bytes with this SHA-256 passed a trial on this machine, or were made on it and passed their gate."""
     with contextlib.suppress(OSError):  # a cache that cannot be written costs a second each time
-        passed.parent.mkdir(parents=True, exist_ok=True)
-        passed.touch()
+        tried_folder().mkdir(parents=True, exist_ok=True)
+        (tried_folder() / digest).touch()
 
 
 def tried_folder() -> Path:
