@@ -10,9 +10,10 @@ import zipfile
 import numpy as np
 import pytest
 
+from fmnist.calibration import at_temperature
 from fmnist.errors import InputError, RunError
 from fmnist.predictor import MODEL_SUFFIXES, Predictor, open_model, trial
-from fmnist.rundir import RunDirectory, write_json
+from fmnist.rundir import RunDirectory, read_json, write_json
 
 NAMES = ("left", "middle", "right")
 SHAPE = (4, 6)
@@ -218,7 +219,8 @@ class TestRuns:
 
     def test_a_trained_run(self, tiny_run, tiny_dataset):
         model = open_model(tiny_run)
-        stored = np.load(tiny_run.predictions)["probabilities"]
+        raw = np.load(tiny_run.predictions)["probabilities"]
+        stored = at_temperature(raw, read_json(tiny_run.calibration)["temperature"])
         np.testing.assert_allclose(model.probabilities(tiny_dataset.test_images), stored, atol=1e-5)
         assert (model.format, model.class_names) == ("keras", tiny_dataset.class_names)
 

@@ -65,7 +65,7 @@ def try_model(content: bytes, suffix: str, name: str) -> None:
 
 
 def remember(digest: str) -> None:
-    """Note that the bytes with this SHA-256 passed a trial on this machine, or were made on it and passed their gate."""
+    """Note that the bytes with this SHA-256 passed a trial on this machine, or were exported on it."""
     with contextlib.suppress(OSError):  # a cache that cannot be written costs a second each time
         tried_folder().mkdir(parents=True, exist_ok=True)
         (tried_folder() / digest).touch()
