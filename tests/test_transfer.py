@@ -214,7 +214,7 @@ def test_two_stages(tiny_dataset, tmp_path, weights_file):
         trained = late and "normalization" not in name
         assert same(arrays, model.get_layer(name).get_weights()) != trained, name
     # The file is stock enough for what opens foreign ones.
-    answer = open_keras(run.model, {}, tiny_dataset.class_names).probabilities(tiny_dataset.test_images[:3])
+    answer = open_keras(run.model).probabilities(tiny_dataset.test_images[:3])
     np.testing.assert_allclose(answer, engine.Predictor(model)(tiny_dataset.test_images[:3]), atol=1e-5)
     # What was measured is what was saved.
     train, validation = fmnist.split_indices(tiny_dataset.train_labels[:200], 0.2, 0)
