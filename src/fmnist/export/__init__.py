@@ -121,7 +121,7 @@ def export_run(
                 index["files"] = [files[name] for name in FORMATS if name in files]
                 _publish(made, run.exports / form.file)
                 write_json(run.exports_index, index)
-                remember(row["sha256"])
+                remember(str(row["sha256"]))
                 written.append(form.name)
     except OSError as error:
         raise RunError(f"cannot write {run.exports}: {error.strerror or error}") from error
