@@ -34,6 +34,8 @@ def store(folder: Path) -> None:
     result = read_json(folder / STUDY_FILE)
     if result["state"] != "finished" or result["name"] not in NAMES:
         raise SystemExit(f"{folder} holds {result['name']}, {result['state']}; expected a finished one of {NAMES}")
+    # Where the data lay is that machine's business.
+    result["environment"] = {key: value for key, value in result["environment"].items() if not key.startswith("data_")}
     write_json(RESULTS / f"study-{result['name']}.json", result)
     PICTURES.mkdir(exist_ok=True)
     for picture in ("curves", "effects", "panels"):
