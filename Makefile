@@ -9,12 +9,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEPENDENCIES := $(VENV)/.dependencies-installed
 READY := $(VENV)/.ready
+COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+    --no-emit-index-url --no-emit-find-links --no-config --custom-compile-command "make lock" --quiet
 NOTEBOOK := fashion_mnist_cnn.ipynb
 PYTEST := $(BIN)/python -m pytest --no-header --durations=10 --durations-min=1
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test test-slow torture lint lint-check lint-format lint-types format notebook diagnosis-check lock clean distclean python-check
+.PHONY: help run test test-slow torture lint lint-check lint-format lint-types lint-audit format notebook diagnosis-check lock clean distclean python-check
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,7 +37,7 @@ test-slow: $(READY) ## only the slow tests
 torture: $(READY) ## kills, full disks, hostile files by the hundred: docs/reliability.md, about 25 minutes (ARGS="kills disk")
 	@$(BIN)/python benchmarks/torture.py $(ARGS)
 
-lint: lint-check lint-format lint-types ## ruff check, ruff format --check, mypy
+lint: lint-check lint-format lint-types lint-audit ## ruff check, ruff format --check, mypy, known holes in the dependencies
 
 lint-check: $(READY)
 	@echo "== ruff check"
@@ -49,6 +51,13 @@ lint-types: $(READY)
 	@echo "== mypy"
 	@$(BIN)/mypy
 
+# The database may be out of reach, which says nothing about the packages.
+lint-audit: $(READY)
+	@echo "== pip-audit"
+	@if $(BIN)/python -c 'import socket; socket.create_connection(("api.osv.dev", 443), 5).close()' 2>/dev/null; then \
+	    $(BIN)/pip-audit --vulnerability-service osv --require-hashes --disable-pip --progress-spinner off -r requirements.lock; \
+	else echo "skipped: its database cannot be reached from here"; fi
+
 format: $(READY) ## mend what ruff can mend
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
@@ -60,17 +69,18 @@ notebook: $(READY) ## run the notebook and save its outputs in place
 diagnosis-check: $(READY) ## diagnose 2,000 fresh synthetic histories and print how often that is right
 	@$(BIN)/python benchmarks/diagnosis_check.py $(ARGS)
 
-# Pins that still fit stay; `make lock ARGS=--upgrade` takes the newest releases. The file is only touched if it changes.
-lock: python-check ## make requirements.lock again from pyproject.toml
+# Pins that still fit stay; `make lock ARGS=--upgrade` takes the newest releases. Files are only touched if they change.
+# The container's part has the same versions.
+lock: python-check ## make requirements.lock and requirements-serve.lock again from pyproject.toml
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet uv
-	@cp requirements.lock $(VENV)/requirements.lock 2>/dev/null || true
-	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --fork-strategy fewest \
-	    --generate-hashes --no-emit-index-url --no-emit-find-links --no-config --custom-compile-command "make lock" \
-	    --quiet --output-file $(VENV)/requirements.lock $(ARGS)
-	@if grep -nE '://|^-|(^|[ (])/' $(VENV)/requirements.lock; then echo "The lock holds an address or a path" >&2; exit 1; fi
-	@cmp -s $(VENV)/requirements.lock requirements.lock || cp $(VENV)/requirements.lock requirements.lock
-	@echo "requirements.lock: $$(grep -cE '^[a-z0-9]' requirements.lock) packages"
+	@cp requirements*.lock $(VENV)/ 2>/dev/null || true
+	@$(COMPILE) --all-extras --output-file $(VENV)/requirements.lock $(ARGS)
+	@$(COMPILE) --extra serve --constraint $(VENV)/requirements.lock --no-annotate --output-file $(VENV)/requirements-serve.lock $(ARGS)
+	@for file in requirements.lock requirements-serve.lock; do \
+	    if grep -nE '://|^-|(^|[ (])/' $(VENV)/$$file; then echo "$$file holds an address or a path" >&2; exit 1; fi; \
+	    cmp -s $(VENV)/$$file $$file || cp $(VENV)/$$file $$file; \
+	    echo "$$file: $$(grep -cE '^[a-z0-9]' $$file) packages"; done
 
 clean: ## remove caches and build outputs (runs/ stays)
 	@rm -rf build dist .mypy_cache .pytest_cache .ruff_cache

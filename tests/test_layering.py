@@ -20,7 +20,7 @@ FLOORS = (
     ("engine", "environment", "augment", "models", "initial", "optimizers", "stage"),
     ("budget", "checkpoints", "progress", "training", "plots", "predictor", "evaluation", "export", "benchmark"),
     ("report", "pipeline", "study", "doctor"),
-    ("cli",),
+    ("web", "cli"),
     ("__init__", "__main__"),
 )
 PLACE = {room: (floor, place) for floor, rooms in enumerate(FLOORS) for place, room in enumerate(rooms)}
@@ -28,8 +28,21 @@ PLACE = {room: (floor, place) for floor, rooms in enumerate(FLOORS) for place, r
 # All that these floors may import from outside the standard library, inside functions too.
 ALLOWED = {0: {"numpy"}, 1: {"numpy", "PIL", "sklearn"}}
 # Never at the top of a module of the command line: `fmnist --help` answers in under half a second.
-HEAVY = {"jax", "jinja2", "keras", "matplotlib", "PIL", "scipy", "sklearn", "tensorflow", "torch"}
-LIGHT_FLOORS = {PLACE["cli"][0], PLACE["__init__"][0]}
+HEAVY = {
+    "fastapi",
+    "gradio",
+    "jax",
+    "jinja2",
+    "keras",
+    "matplotlib",
+    "PIL",
+    "scipy",
+    "sklearn",
+    "tensorflow",
+    "torch",
+    "uvicorn",
+}
+LIGHT_ROOMS = {"cli", "__init__", "__main__"}
 # What differs by backend sits in one room; the converters of another are TensorFlow's own.
 BACKENDS = {"jax", "tensorflow", "torch"}
 BACKEND_ROOMS = {"engine", "export"}
@@ -93,7 +106,7 @@ def problems(sources: dict[str, str]) -> list[str]:
                 found.append(f"{here}: floor {floor} must not import '{package}'")
             elif package in BACKENDS and room not in BACKEND_ROOMS:
                 found.append(f"{here}: '{package}' is a backend; only {sorted(BACKEND_ROOMS)} may import one")
-            elif package in HEAVY and top and floor in LIGHT_FLOORS:
+            elif package in HEAVY and top and room in LIGHT_ROOMS:
                 found.append(f"{here}: '{package}' is heavy; import it inside the function that needs it")
     return found
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "predict": ("fmnist.cli.predict", "Say what a model sees in pictures."),
     "export": ("fmnist.cli.export", "Write a model for phones and servers, proven equal to it."),
     "benchmark": ("fmnist.cli.benchmark", "Measure exported files: speed, size, memory, accuracy."),
+    "serve": ("fmnist.cli.serve", "Offer a model on a web page and through a REST API."),
     "report": ("fmnist.cli.report", "Draw a run's plots and write its report."),
     "runs": ("fmnist.cli.runs", "List the runs in a folder."),
     "doctor": ("fmnist.cli.doctor", "Say what is wrong, and how to mend it."),

@@ -27,7 +27,9 @@ _REFUSED = {
 }
 
 
-def open_model(path_or_run: str | Path | RunDirectory, runs_dir: Path = Path("runs")) -> Predictor:
+def open_model(
+    path_or_run: str | Path | RunDirectory, runs_dir: Path = Path("runs"), *, threads: int | None = None
+) -> Predictor:
     """Open a run, or a `.tflite`, `.onnx` or `.keras` file.
 
     A run answers through its LiteRT float32 export where it has one that passed its gate, belongs to the run's present
@@ -41,6 +43,7 @@ def open_model(path_or_run: str | Path | RunDirectory, runs_dir: Path = Path("ru
     Args:
         path_or_run: a file, or a run: its directory, its name in `runs_dir`, or `latest`.
         runs_dir: where runs are looked for by name.
+        threads: of the light runtimes' arithmetic; by default as many as there are cores, 8 at most.
 
     Raises:
         InputError: there is no such model, or the file is damaged, hostile, or breaks the contract: uint8 (N, H, W, 1)
@@ -48,17 +51,17 @@ def open_model(path_or_run: str | Path | RunDirectory, runs_dir: Path = Path("ru
         RunError: the runtime that it needs is not installed.
     """
     if isinstance(path_or_run, RunDirectory):
-        return _open_run(path_or_run)
+        return _open_run(path_or_run, threads)
     path = Path(path_or_run)
     suffix = path.suffix.lower()
     if suffix in _REFUSED and not path.is_dir():
         raise InputError(f"{path}: {suffix} files are not opened: {_REFUSED[suffix]}")
     if path.is_file() or (suffix in MODEL_SUFFIXES and not path.is_dir()):
-        return _open_file(path, suffix)
-    return _open_run(find_run(str(path_or_run), runs_dir))
+        return _open_file(path, suffix, threads)
+    return _open_run(find_run(str(path_or_run), runs_dir), threads)
 
 
-def _open_file(path: Path, suffix: str) -> Predictor:
+def _open_file(path: Path, suffix: str, threads: int | None) -> Predictor:
     if suffix not in MODEL_SUFFIXES:
         raise InputError(f"{path}: is no model; expected a run, or a file {', '.join(MODEL_SUFFIXES)}")
     if suffix == ".keras":
@@ -68,13 +71,13 @@ def _open_file(path: Path, suffix: str) -> Predictor:
         return open_keras(path)
     content = _read(path)
     try_model(content, suffix, str(path))
-    return OPENERS[suffix](content, str(path), None)
+    return OPENERS[suffix](content, str(path), threads)
 
 
-def _open_run(run: RunDirectory) -> Predictor:
+def _open_run(run: RunDirectory, threads: int | None) -> Predictor:
     export = _good_export(run)
     if export is not None and importlib.util.find_spec("ai_edge_litert"):
-        return _open_file(export, export.suffix)
+        return _open_file(export, export.suffix, threads)
     return open_keras(run.need(run.model, "train"), _facts(run), run_temperature(run))
 
 

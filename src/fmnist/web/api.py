@@ -1,0 +1,213 @@
+"""The REST API: its paths, and their description for `/api/v1/openapi.json`."""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Request, Response, Security
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from fmnist.engine import machine
+from fmnist.web.bodies import FORM, JSON, RAW, Gone
+from fmnist.web.counters import Counters
+from fmnist.web.problems import KINDS, Problem, wait
+from fmnist.web.service import Service
+
+PREFIX = "/api/v1"
+PREDICT, MODEL, DESCRIPTION = f"{PREFIX}/predict", f"{PREFIX}/model", f"{PREFIX}/openapi.json"
+HEALTH, READY, METRICS = "/healthz", "/readyz", "/metrics"
+PATHS = frozenset({PREDICT, MODEL, DESCRIPTION, HEALTH, READY, METRICS})
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class ErrorFacts(BaseModel):
+    """What was wrong with a request."""
+
+    code: str = Field(json_schema_extra={"enum": list(KINDS)})
+    status: int
+    message: str
+
+
+class Error(BaseModel):
+    """The form of every answer that is none."""
+
+    error: ErrorFacts
+
+
+class Prediction(BaseModel):
+    """What the model sees in one picture."""
+
+    name: str = Field(alias="class", description="Name of the most probable class.")
+    label: int = Field(ge=0, description="Its number.")
+    probability: Share
+    probabilities: list[Share] = Field(description="Of every class, in the order of the model's class names.")
+    unfamiliarity: float = Field(
+        0, description="How unlike the training pictures it is; only where the model can tell."
+    )
+    familiar: bool = Field(True, description="Whether that is below the model's threshold.")
+
+
+class Predictions(BaseModel):
+    """The answers, in the order of the pictures."""
+
+    predictions: list[Prediction]
+
+
+class Model(BaseModel):
+    """The model that answers."""
+
+    format: str = Field(description="Its runtime: litert, onnx or keras.")
+    run: str | None = Field(description="Name of the run that it stems from, if it is known.")
+    class_names: list[str]
+    image_shape: list[int] = Field(description="Height and width of the pictures it takes, in pixels.")
+    max_body_bytes: int
+    max_pictures: int
+
+
+class State(BaseModel):
+    """How the server is."""
+
+    status: str
+
+
+def build(service: Service, counters: Counters, token: bool) -> FastAPI:
+    """Return the API of a model.
+
+    Args:
+        service: answers predictions.
+        counters: what `/metrics` tells.
+        token: whether requests must carry one; for the description only.
+    """
+    app = FastAPI(
+        title="fmnist",
+        version=machine()["fmnist"] or "unknown",
+        description="Says what a model sees in small pictures. Every error has the same form, with a stable code.",
+        openapi_url=DESCRIPTION,
+        docs_url=None,  # these pages load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+        dependencies=[Security(HTTPBearer(auto_error=False))] if token else [],
+    )
+
+    @app.post(
+        PREDICT,
+        response_model=Predictions,
+        responses=_problems(400, 401, 403, 408, 413, 415, 421, 422, 500, 503, 504),
+        openapi_extra={"requestBody": {"required": True, "content": _bodies(service)}},
+        summary="Classify one or many pictures",
+    )
+    async def predict(request: Request) -> Response:
+        try:
+            return Response(await service.predict(request.scope["headers"], request.receive), media_type=JSON)
+        except Gone:
+            return Response(status_code=408)  # for the books: nobody reads it
+
+    @app.get(MODEL, response_model=Model, responses=_problems(401, 421), summary="Tell which model answers")
+    async def model() -> dict[str, Any]:
+        predictor = service.predictor
+        return {
+            "format": predictor.format,
+            "run": predictor.metadata.get("run"),
+            "class_names": list(predictor.class_names),
+            "image_shape": list(predictor.image_shape),
+            "max_body_bytes": service.limits.body_bytes,
+            "max_pictures": service.limits.pictures,
+        }
+
+    @app.get(HEALTH, response_model=State, summary="Tell whether the process lives")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get(READY, response_model=State, responses=_problems(503), summary="Tell whether requests are taken")
+    async def readyz() -> dict[str, str]:
+        if service.stopping:
+            raise Problem("stopping", "the server is going down", wait())
+        return {"status": "ready"}
+
+    @app.get(METRICS, responses={200: {"content": {"text/plain": {}}}}, summary="Counts, in Prometheus's text format")
+    async def metrics() -> Response:
+        return Response(counters.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.exception_handler(Problem)
+    async def tell(request: Request, problem: Problem) -> Response:
+        counters.add("refused", problem.code)
+        return answer(problem)
+
+    @app.exception_handler(HTTPException)
+    async def translate(request: Request, error: HTTPException) -> Response:
+        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "bad_parameter")
+        headers = [(name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items()]
+        return await tell(
+            request, Problem(code, f"{KINDS[code].meaning}: {request.method} {request.url.path}", headers)
+        )
+
+    @app.exception_handler(Exception)
+    async def confess(request: Request, error: Exception) -> Response:
+        return await tell(request, Problem("internal", "a mistake of the server; its log has more"))
+
+    return app
+
+
+def answer(problem: Problem) -> Response:
+    """Return a problem as a response."""
+    response = Response(problem.body(), problem.status, media_type=JSON)
+    response.raw_headers.extend(problem.headers)
+    return response
+
+
+def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Describe the answers with these statuses."""
+    return {
+        status: {
+            "model": Error,
+            "description": "; ".join(
+                f"`{code}`: {kind.meaning}" for code, kind in KINDS.items() if kind.status == status
+            ),
+        }
+        for status in statuses
+    }
+
+
+def _bodies(service: Service) -> dict[str, Any]:
+    """Describe what a prediction takes, with an example of each form."""
+    height, width = service.predictor.image_shape
+    most, binary = service.limits.pictures, {"type": "string", "format": "binary"}
+    row = {
+        "type": "array",
+        "minItems": width,
+        "maxItems": width,
+        "items": {"type": "integer", "minimum": 0, "maximum": 255},
+    }
+    images = {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": most,
+        "items": {"type": "array", "minItems": height, "maxItems": height, "items": row},
+    }
+    square = [[200 if width // 4 <= x < width - width // 4 else 0 for x in range(width)] for _ in range(height)]
+    raw = bytes(value for line in square for value in line)
+    return {
+        FORM: {
+            "schema": {
+                "type": "object",
+                "properties": {"image": {"type": "array", "items": binary, "minItems": 1, "maxItems": most}},
+                "required": ["image"],
+            },
+            "encoding": {
+                "image": {"contentType": "image/png, image/jpeg, image/webp, image/gif, image/bmp, image/tiff"}
+            },
+        },
+        "image/*": {"schema": binary},
+        RAW: {
+            "schema": {**binary, "description": f"{height * width} bytes a picture, light on black, row by row"},
+            "example": base64.b64encode(raw).decode(),
+        },
+        JSON: {
+            "schema": {"type": "object", "properties": {"images": images}, "required": ["images"]},
+            "example": {"images": [square]},
+        },
+    }

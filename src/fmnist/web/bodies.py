@@ -1,0 +1,197 @@
+"""From the body of a request to pictures of the model's size. Nothing in it names a file, and no name in it is used."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import numpy as np
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from fmnist.errors import InputError
+from fmnist.images import decode, prepare
+from fmnist.web.problems import Problem
+
+RAW, JSON, FORM = "application/octet-stream", "application/json", "multipart/form-data"
+# What is smaller than this is read where it is; the rest in a thread.
+QUICK_BYTES = 64 * 1024
+_MAX_JSON_BYTES = 2_000_000  # 64 pictures of 28 × 28 take 250,000
+_HEADERS_PER_PART, _HEADER_BYTES = 8, 1024
+Receive = Callable[[], Awaitable[Any]]
+
+
+class Gone(Exception):
+    """The client went away."""
+
+
+def media_type(headers: list[tuple[bytes, bytes]]) -> str:
+    """Return a request's content type with its parameters.
+
+    Raises:
+        Problem: it is none that is taken.
+    """
+    value = next((value for name, value in headers if name == b"content-type"), b"").decode("latin-1")
+    kind = value.partition(";")[0].strip().lower()
+    if kind in (RAW, JSON, FORM) or (kind.startswith("image/") and kind != "image/svg+xml"):
+        return value
+    raise Problem(
+        "unsupported_media_type", f"got the content type '{kind[:100]}'; expected {FORM}, {RAW}, {JSON} or image/*"
+    )
+
+
+def announced(headers: list[tuple[bytes, bytes]], limit: int) -> int:
+    """Return the bytes that a body is going to have; `limit` where nothing is said.
+
+    Raises:
+        Problem: they are too many, or no number.
+    """
+    value = next((value for name, value in headers if name == b"content-length"), None)
+    if value is None:
+        return limit
+    if not value.isdigit():
+        raise Problem("bad_parameter", "Content-Length is no number")
+    if len(value) > 15 or int(value) > limit:
+        raise too_large(limit)
+    return int(value)
+
+
+def too_large(limit: int) -> Problem:
+    """Return the problem of a body that is too large; the connection ends with it, since its rest is never read."""
+    return Problem("body_too_large", f"the body has more than {limit:,} bytes", [(b"connection", b"close")])
+
+
+async def read_body(receive: Receive, limit: int) -> bytes:
+    """Read a request's body.
+
+    Raises:
+        Problem: it is larger than `limit`.
+        Gone: the client went away meanwhile.
+    """
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body"):
+        body = message.get("body", b"")
+        if len(body) > limit:
+            raise too_large(limit)
+        return bytes(body)
+    parts, size = [], 0
+    while True:
+        if message["type"] != "http.request":
+            raise Gone
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise too_large(limit)
+        parts.append(part)
+        if not message.get("more_body"):
+            return b"".join(parts)
+        message = await receive()
+
+
+def pictures(content_type: str, body: bytes, shape: tuple[int, int], most: int) -> np.ndarray:
+    """Return the pictures in a body.
+
+    Args:
+        content_type: with its parameters, one of those that `media_type` takes.
+        body: the bytes.
+        shape: the model's height and width.
+        most: pictures that are taken.
+
+    Returns:
+        uint8 (N, H, W), at least one picture. Arrays are taken as they are; picture files go through `images.prepare`.
+
+    Raises:
+        Problem: there is no picture, are too many, or one cannot be read.
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == RAW:
+        return _raw(body, shape, most)
+    if kind == JSON:
+        return _json(body, shape, most)
+    files = _form(content_type, body, most) if kind == FORM else [body]
+    if not any(files):
+        raise Problem("no_picture", "the body holds no picture; send one, or up to " + f"{most} parts of a form")
+    return np.stack([_picture(content, number, shape) for number, content in enumerate(files)])
+
+
+def _raw(body: bytes, shape: tuple[int, int], most: int) -> np.ndarray:
+    height, width = shape
+    count, rest = divmod(len(body), height * width)
+    if rest or not count:
+        raise Problem(
+            "bad_array" if body else "no_picture",
+            f"got {len(body):,} bytes; expected {height * width} a picture ({height} × {width}, one byte a pixel)",
+        )
+    _check_count(count, most)
+    return np.frombuffer(body, np.uint8).reshape(count, height, width)
+
+
+def _json(body: bytes, shape: tuple[int, int], most: int) -> np.ndarray:
+    height, width = shape
+    wanted = f'expected {{"images": [...]}} with up to {most} pictures of {height} rows of {width} numbers, 0 to 255'
+    if len(body) > _MAX_JSON_BYTES:
+        raise too_large(_MAX_JSON_BYTES)
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Problem("bad_form", f"the body is no JSON; {wanted}") from error
+    images = content.get("images") if isinstance(content, dict) else None
+    if not isinstance(images, list):
+        raise Problem("bad_form", f"the body has no list 'images'; {wanted}")
+    if not images:
+        raise Problem("no_picture", f"'images' is empty; {wanted}")
+    _check_count(len(images), most)
+    for number, image in enumerate(images):
+        rows_fit = isinstance(image, list) and len(image) == height
+        if not rows_fit or not all(isinstance(row, list) and len(row) == width for row in image):
+            raise Problem("bad_array", f"picture {number} has not {height} rows of {width} numbers; {wanted}")
+        if not all(type(value) is int and 0 <= value <= 255 for row in image for value in row):
+            raise Problem("bad_array", f"picture {number} holds something else than whole numbers; {wanted}")
+    return np.array(images, np.uint8)
+
+
+def _form(content_type: str, body: bytes, most: int) -> list[bytes]:
+    """Return the contents of a form's parts, whatever they are called."""
+    files: list[bytes] = []
+    parts: list[bytes] = []
+
+    def begin() -> None:
+        _check_count(len(files) + 1, most)
+        parts.clear()
+
+    ended = []
+    try:
+        boundary = parse_options_header(content_type)[1].get(b"boundary")
+        if not boundary:
+            raise Problem("bad_form", "the content type names no boundary")
+        parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": begin,
+                "on_part_data": lambda data, start, end: parts.append(data[start:end]),
+                "on_part_end": lambda: files.append(b"".join(parts)),
+                "on_end": lambda: ended.append(True),
+            },
+            max_header_count=_HEADERS_PER_PART,
+            max_header_size=_HEADER_BYTES,
+        )
+        parser.write(body)
+        parser.finalize()
+    except (FormParserError, ValueError, UnicodeError) as error:
+        raise Problem("bad_form", f"the form cannot be read: {str(error)[:200]}") from error
+    if body and not ended:
+        raise Problem("bad_form", "the form ends before its last boundary")
+    return files
+
+
+def _picture(content: bytes, number: int, shape: tuple[int, int]) -> np.ndarray:
+    try:
+        return prepare(decode(content, f"picture {number}"), shape)
+    except InputError as error:
+        raise Problem("not_a_picture", str(error)) from error
+
+
+def _check_count(count: int, most: int) -> None:
+    if count > most:
+        raise Problem("too_many_pictures", f"got more than {most} pictures; send them in several requests")

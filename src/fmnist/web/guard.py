@@ -1,0 +1,253 @@
+"""Stands before everything: whom a request is for, where it comes from, what it may reach, what each answer carries.
+
+Whatever is not listed here does not exist for the outside, whichever paths Gradio adds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import ipaddress
+import json
+import logging
+import re
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from fmnist.web import api, bodies
+from fmnist.web.counters import Counters
+from fmnist.web.problems import Problem
+from fmnist.web.service import Service
+from fmnist.web.settings import Settings
+
+Message = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, bodies.Receive, Send], Awaitable[None]]
+
+_log = logging.getLogger("uvicorn.error")
+EXPORTS = "/exports/"
+"""Under it the page offers files, each by its SHA-256."""
+JOIN = "/gradio_api/queue/join"
+_STREAMS = re.compile(r"/gradio_api/(queue/data|heartbeat/\w+)")
+_PAGE_GET = re.compile(
+    r"/|/config|/theme\.css|/favicon\.ico|/manifest\.json|/(assets|static)/[\w./-]+"
+    r"|/gradio_api/(theme\.css|startup-events)|/exports/[0-9a-f]{64}|" + _STREAMS.pattern
+)
+_PAGE_POST = frozenset({JOIN, "/gradio_api/reset", "/gradio_api/cancel"})
+_OPEN = frozenset({api.HEALTH, api.READY})  # asked by balancers: any host, no token
+# What the page sends is a picture as base64, and little else.
+_SHARE_OF_BASE64 = 1.4
+
+_COMMON = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+_API = [
+    *_COMMON,
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+]
+# Gradio writes styles and scripts into the page and compiles its templates there.
+_PAGE = [
+    *_COMMON,
+    (
+        b"content-security-policy",
+        b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+        b"img-src 'self' data: blob:; font-src 'self' data:; media-src 'self' blob:; object-src 'none'; "
+        b"base-uri 'self'; form-action 'self'; frame-ancestors 'none'",
+    ),
+    (b"permissions-policy", b"camera=(self), microphone=(), geolocation=(), payment=(), usb=()"),
+]
+
+
+class Guard:
+    """An ASGI application around another one."""
+
+    def __init__(self, app: App, page: App | None, service: Service, counters: Counters, settings: Settings) -> None:
+        """Stand before `app`, and before `page` for the paths of the page."""
+        self._app, self._page, self._service, self._counters = app, page, service, counters
+        self._origins = frozenset(origin.rstrip("/").lower() for origin in settings.origins)
+        self._hosts = _known_hosts(settings)
+        self._token = hashlib.sha256(settings.token.encode()).digest() if settings.token else b""
+        self._page_bytes = int(_SHARE_OF_BASE64 * settings.limits.body_bytes)
+
+    async def __call__(self, scope: Message, receive: bodies.Receive, send: Send) -> None:
+        """Answer one request, or pass it on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path, method = scope["path"], scope["method"]
+        ours = path in api.PATHS
+        route = {api.PREDICT: "predict", api.MODEL: "model"}.get(path, "other" if ours else "page")
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        extra = list(_API if ours else _PAGE)
+
+        async def send_more(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._counters.request(route, message["status"])
+                if self._service.closing:
+                    extra.append((b"connection", b"close"))
+                message["headers"] = [*message.get("headers", []), *extra]
+            await send(message)
+
+        try:
+            allowed = self._check(path, headers, method)
+            if allowed:
+                extra += [(b"access-control-allow-origin", allowed.encode()), (b"vary", b"Origin")]
+                if method == "OPTIONS":
+                    extra.append((b"access-control-allow-methods", b"GET, POST"))
+                    extra.append((b"access-control-allow-headers", b"Authorization, Content-Type"))
+                    await send_more({"type": "http.response.start", "status": 204, "headers": []})
+                    await send_more({"type": "http.response.body"})
+                    return
+            if route == "predict" and method == "POST":
+                await self._predict(scope, receive, send_more)
+            elif ours:
+                await self._app(scope, receive, send_more)
+            else:
+                await self._for_page(path, method, headers, scope, receive, send_more)
+        except Problem as problem:
+            self._counters.add("refused", problem.code)
+            await api.answer(problem)(scope, receive, send_more)
+        except bodies.Gone:
+            return
+
+    async def _predict(self, scope: Message, receive: bodies.Receive, send: Send) -> None:
+        """Answer without FastAPI, whose way to a function takes as long as the model; it only describes this path."""
+        try:
+            body = await self._service.predict(scope["headers"], receive)
+        except (Problem, bodies.Gone):
+            raise
+        except Exception as error:  # each runtime has its own
+            _log.exception("the model failed")
+            raise Problem("internal", "the model gave no answer; the server's log has more") from error
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def _check(self, path: str, headers: dict[str | bytes, str], method: str) -> str:
+        """Refuse whoever may not ask; return the foreign origin that may, or an empty string."""
+        host = headers.get(b"host", "").lower()
+        if path in _OPEN:
+            return ""
+        if self._hosts is not None and _name(host) not in self._hosts:
+            raise Problem(
+                "unknown_host",
+                f"the request is meant for '{host[:100]}', which this server is not known as; start it with "
+                "--origin to add a name",
+            )
+        origin = headers.get(b"origin", "").lower()
+        foreign = bool(origin) and urlsplit(origin).netloc != host
+        if foreign and origin not in self._origins and (method not in ("GET", "HEAD")):
+            raise Problem("foreign_origin", f"pages of '{origin[:100]}' may not ask; --origin allows one")
+        allowed = origin if foreign and origin in self._origins else ""
+        if self._token and not (allowed and method == "OPTIONS"):
+            self._check_token(headers.get(b"authorization", ""))
+        return allowed
+
+    def _check_token(self, authorization: str) -> None:
+        scheme, _, given = authorization.partition(" ")
+        if scheme.lower() == "basic":  # what a browser asks its user for; any name will do
+            try:
+                given = b64decode(given, validate=True).decode().partition(":")[2]
+            except (Base64Error, UnicodeDecodeError, ValueError):
+                given = ""
+        elif scheme.lower() != "bearer":
+            given = ""
+        # Digests are compared, so that neither content nor length shows in the time.
+        if not hmac.compare_digest(hashlib.sha256(given.strip().encode()).digest(), self._token):
+            raise Problem(
+                "unauthorized",
+                "expected 'Authorization: Bearer TOKEN'",
+                [(b"www-authenticate", b'Basic realm="fmnist", charset="UTF-8"'), (b"www-authenticate", b"Bearer")],
+            )
+
+    async def _for_page(
+        self, path: str, method: str, headers: dict[Any, str], scope: Message, receive: bodies.Receive, send: Send
+    ) -> None:
+        known = path in _PAGE_POST if method == "POST" else bool(_PAGE_GET.fullmatch(path)) and ".." not in path
+        if self._page is None or not known:
+            raise Problem("not_found", f"there is nothing at {path[:200]}")
+        if method not in ("GET", "HEAD", "POST"):
+            raise Problem("method_not_allowed", f"{path} takes no {method}", [(b"allow", b"GET, HEAD, POST")])
+        if method == "POST":
+            receive = await self._checked_body(path, scope, receive)
+        elif _STREAMS.fullmatch(path):
+            receive = self._until_stop(receive)
+        await self._page(scope, receive, send)
+
+    async def _checked_body(self, path: str, scope: Message, receive: bodies.Receive) -> bodies.Receive:
+        """Read a body of the page's; an event may carry texts and numbers, and nothing that names a file."""
+        bodies.announced(scope["headers"], self._page_bytes)
+        try:
+            async with asyncio.timeout(self._service.limits.seconds):
+                body = await bodies.read_body(receive, self._page_bytes)
+        except TimeoutError as error:
+            raise Problem("slow_body", "the body did not arrive in time", [(b"connection", b"close")]) from error
+        if path == JOIN and not _plain_event(body):
+            raise Problem("bad_form", "expected an event of the page, with texts and numbers only")
+        sent = False
+
+        async def once() -> Message:
+            nonlocal sent
+            if sent:
+                return await receive()
+            sent = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        return once
+
+    def _until_stop(self, receive: bodies.Receive) -> bodies.Receive:
+        """Let a stream end when the server does: a page that is left open must not hold it up."""
+
+        async def next_message() -> Message:
+            coming = asyncio.ensure_future(receive())
+            stop = asyncio.ensure_future(self._service.stopped.wait())
+            try:
+                await asyncio.wait({coming, stop}, return_when=asyncio.FIRST_COMPLETED)
+                return {"type": "http.disconnect"} if stop.done() else coming.result()
+            finally:
+                for task in (coming, stop):
+                    task.cancel()
+
+        return next_message
+
+
+def _known_hosts(settings: Settings) -> frozenset[str] | None:
+    """Return the names that requests may be meant for; None where any will do.
+
+    A server on the loopback would otherwise answer any page whose owner lets its name point there (DNS rebinding).
+    """
+    own = {_name(urlsplit(origin).netloc) for origin in settings.origins}
+    local = {"localhost", "127.0.0.1", "::1"}
+    try:
+        loopback = settings.host == "localhost" or ipaddress.ip_address(settings.host).is_loopback
+    except ValueError:
+        loopback = False
+    return frozenset(own | local | {settings.host.lower()}) if loopback or own else None
+
+
+def _name(host: str) -> str:
+    """Return a Host header without its port."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.rpartition(":")[0] if host.count(":") == 1 else host
+
+
+def _plain_event(body: bytes) -> bool:
+    try:
+        event = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(event, dict) or not isinstance(event.get("data"), list):
+        return False
+    facts = event.get("event_data")
+    values = [*event["data"], *(facts.values() if isinstance(facts, dict) else [facts])]
+    return len(values) < 100 and all(value is None or isinstance(value, str | int | float) for value in values)

@@ -1,0 +1,87 @@
+"""The page: try the model, look at its training, fetch its files. Built with Gradio; all it needs lies here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+
+from fmnist.web.service import Service
+from fmnist.web.settings import Settings
+
+# Before Gradio is imported, which reads them then.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+# A server fetches nothing: the test pictures are shown where they lie here already.
+os.environ["FMNIST_OFFLINE"] = "1"
+
+TITLE = "fmnist"
+# Events of all open pages that wait for their turn.
+_QUEUE = 64
+
+
+def mount(app: FastAPI, service: Service, settings: Settings) -> FastAPI:
+    """Put the page onto an application, at `/`, and the exported files under `/exports/`.
+
+    Args:
+        app: has its own routes already; they come first.
+        service: answers predictions.
+        settings: of the server.
+    """
+    import gradio
+
+    from fmnist.web.page import models, training, try_it
+    from fmnist.web.page.rendering import asset, render
+    from fmnist.web.page.runs import Runs
+
+    served = _run_of(settings)
+    runs = Runs(settings.runs_dir, settings.data_dir, served)
+    name = service.predictor.metadata.get("run") or Path(settings.model).name
+    with gradio.Blocks(title=TITLE, analytics_enabled=False, fill_width=False) as blocks:
+        gradio.HTML(
+            render("header.html", name=name, facts=runs.facts(name), predictor=service.predictor), js_on_load=None
+        )
+        with gradio.Tabs():
+            with gradio.Tab("Try it"):
+                try_it.build(service)
+            with gradio.Tab("Training"):
+                training.build(runs, name)
+            with gradio.Tab("Models"):
+                models.build(runs, name, service)
+    blocks.queue(max_size=_QUEUE, default_concurrency_limit=4, api_open=False)
+    models.offer(app, runs)
+    system: Any = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
+    fixed: Any = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
+    return gradio.mount_gradio_app(
+        app,
+        blocks,
+        path="/",
+        show_error=False,
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        enable_monitoring=False,
+        pwa=False,
+        mcp_server=False,
+        max_file_size=1,
+        theme=gradio.themes.Base(font=system, font_mono=fixed, primary_hue="blue", neutral_hue="slate"),
+        css=asset("page.css"),
+    )
+
+
+def _run_of(settings: Settings) -> Path | None:
+    """Return the folder of the run that is served, if it is one."""
+    from fmnist.errors import InputError
+    from fmnist.rundir import find_run
+
+    path = Path(settings.model)
+    if path.is_file():
+        inside = path.parent.parent if path.parent.name == "exports" else path.parent
+        return inside if (inside / "config.json").is_file() else None
+    try:
+        return find_run(settings.model, settings.runs_dir).path
+    except InputError:
+        return None

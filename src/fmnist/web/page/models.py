@@ -1,0 +1,60 @@
+"""The tab with the exported files, and the route that hands them out."""
+
+from __future__ import annotations
+
+import gradio
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+
+from fmnist.export.formats import FORMATS
+from fmnist.web.api import answer
+from fmnist.web.guard import EXPORTS
+from fmnist.web.page.rendering import render
+from fmnist.web.page.runs import Runs
+from fmnist.web.problems import Problem
+from fmnist.web.service import Service
+
+
+def build(runs: Runs, served: str, service: Service) -> None:
+    """Put the tab's parts onto the page."""
+    names = runs.names()
+    first = served if served in names else names[0] if names else None
+    if names:
+        run = gradio.Dropdown(names, value=first, label="Run", filterable=len(names) > 8)
+        table = gradio.HTML(_table(runs, first), js_on_load=None, apply_default_css=False, elem_id="models")
+        run.input(lambda name: _table(runs, name), run, table, show_progress="hidden", api_visibility="private")
+    # Only the browser knows under which address it sees us.
+    here = "element.querySelector('.origin').textContent = location.origin;"
+    gradio.HTML(render("api.html"), js_on_load=here, apply_default_css=False)
+
+
+def _table(runs: Runs, name: str | None) -> str:
+    facts = runs.facts(name)
+    if facts is None:
+        return render("models.html", exports=[], name="")
+    rows = []
+    for row in facts.exports:
+        digest = str(row.get("sha256", ""))
+        rows.append(row | {"link": EXPORTS + digest if runs.export(digest) else ""})
+    return render(
+        "models.html",
+        name=facts.name,
+        exports=rows,
+        purposes={name: form.purpose for name, form in FORMATS.items()} | {"model.keras": "the run's own model"},
+        shape=facts.config.get("dataset", {}).get("image_shape", ("H", "W")),
+        timed=all("latency_median_ms" in row for row in rows),
+        machine=rows[0].get("machine", {}).get("processor") if rows else "",
+    )
+
+
+def offer(app: FastAPI, runs: Runs) -> None:
+    """Hand out exported files, each under its SHA-256: no part of the address ever becomes a path."""
+
+    @app.get(EXPORTS + "{digest}", include_in_schema=False)
+    def export(request: Request, digest: str) -> Response:
+        found = runs.export(digest)
+        if found is None:
+            return answer(Problem("not_found", "there is no exported file with this SHA-256"))
+        path, name = found
+        return FileResponse(path, filename=name, media_type="application/octet-stream")

@@ -1,0 +1,118 @@
+"""What the page tells of the runs in the folder. A name that comes back from the page is looked up, never opened."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fmnist.benchmark import exported_files
+from fmnist.data import Dataset, load_dataset
+from fmnist.errors import FmnistError, InputError
+from fmnist.evaluation import check_dataset
+from fmnist.rundir import RunDirectory, list_runs, read_history, read_json
+
+_MAX_PICTURES = 60
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The files of a run, as far as they are there."""
+
+    name: str
+    config: dict[str, Any] = field(default_factory=dict)
+    status: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    diagnosis: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+    exports: list[dict[str, Any]] = field(default_factory=list)
+    problem: str = ""
+
+
+class Runs:
+    """The runs in a folder, read anew whenever they are asked for."""
+
+    def __init__(self, folder: Path, data_dir: Path | None, served: Path | None = None) -> None:
+        """Name the folder, the data set's folder, and a run elsewhere that belongs to the list too."""
+        self._folder, self._data_dir, self._served = folder, data_dir, served
+
+    def names(self) -> list[str]:
+        """Return the names, the newest first."""
+        return [*self._all()]
+
+    def _all(self) -> dict[str, RunDirectory]:
+        runs = {run.name: run for run in reversed(list_runs(self._folder))}
+        if self._served is not None:
+            served = RunDirectory(self._served)
+            if served.name not in runs and served.exists():
+                runs = {served.name: served, **runs}
+        return runs
+
+    def facts(self, name: str | None) -> Facts | None:
+        """Return what is known of a run; None where there is none of that name."""
+        run = self._all().get(name or "")
+        if run is None:
+            return None
+        try:
+            read = (read_json(path) if path.is_file() else {} for path in (run.status, run.metrics, run.diagnosis))
+            status, metrics, diagnosis = read
+            history = read_history(run.history) if run.history.is_file() else []
+            return Facts(run.name, read_json(run.config), status, metrics, diagnosis, history, exported_files(run))
+        except FmnistError as error:
+            return Facts(run.name, problem=str(error))
+
+    def export(self, digest: str) -> tuple[Path, str] | None:
+        """Return the exported file with a SHA-256, and a name to save it under; None where no run has it."""
+        for run in self._all().values():
+            try:
+                rows = exported_files(run)
+            except FmnistError:
+                continue
+            for row in rows:
+                path = run.exports / Path(str(row.get("file", ""))).name
+                if row.get("sha256") == digest and path.is_file():
+                    return path, f"{run.name}-{path.name}"
+        return None
+
+    def pictures(self, name: str, true: int, predicted: int) -> tuple[np.ndarray, np.ndarray, int]:
+        """Return test pictures of one cell of a run's confusion matrix, those it was surest of first.
+
+        Returns:
+            uint8 (N, H, W), 60 at most; the probabilities of the predicted class (N,); and how many there are.
+
+        Raises:
+            FmnistError: the run has no predictions, or the data set is not to be had here.
+        """
+        run = self._all()[name]
+        path = run.need(run.predictions, f"evaluate {run.name}")
+        dataset = _dataset(self._data_dir)
+        check_dataset(read_json(run.config), dataset)
+        probabilities, labels = _predictions(str(path), path.stat().st_mtime_ns)
+        if not np.array_equal(labels, dataset.test_labels):
+            raise InputError("the run was evaluated on another test set than the one that is here")
+        inside = np.flatnonzero((labels == true) & (probabilities.argmax(axis=1) == predicted))
+        sure = probabilities[inside, predicted]
+        order = np.argsort(-sure, kind="stable")[:_MAX_PICTURES]
+        return dataset.test_images[inside[order]], sure[order], len(inside)
+
+    def right(self, name: str) -> np.ndarray | None:
+        """Return which test pictures a run classifies rightly, bool (N,); None where it has no predictions."""
+        path = self._all()[name].predictions
+        if not path.is_file():
+            return None
+        probabilities, labels = _predictions(str(path), path.stat().st_mtime_ns)
+        return probabilities.argmax(axis=1) == labels
+
+
+@functools.lru_cache(4)
+def _predictions(path: str, changed: int) -> tuple[np.ndarray, np.ndarray]:
+    with np.load(path, allow_pickle=False) as arrays:
+        return arrays["probabilities"], arrays["labels"]
+
+
+@functools.lru_cache(1)
+def _dataset(data_dir: Path | None) -> Dataset:
+    return load_dataset(data_dir)

@@ -1,0 +1,167 @@
+"""The tab that shows how a run was trained and how good it is, alone or beside another."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import gradio
+import numpy as np
+from markupsafe import Markup
+
+from fmnist.errors import FmnistError
+from fmnist.web.page.chart import Line, chart
+from fmnist.web.page.rendering import asset, percent, render
+from fmnist.web.page.runs import Facts, Runs
+
+_NOBODY = "nothing"
+_SECTIONS = ("data", "model", "training", "augmentation")
+# 95% of a normal distribution lie within so many standard deviations.
+_95 = 1.96
+
+
+def build(runs: Runs, served: str) -> None:
+    """Put the tab's parts onto the page.
+
+    Args:
+        runs: that can be chosen.
+        served: the name of the run that is chosen first, if there is one of that name.
+    """
+    names = runs.names()
+    first = served if served in names else names[0] if names else None
+    with gradio.Row(elem_classes="choices"):
+        run = gradio.Dropdown(names, value=first, label="Run", filterable=len(names) > 8, min_width=160)
+        other = gradio.Dropdown(
+            [_NOBODY, *names], value=_NOBODY, label="Compared with", filterable=len(names) > 8, min_width=160
+        )
+    overview = gradio.HTML(_overview(runs, first, None), js_on_load=None, apply_default_css=False, elem_id="training")
+    matrix = gradio.HTML(_matrix(runs, first), js_on_load=asset("matrix.js"), apply_default_css=False, elem_id="matrix")
+    pictures = gradio.HTML("", js_on_load=None, apply_default_css=False, elem_id="pictures")
+
+    def choose(name: str | None, beside: str | None) -> tuple[str, str, str]:
+        return _overview(runs, name, beside), _matrix(runs, name), ""
+
+    def show(name: str | None, event: gradio.EventData) -> str:
+        return _pictures(runs, name, event.row, event.column)
+
+    for choice in (run, other):
+        choice.input(
+            choose, [run, other], [overview, matrix, pictures], show_progress="hidden", api_visibility="private"
+        )
+    matrix.click(show, run, pictures, show_progress="hidden", api_visibility="private")
+
+
+def _overview(runs: Runs, name: str | None, beside: str | None) -> str:
+    chosen = [facts for facts in (runs.facts(name), runs.facts(beside)) if facts is not None]
+    if len(chosen) == 2 and chosen[0].name == chosen[1].name:
+        chosen.pop()
+    shown = [{"facts": facts, "cards": _cards(facts)} for facts in chosen]
+    values: dict[str, Any] = {"runs": shown, "charts": _charts(chosen)}
+    if len(chosen) == 2:
+        values |= {"rows": _rows(*chosen), "verdict": _verdict(runs, *chosen)}
+    return render("training.html", **values)
+
+
+def _cards(facts: Facts) -> list[tuple[str, str, str]]:
+    cards = []
+    if facts.metrics:
+        low, high = facts.metrics["accuracy_interval"]
+        cards.append(
+            ("Test accuracy", percent(facts.metrics["accuracy"], 2), f"95%: {percent(low)} to {percent(high)}")
+        )
+        cards.append(("Test loss", f"{facts.metrics['loss']:.3f}", "cross-entropy"))
+    if "parameters" in facts.config:
+        cards.append(("Parameters", f"{facts.config['parameters']:,}", f"preset {facts.config.get('preset', '?')}"))
+    if facts.history:
+        seconds = facts.status.get("seconds") or sum(row.get("seconds", 0) for row in facts.history)
+        cards.append(("Epochs", str(len(facts.history)), f"{seconds:.0f} s of training"))
+    return cards
+
+
+def _charts(chosen: list[Facts]) -> Markup:
+    """Return loss and accuracy: of one run training and validation, of two both, told apart by colour."""
+    figures = []
+    for what, title, share in (("loss", "Loss", False), ("accuracy", "Accuracy", True)):
+        lines = []
+        for number, facts in enumerate(chosen):
+            start = f"{facts.name}, " if len(chosen) > 1 else ""
+            style = f"run{number}" if len(chosen) > 1 else "single"
+            for part, label in (("train", "training"), ("val", "validation")):
+                points = [(row["epoch"], row[f"{part}_{what}"]) for row in facts.history if f"{part}_{what}" in row]
+                lines.append(Line(start + label, f"{style} {part}", points))
+        figures.append(chart(title, lines, share))
+    return Markup("").join(figures)
+
+
+def _rows(first: Facts, second: Facts) -> list[tuple[str, str, str, str]]:
+    """Return what both runs have, as label, first, second, difference."""
+    rows = []
+    if first.metrics and second.metrics:
+        one, two = first.metrics["accuracy"], second.metrics["accuracy"]
+        rows.append(("Test accuracy", percent(one, 2), percent(two, 2), _points(two - one)))
+        if first.metrics["class_names"] == second.metrics["class_names"]:
+            for mine, other in zip(first.metrics["per_class"], second.metrics["per_class"], strict=True):
+                difference = _points(other["recall"] - mine["recall"])
+                rows.append((f"{mine['name']} found", percent(mine["recall"]), percent(other["recall"]), difference))
+    mine, other = (
+        {k: v for part in _SECTIONS for k, v in (facts.config.get(part) or {}).items()} for facts in (first, second)
+    )
+    for key in mine:
+        if key in other and mine[key] != other[key]:
+            rows.append((key.replace("_", " "), _plain(mine[key]), _plain(other[key]), ""))
+    return rows
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _points(difference: float) -> str:
+    return f"{100 * difference:+.2f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _verdict(runs: Runs, first: Facts, second: Facts) -> str:
+    """Say whether two runs differ on the same test pictures by more than the luck of these pictures."""
+    right = runs.right(first.name), runs.right(second.name)
+    if right[0] is None or right[1] is None or len(right[0]) != len(right[1]):
+        return "Both need `fmnist evaluate` on the same test set to be compared."
+    # The standard error of a paired difference: only pictures on which they disagree tell them apart.
+    differences = right[1].astype(float) - right[0]
+    margin = _95 * float(differences.std()) / math.sqrt(len(differences))
+    numbers = f"{_points(differences.mean())} points, ±{100 * margin:.2f} by the luck of these pictures"
+    if abs(differences.mean()) <= margin:
+        return f"No difference that chance could not make ({numbers}). Several seeds tell more: fmnist compare."
+    better = second.name if differences.mean() > 0 else first.name
+    return f"{better} is better here ({numbers}). How much of that is the seeds' luck, fmnist compare tells."
+
+
+def _matrix(runs: Runs, name: str | None) -> str:
+    facts = runs.facts(name)
+    if facts is None or not facts.metrics:
+        return render("matrix.html", metrics={}, name=facts.name if facts else "")
+    counts = np.array(facts.metrics["confusion_matrix"])
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    np.fill_diagonal(shares, 0)
+    # The square root keeps rare mistakes visible.
+    strength = np.sqrt(shares / max(float(shares.max()), 0.05))
+    cells = [
+        list(zip(row, strong, strict=True)) for row, strong in zip(counts.tolist(), strength.tolist(), strict=True)
+    ]
+    return render(
+        "matrix.html", name=facts.name, metrics=facts.metrics, names=facts.metrics["class_names"], matrix=cells
+    )
+
+
+def _pictures(runs: Runs, name: str | None, row: Any, column: Any) -> str:
+    facts = runs.facts(name)
+    names = facts.metrics.get("class_names", []) if facts else []
+    if facts is None or not all(type(place) is int and 0 <= place < len(names) for place in (row, column)):
+        return render("pictures.html", problem="There is no such cell.")
+    try:
+        images, shares, count = runs.pictures(facts.name, row, column)
+    except FmnistError as error:
+        return render("pictures.html", problem=f"The pictures cannot be shown: {error}")
+    title = f"{names[row]}, recognised" if row == column else f"{names[row]}, taken for {names[column]}"
+    return render("pictures.html", title=title, pictures=list(zip(images, shares, strict=True)), count=count)

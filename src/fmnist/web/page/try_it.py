@@ -1,0 +1,120 @@
+"""The tab on which a picture is given to the model."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from collections.abc import AsyncIterator
+from importlib.resources import files
+from typing import Any
+
+import gradio
+import numpy as np
+
+from fmnist.data.sources import OFFICIAL_CLASS_NAMES
+from fmnist.errors import FmnistError, InputError
+from fmnist.images import decode, prepare
+from fmnist.web.page import heat
+from fmnist.web.page.rendering import asset, png, render
+from fmnist.web.service import Service
+
+# A class that is less probable than this is "unsure", in words.
+_SURE, _LIKELY = 0.9, 0.6
+_STRANGER = "It is unlike anything the model was trained on, and the model must name one of its classes all the same."
+# A place whose covering takes less than this from the probability is said not to matter.
+_MATTERS = 0.02
+
+
+def build(service: Service) -> None:
+    """Put the tab's parts onto the page."""
+    classes = len(service.predictor.class_names)
+    with gradio.Row(equal_height=False, elem_classes="halves"):
+        pad = gradio.HTML(
+            "",
+            html_template=render("pad.html", examples=_examples(service), limit=service.limits.body_bytes),
+            js_on_load=asset("pad.js"),
+            apply_default_css=False,
+            elem_id="pad",
+        )
+        result = gradio.HTML(
+            render("answer.html", rows=[], count=classes),
+            js_on_load=None,
+            apply_default_css=False,
+            elem_id="result",
+        )
+
+    async def look(content: str | None) -> AsyncIterator[str]:
+        async for html in look_at(service, content):
+            yield html
+
+    pad.submit(look, pad, result, show_progress="hidden", trigger_mode="always_last", api_visibility="private")
+
+
+async def look_at(service: Service, content: str | None) -> AsyncIterator[str]:
+    """Yield what the page shows for a picture: the answer, and then the answer with what mattered.
+
+    Args:
+        service: has the model.
+        content: the picture as a data address.
+    """
+    predictor = service.predictor
+    try:
+        picture = _bytes(content, service.limits.body_bytes)
+        image = await asyncio.to_thread(lambda: prepare(decode(picture, "this picture"), predictor.image_shape))
+        *shares, unfamiliarity = (await service.batcher.answer(image[np.newaxis]))[0]
+        probabilities = np.array(shares)
+        facts = _facts(service, image, probabilities)
+        if service.threshold is not None and unfamiliarity > service.threshold:
+            facts["stranger"] = _STRANGER
+        yield render("answer.html", **facts, mattered=None)
+        covered, masks = heat.covers(image)
+        label = int(probabilities.argmax())
+        values = np.zeros(image.shape)
+        if len(covered):
+            answers = await service.batcher.answer(covered)
+            values = heat.heat(float(probabilities[label]), answers[:, label], masks)
+        reason = "" if values.max() >= _MATTERS else "What mattered: no single place; covering any changes nothing"
+        yield render("answer.html", **facts, mattered=heat.overlay(image, values), reason=reason)
+    except FmnistError as error:
+        yield render("answer.html", problem=str(error))
+
+
+def _bytes(content: str | None, limit: int) -> bytes:
+    kind, _, data = (content or "").partition(";base64,")
+    try:
+        if not kind.startswith("data:image/"):
+            raise ValueError
+        picture = base64.b64decode(data, validate=True)
+    except (ValueError, binascii.Error) as error:
+        raise InputError("this is no picture; expected PNG, JPEG, WebP, GIF, BMP or TIFF") from error
+    if len(picture) > limit:
+        raise InputError(f"this picture has more than {limit / 1e6:.0f} MB; make it smaller first")
+    return picture
+
+
+def _facts(service: Service, image: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
+    names, order = service.predictor.class_names, np.argsort(-probabilities, kind="stable")
+    rows = [{"name": names[label], "share": float(probabilities[label])} for label in order]
+    best, second = rows[0], rows[1]
+    if best["share"] >= _SURE:
+        mood = "The model is sure."
+    elif best["share"] >= _LIKELY:
+        mood = f"Likely; the next guess is {second['name']}."
+    else:
+        mood = f"The model is torn between {best['name']} and {second['name']}."
+    return {"rows": rows, "seen": image, "shape": image.shape, "mood": mood}
+
+
+def _examples(service: Service) -> list[tuple[str, str]]:
+    """Return a picture of each class, where the classes are Fashion-MNIST's: training images, kept in the package."""
+    from PIL import Image
+
+    names, (height, width) = service.predictor.class_names, service.predictor.image_shape
+    if names != OFFICIAL_CLASS_NAMES:
+        return []
+    with files("fmnist.web.page").joinpath("examples.png").open("rb") as file:
+        strip = np.asarray(Image.open(file))
+    if strip.shape != (height, width * len(names)):
+        return []
+    return [(name, png(strip[:, width * k : width * (k + 1)])) for k, name in enumerate(names)]

@@ -1,0 +1,61 @@
+"""Passes requests for the page on to the one process that has it: Gradio keeps its queue in the process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from fmnist.web import bodies
+from fmnist.web.problems import Problem, wait
+
+# They concern one connection, not the request.
+_HOP = {b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"date"}
+
+
+class Relay:
+    """An ASGI application that asks another one, at a Unix socket."""
+
+    def __init__(self, socket: Path) -> None:
+        """Prepare; no connection is made before the first request."""
+        self._client = httpx.AsyncClient(
+            transport=httpx.AsyncHTTPTransport(uds=str(socket)), timeout=httpx.Timeout(10, read=None), trust_env=False
+        )
+
+    async def __call__(self, scope: Any, receive: bodies.Receive, send: Any) -> None:
+        """Answer with what the other one answers.
+
+        Raises:
+            Problem: it cannot be reached.
+        """
+        query = scope["query_string"]
+        request = self._client.build_request(
+            scope["method"],
+            httpx.URL(scheme="http", host="page", raw_path=scope["raw_path"] + (b"?" + query if query else b"")),
+            headers=[(name, value) for name, value in scope["headers"] if name not in _HOP],
+            content=_body(receive) if scope["method"] == "POST" else None,
+        )
+        try:
+            response = await self._client.send(request, stream=True)
+        except httpx.TransportError as error:
+            raise Problem("page_unavailable", "the page is starting; try again", wait()) from error
+        headers = [(name.lower(), value) for name, value in response.headers.raw if name.lower() not in _HOP]
+        await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+        try:
+            async for part in response.aiter_raw():
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+        except httpx.TransportError:  # the other process ended: so does the answer
+            pass
+        finally:
+            await response.aclose()
+        await send({"type": "http.response.body"})
+
+
+async def _body(receive: bodies.Receive) -> AsyncIterator[bytes]:
+    while True:
+        message = await receive()
+        yield message.get("body", b"")
+        if not message.get("more_body"):
+            return

@@ -1,0 +1,179 @@
+"""One process that answers: its application, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from fmnist.engine import cores
+from fmnist.predictor import Predictor, open_model
+from fmnist.web import api
+from fmnist.web.counters import Counters
+from fmnist.web.guard import Guard
+from fmnist.web.relay import Relay
+from fmnist.web.service import Service
+from fmnist.web.settings import Settings
+
+# After nobody can connect any more: for who has just connected to send a request, and for open connections to be told.
+_PARTING_SECONDS = 0.5
+# Kept between the last request and the end, for closing what is open.
+_CLOSING_SECONDS = 2.0
+
+
+def open_predictor(settings: Settings) -> Predictor:
+    """Open the model, with a fair share of the processor's cores for each process.
+
+    Raises:
+        InputError, RunError: as `open_model`.
+    """
+    return open_model(settings.model, settings.runs_dir, threads=max(1, cores() // settings.workers))
+
+
+def application(
+    settings: Settings,
+    predictor: Predictor,
+    counters: Counters | None = None,
+    relay_to: Path | None = None,
+) -> tuple[Guard, Service]:
+    """Return the whole application, and the part of it that answers predictions.
+
+    Args:
+        settings: of the server.
+        predictor: the model.
+        counters: what is counted; by default for this process alone.
+        relay_to: the socket of the process that has the page, if that is another one.
+    """
+    counters = counters or Counters()
+    service = Service(predictor, settings.limits, counters, settings.workers)
+    app = api.build(service, counters, bool(settings.token))
+    page: Any = None
+    if settings.page and relay_to:
+        page = Relay(relay_to)
+    elif settings.page:
+        from fmnist.web.page import mount
+
+        page = mount(app, service, settings)
+    return Guard(app, page, service, counters, settings), service
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, with a way out in steps: not ready, then deaf, then gone."""
+
+    def __init__(self, config: uvicorn.Config, service: Service, settings: Settings) -> None:
+        super().__init__(config)
+        self._service, self._limits = service, settings.limits
+        self._deaf_at = float("inf")
+        self.signal = 0
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop; a second signal ends at once."""
+        if self.signal:
+            self.should_exit = self.force_exit = True
+        self.signal = sig
+        self._service.stopping = True
+        # Ctrl-C is a person's, who waits.
+        self._deaf_at = time.monotonic() + (0 if sig == signal.SIGINT else self._limits.drain_seconds)
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._service.stopping:
+            self._service.counters.put("ready", 0)
+            self._service.stopped.set()
+            self.should_exit |= time.monotonic() >= self._deaf_at
+        return await super().on_tick(counter)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        # With a second handle on each listener, its queue can still be emptied when Uvicorn has let go of it.
+        self._spare = [listener.dup() for listener in sockets or []]
+        await super().startup(sockets)
+        self._service.counters.add("starts")
+        self._service.counters.put("ready", 1)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take whoever has connected already, let nobody else in, and tell everybody that the connection ends."""
+        for server in self.servers:
+            server.close()
+        for listener in self._spare:
+            await self._take_waiting(listener)
+            listener.close()
+        self._service.closing = True
+        await asyncio.sleep(_PARTING_SECONDS)
+        await super().shutdown(sockets)
+
+    async def _take_waiting(self, listener: socket.socket) -> None:
+        """Accept the connections that the kernel has made for us: it resets them when the last handle is closed."""
+        loop, config = asyncio.get_running_loop(), self.config
+        listener.setblocking(False)
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:  # none is left
+                return
+            await loop.connect_accepted_socket(
+                lambda: config.http_protocol_class(  # type: ignore[call-arg]
+                    config=config, server_state=self.server_state, app_state=self.lifespan.state
+                ),
+                connection,
+            )
+
+
+def run(guard: Guard, service: Service, settings: Settings, sockets: list[socket.socket]) -> int:
+    """Answer requests until a signal, then finish what was accepted.
+
+    Returns:
+        The exit code: 130 after SIGINT, 143 after SIGTERM.
+    """
+    limits = settings.limits
+    config = uvicorn.Config(
+        guard,
+        ws="none",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        log_level="warning",
+        timeout_keep_alive=75,  # longer than proxies keep theirs, which would otherwise race with our closing
+        timeout_graceful_shutdown=max(1, int(limits.stop_seconds - limits.drain_seconds - _CLOSING_SECONDS)),
+    )
+    server = _Server(config, service, settings)
+    server.run(sockets)
+    service.close()
+    return 130 if server.signal == signal.SIGINT else 143
+
+
+def run_worker(settings: Settings, number: int, folder: Path, listener: socket.socket, life: Any) -> None:
+    """Be one of several processes: the first has the page, the others relay to it.
+
+    Args:
+        settings: of the server.
+        number: from 0.
+        folder: of the common files: counters, the page's socket.
+        listener: where all processes accept connections.
+        life: the end of a pipe whose other end the parent has; it closes when the parent is gone.
+    """
+    import threading
+
+    def end_with_parent() -> None:
+        life.poll(None)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the parent tells us
+    counters = Counters(folder / "counters", number, settings.workers)
+    socket_path = folder / "page"
+    sockets = [listener]
+    if settings.page and number == 0:
+        socket_path.unlink(missing_ok=True)
+        private = socket.socket(socket.AF_UNIX)
+        private.bind(str(socket_path))
+        sockets.append(private)
+    relay_to = socket_path if number else None
+    guard, service = application(settings, open_predictor(settings), counters, relay_to)
+    run(guard, service, settings, sockets)
+    os._exit(0)  # a thread that still reads a picture for nobody must not hold us up

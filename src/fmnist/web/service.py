@@ -1,0 +1,129 @@
+"""Answers predictions: admission, body, pictures, model, JSON. One for each process."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import orjson
+
+from fmnist.engine import cores
+from fmnist.predictor import Predictor
+from fmnist.web import bodies
+from fmnist.web.batcher import Batcher
+from fmnist.web.counters import Counters
+from fmnist.web.problems import Problem, wait
+from fmnist.web.settings import Limits
+
+
+class Service:
+    """A model that answers requests, and the bounds on how many.
+
+    Attributes:
+        predictor: the model.
+        batcher: asks it for many requests at once; for the page too.
+        limits: the bounds.
+        stopping: whether the server goes down, and is no longer ready.
+        closing: whether it has stopped to listen, so that connections end with their next answer.
+        stopped: set once streams are to end.
+    """
+
+    def __init__(self, predictor: Predictor, limits: Limits, counters: Counters, workers: int = 1) -> None:
+        """Make ready; `workers` share the processor's cores."""
+        self.predictor, self.limits, self.counters = predictor, limits, counters
+        # The unfamiliarity above which a picture is like none that the model was trained on; None where it can't tell.
+        self.threshold: float | None = getattr(predictor, "threshold", None)
+        self.batcher = Batcher(self._compute, counters.batch)
+        self.stopping, self.closing, self.stopped = False, False, asyncio.Event()
+        self._readers = ThreadPoolExecutor(max(1, min(4, cores() // workers)), thread_name_prefix="pictures")
+        self._requests, self._bytes = 0, 0
+
+    def close(self) -> None:
+        """Let the threads go once they are done."""
+        self.batcher.close()
+        self._readers.shutdown(wait=False, cancel_futures=True)
+
+    async def predict(self, headers: list[tuple[bytes, bytes]], receive: bodies.Receive) -> bytes:
+        """Answer a request with JSON.
+
+        Args:
+            headers: of the request, names in lower case.
+            receive: gives its body, as in ASGI; not called if the request is refused.
+
+        Raises:
+            Problem: it is not answered.
+            bodies.Gone: nobody waits for the answer any more.
+        """
+        started = time.perf_counter()
+        content_type = bodies.media_type(headers)
+        size = bodies.announced(headers, self.limits.body_bytes)
+        self._enter(size)
+        reading = None
+        stage = "slow_body"
+        try:
+            async with asyncio.timeout(self.limits.seconds):
+                body = await bodies.read_body(receive, self.limits.body_bytes)
+                stage = "timeout"
+                arguments = (content_type, body, self.predictor.image_shape, self.limits.pictures)
+                if len(body) < bodies.QUICK_BYTES and content_type.startswith((bodies.RAW, bodies.JSON)):
+                    images = bodies.pictures(*arguments)
+                else:
+                    reading = self._readers.submit(bodies.pictures, *arguments)
+                    images = await asyncio.wrap_future(reading)
+                answers = await self.batcher.answer(images)
+        except TimeoutError as error:
+            raise self._late(stage) from error
+        finally:
+            if reading is None or reading.done() or reading.cancel():
+                self._leave(size)
+            else:  # the place is free when the thread is
+                loop = asyncio.get_running_loop()
+                reading.add_done_callback(lambda _: loop.call_soon_threadsafe(self._leave, size))
+        answer = self._json(answers)
+        self.counters.add("pictures", amount=len(images))
+        self.counters.took(time.perf_counter() - started)
+        return answer
+
+    def _compute(self, images: np.ndarray) -> np.ndarray:
+        """Return the probabilities, and in a last column the unfamiliarity, NaN where the model can't tell."""
+        answers = np.full((len(images), len(self.predictor.class_names) + 1), np.nan, np.float32)
+        answers[:, :-1] = self.predictor.probabilities(images)
+        if self.threshold is not None:
+            answers[:, -1] = self.predictor.unfamiliarity(images)  # type: ignore[attr-defined]
+        return answers
+
+    def _enter(self, size: int) -> None:
+        full = self._requests >= self.limits.requests or self._bytes + size > self.limits.waiting_bytes
+        if full:
+            # The rest of a long body is better not read at all.
+            close = [(b"connection", b"close")] if size > bodies.QUICK_BYTES else []
+            raise Problem("overloaded", "too many requests are waiting; try again", wait() + close)
+        self._requests += 1
+        self._bytes += size
+        self.counters.put("in_flight", self._requests)
+
+    def _leave(self, size: int) -> None:
+        self._requests -= 1
+        self._bytes -= size
+        self.counters.put("in_flight", self._requests)
+
+    def _late(self, stage: str) -> Problem:
+        seconds = f"{self.limits.seconds:g} seconds"
+        if stage == "slow_body":
+            return Problem(stage, f"the body did not arrive within {seconds}", [(b"connection", b"close")])
+        return Problem(stage, f"the answer was not ready within {seconds}", wait())
+
+    def _json(self, answers: np.ndarray) -> bytes:
+        names = self.predictor.class_names
+        rows: list[dict[str, Any]] = []
+        for *shares, unfamiliarity in answers.tolist():
+            label = shares.index(max(shares))
+            row = {"class": names[label], "label": label, "probability": round(shares[label], 6)}
+            row["probabilities"] = [round(share, 6) for share in shares]
+            if self.threshold is not None:
+                row["unfamiliarity"], row["familiar"] = round(unfamiliarity, 4), unfamiliarity <= self.threshold
+            rows.append(row)
+        return orjson.dumps({"predictions": rows})
