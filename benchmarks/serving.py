@@ -31,7 +31,7 @@ import numpy as np
 from measured import RESULTS
 from open_loop import send
 
-from fmnist.engine import machine
+from fmnist.environment import machine
 from fmnist.rundir import RunDirectory, find_run, write_json
 
 HERE = Path(__file__).parent

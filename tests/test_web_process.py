@@ -1,5 +1,6 @@
 """Real processes and real sockets: signals, killed workers, what is loaded."""
 
+import json
 import os
 import signal
 import subprocess
@@ -24,16 +25,13 @@ class Process:
     """`fmnist serve` on a free port."""
 
     def __init__(self, model, *options):
-        command = [sys.executable, "-m", "fmnist", "serve", str(model), "--port", "0", *options]
-        self.popen = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        command = [sys.executable, "-m", "fmnist", "serve", str(model), "--port", "0", "--json", *options]
+        pipe = subprocess.PIPE
+        self.popen = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
         self.lines = []
-        for line in self.popen.stderr:
-            self.lines.append(line)
-            if line.startswith("Serving"):
-                self.url = line.split()[-1]
-                break
-        else:
-            raise AssertionError("".join(self.lines))
+        with self.popen.stdout as told:
+            text = "".join(iter(told.readline, "}\n"))
+            self.url = json.loads(text + "}")["url"] if self.popen.poll() is None else self.popen.stderr.read()
         self.reader = threading.Thread(target=lambda: self.lines.extend(self.popen.stderr), daemon=True)
         self.reader.start()
 

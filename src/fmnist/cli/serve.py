@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -35,6 +37,7 @@ from fmnist.errors import InputError, RunError
 )
 @options.runs_dir_option
 @options.data_dir_option
+@options.json_option
 def command(
     model: str,
     host: str,
@@ -45,6 +48,7 @@ def command(
     origins: tuple[str, ...],
     runs_dir: Path,
     data_dir: Path | None,
+    as_json: bool,
 ) -> int:
     """Offer MODEL on a web page and through a REST API, until Ctrl-C.
 
@@ -70,7 +74,12 @@ def command(
         token=token,
         origins=tuple(_origin(text) for text in origins),
     )
-    return serve(settings, options.say)
+    return serve(settings, options.say, _print if as_json else lambda facts: None)
+
+
+def _print(facts: dict[str, Any]) -> None:
+    options.print_json(facts)
+    sys.stdout.flush()  # whoever started us waits for it
 
 
 def _token(path: Path | None) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import uvicorn
 
-from fmnist.engine import cores
+from fmnist.environment import cores
 from fmnist.predictor import Predictor, open_model
 from fmnist.web import api
 from fmnist.web.counters import Counters

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from fmnist.engine import cores
+from fmnist.environment import cores
 from fmnist.predictor import Predictor
 from fmnist.web import bodies
 from fmnist.web.batcher import Batcher

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import wait
 from pathlib import Path
+from typing import Any
 
 from fmnist.errors import InputError
 from fmnist.web.counters import Counters
@@ -41,12 +42,15 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(settings: Settings, say: Callable[[str], None]) -> int:
+def serve(
+    settings: Settings, say: Callable[[str], None], ready: Callable[[dict[str, Any]], None] = lambda facts: None
+) -> int:
     """Answer requests until a signal.
 
     Args:
         settings: of the server.
-        say: is told where it listens, and when a process was started again.
+        say: is told, for people, where it listens, and when a process was started again.
+        ready: is told the same for programs, once requests are taken: `url`, `model`, `format`, `workers`.
 
     Returns:
         The exit code: 130 after Ctrl-C, 143 after SIGTERM.
@@ -59,13 +63,22 @@ def serve(settings: Settings, say: Callable[[str], None]) -> int:
     with listen(settings.host, settings.port) as listener:
         host, port = listener.getsockname()[:2]
         name = f"[{host}]" if ":" in host else host
-        what = f"{predictor.metadata.get('run') or Path(settings.model).name} ({predictor.format})"
-        place = f"Serving   {what} at http://{name}:{port}"
+        facts = {
+            "url": f"http://{name}:{port}",
+            "model": predictor.metadata.get("run") or Path(settings.model).name,
+            "format": predictor.format,
+            "workers": settings.workers,
+        }
+
+        def tell() -> None:
+            say(f"Serving   {facts['model']} ({facts['format']}) at {facts['url']}")
+            ready(facts)
+
         if settings.workers > 1:
             with tempfile.TemporaryDirectory(prefix="fmnist-serve-") as folder:
-                return _supervise(settings, Path(folder), listener, lambda: say(place), say)
+                return _supervise(settings, Path(folder), listener, tell, say)
         guard, service = application(settings, predictor, Counters())
-        say(place)
+        tell()
         return run(guard, service, settings, [listener])
 
 
