@@ -34,8 +34,8 @@ class Service:
     def __init__(self, predictor: Predictor, limits: Limits, counters: Counters, workers: int = 1) -> None:
         """Make ready; `workers` share the processor's cores."""
         self.predictor, self.limits, self.counters = predictor, limits, counters
-        # The unfamiliarity above which a picture is like none that the model was trained on; None where it can't tell.
-        self.threshold: float | None = getattr(predictor, "threshold", None)
+        # Above it a picture is like none that the model was trained on; None where the model can't tell.
+        self.threshold = predictor.threshold
         self.batcher = Batcher(self._compute, counters.batch)
         self.stopping, self.closing, self.stopped = False, False, asyncio.Event()
         self._readers = ThreadPoolExecutor(max(1, min(4, cores() // workers)), thread_name_prefix="pictures")
@@ -92,7 +92,7 @@ class Service:
         answers = np.full((len(images), len(self.predictor.class_names) + 1), np.nan, np.float32)
         answers[:, :-1] = self.predictor.probabilities(images)
         if self.threshold is not None:
-            answers[:, -1] = self.predictor.unfamiliarity(images)  # type: ignore[attr-defined]
+            answers[:, -1] = self.predictor.unfamiliarity(images)
         return answers
 
     def _enter(self, size: int) -> None:
