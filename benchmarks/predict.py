@@ -1,19 +1,22 @@
 """What `fmnist predict` makes of photos, and how long it takes: fake photos, one picture, an IDX file of 10,000.
 
-    python benchmarks/predict.py runs/fast            # a run with exports
-    python benchmarks/predict.py runs/fast --photos   # the fake photos alone; the stored times stay
+    python benchmarks/predict.py runs/fast runs/longer            # runs with exports
+    python benchmarks/predict.py runs/fast runs/longer --photos   # the fake photos alone; the stored times stay
 
 Test images are made into fake photos of each kind (tests/photos.py), 500 unless `--number` says otherwise; what counts
-is whether the model gives the photo the class that it gives the image itself. Times are those of whole processes, from
-start to end, medians of 7.
+is whether a model gives the photo the class that it gives the image itself, and whether it calls it unfamiliar. Times
+are those of whole processes with the first run, from start to end, medians of 7.
 Stored in `benchmarks/results/predict.json`; the tables in docs/predict.md are made from it.
 """
 
 import argparse
+import itertools
 import re
+import shlex
 import statistics
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import measured
@@ -28,7 +31,8 @@ import photos  # noqa: E402
 from fmnist import environment  # noqa: E402
 from fmnist.data import load_dataset, write_idx  # noqa: E402
 from fmnist.predictor import Predictor, open_model  # noqa: E402
-from fmnist.rundir import find_run, read_json, write_json  # noqa: E402
+from fmnist.presets import command_flags, restore  # noqa: E402
+from fmnist.rundir import RunDirectory, find_run, read_json, write_json  # noqa: E402
 
 DOCS = ROOT / "docs" / "predict.md"
 STORED = measured.RESULTS / "predict.json"
@@ -36,13 +40,18 @@ MARKS = ("<!-- figures: made by benchmarks/predict.py -->", "<!-- end of figures
 ROUNDS = 7
 
 
-def photo_shares(model: Predictor, images: np.ndarray, number: int) -> dict[str, float]:
-    """Return for each kind of photo the share that gets the class of the image that it was made from."""
+def photo_shares(models: list[Predictor], images: np.ndarray, number: int) -> list[dict[str, dict[str, float]]]:
+    """Return for each model and kind of photo the shares of its images' class, and of unfamiliar ones."""
     chosen = images[np.random.default_rng(0).choice(len(images), number, replace=False)]
-    shares = {}
+    shares: list[dict[str, dict[str, float]]] = [{} for _ in models]
     for kind in photos.KINDS:
-        shares[kind] = float(photos.same_class(model, chosen, [kind] * number).mean())
-        print(f"{kind:15} {100 * shares[kind]:.1f}%", flush=True)
+        seen = photos.photographed(chosen, [kind] * number)
+        for model, share in zip(models, shares, strict=True):
+            share[kind] = {
+                "same_class": float(photos.same_class(model, chosen, seen).mean()),
+                "unfamiliar": float((model.unfamiliarity(seen) > model.threshold).mean()),
+            }
+        print(kind, *(share[kind] for share in shares), flush=True)
     return shares
 
 
@@ -64,15 +73,40 @@ def times(run: str, images: np.ndarray) -> dict[str, dict]:
 
 def tables(result: dict) -> str:
     """Write the figures as the docs have them."""
-    shares = result["photos"]
+    models = result["photos"]
+    number = result["number"] * len(photos.KINDS)
+
+    def line(kind: str, cells: Iterable[str], last: str) -> str:
+        return f"| {kind} | {' | '.join(cells)} | {last} |"
+
+    def percent(shares: Iterable[float]) -> str:
+        return f"{100 * statistics.mean(shares):.1f}%"
+
+    def mark(text: str) -> str:
+        return f"**{text}**"
+
+    def same(model: dict, *kinds: str) -> str:
+        return percent(model["shares"][kind]["same_class"] for kind in kinds)
+
+    def unfamiliar(*kinds: str) -> str:
+        return percent(model["shares"][kind]["unfamiliar"] for kind in kinds for model in models)
+
     lines = [
-        f"{result['number']} test images, each as a photo of each kind, `{result['model']}` "
-        f"({100 * result['accuracy']:.2f}% on the test set), Pillow {result['pillow']}:",
+        f"{result['number']} test images, each as a photo of each kind: how many are classified like the image itself. "
+        f"Pillow {result['pillow']}.",
         "",
-        "| the object lies on | classified like the image itself |",
-        "| --- | --- |",
-        *(f"| {kind} | {100 * share:.1f}% |" for kind, share in shares.items()),
-        f"| all {result['number'] * len(shares):,} photos | **{100 * statistics.mean(shares.values()):.1f}%** |",
+        line(
+            "the object lies on",
+            (f"`{model['model']}`, {100 * model['accuracy']:.2f}% on the test set" for model in models),
+            "called unfamiliar",
+        ),
+        "| --- |" + " --- |" * (len(models) + 1),
+        *(line(kind, (same(model, kind) for model in models), unfamiliar(kind)) for kind in photos.KINDS),
+        line(
+            f"all {number:,} photos",
+            (mark(same(model, *photos.KINDS)) for model in models),
+            mark(unfamiliar(*photos.KINDS)),
+        ),
     ]
     if "times" in result:
         machine = result["environment"]
@@ -91,24 +125,33 @@ def tables(result: dict) -> str:
     return "\n".join(lines)
 
 
+def command(run: RunDirectory) -> str:
+    """Return the command that trains such a run."""
+    return shlex.join(
+        ["fmnist", "train", *itertools.chain.from_iterable(command_flags(restore(read_json(run.config))))]
+    )
+
+
 def main() -> None:
     """Measure, store and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run")
+    parser.add_argument("runs", nargs="+", metavar="RUN")
     parser.add_argument("--number", type=int, default=500, help="images [default: 500]")
     parser.add_argument("--photos", action="store_true", help="measure no times")
     arguments = parser.parse_args()
-    run, images = find_run(arguments.run, Path("runs")), load_dataset().test_images
+    runs, images = [find_run(name, Path("runs")) for name in arguments.runs], load_dataset().test_images
+    shares = photo_shares([open_model(run) for run in runs], images, arguments.number)
     result = read_json(STORED) if STORED.exists() else {}
     result |= {
-        "model": f"fmnist train --preset {read_json(run.config)['preset']}",
-        "accuracy": read_json(run.metrics)["accuracy"],
         "pillow": PIL.__version__,
         "number": arguments.number,
-        "photos": photo_shares(open_model(run), images, arguments.number),
+        "photos": [
+            {"model": command(run), "accuracy": read_json(run.metrics)["accuracy"], "shares": share}
+            for run, share in zip(runs, shares, strict=True)
+        ],
     }
     if not arguments.photos:
-        result |= {"times": times(str(run.path), images), "environment": environment.machine()}
+        result |= {"times": times(str(runs[0].path), images), "environment": environment.machine()}
     write_json(STORED, result)
     block = f"{MARKS[0]}\n{tables(result)}\n{MARKS[1]}"
     DOCS.write_text(

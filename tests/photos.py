@@ -101,13 +101,20 @@ def _file(photo: Image.Image, rng: np.random.Generator) -> bytes:
     return file.getvalue()
 
 
-def same_class(model: Predictor, images: np.ndarray, kinds: Sequence[str]) -> np.ndarray:
-    """Return whether the model gives the fake photo of each image, uint8 (M, N, N), the image's class: bool (M,).
+def photographed(images: np.ndarray, kinds: Sequence[str]) -> np.ndarray:
+    """Return what becomes of images, uint8 (M, N, N), that are made into fake photos and these into images again.
 
     Photo k is of kind `kinds[k]` and drawn from the seed k.
     """
-    seen = [
-        prepare(decode(fake_photo(image, kind, np.random.default_rng(number)), kind), model.image_shape)
-        for number, (image, kind) in enumerate(zip(images, kinds, strict=True))
-    ]
-    return model.probabilities(np.stack(seen)).argmax(axis=1) == model.probabilities(images).argmax(axis=1)
+    shape = (images.shape[1], images.shape[2])
+    return np.stack(
+        [
+            prepare(decode(fake_photo(image, kind, np.random.default_rng(number)), kind), shape)
+            for number, (image, kind) in enumerate(zip(images, kinds, strict=True))
+        ]
+    )
+
+
+def same_class(model: Predictor, images: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return whether the model gives both of two images, uint8 (M, H, W), the same class: bool (M,)."""
+    return model.probabilities(images).argmax(axis=1) == model.probabilities(others).argmax(axis=1)

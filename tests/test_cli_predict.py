@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import fmnist
+from fmnist import familiarity
 from fmnist.data import write_idx
 from fmnist.predictor import Predictor
 
@@ -70,6 +71,28 @@ def test_csv_of_an_array(source, folder, run_cli, monkeypatch):
         [source, "1", "dark", "0.640000", NAMES[1], "0.320000"],
         ["a.png", "", "dark", "1.000000", NAMES[1], "0.000000"],
     ]
+
+
+def test_what_is_unlike_the_training_pictures(folder, run_cli, monkeypatch):
+    rng = np.random.default_rng(0)
+    seen = rng.integers(90, 111, (200, 8, 6)).astype(np.uint8)
+    known = familiarity.fit(seen, np.zeros(200, int), rng.integers(90, 111, (50, 8, 6)).astype(np.uint8))
+    model = Predictor(compute, "onnx", NAMES, (8, 6), familiarity=known)
+    monkeypatch.setattr("fmnist.predictor.open_model", lambda name, runs: model)
+    Image.new("L", (6, 8), 100).save(folder / "c.png")
+    code, out, err = run_cli("predict", "m.onnx", ".", "--top", "1")
+    assert code == 0 and [line.split()[0] for line in out.splitlines() if line.endswith("unfamiliar")] == [
+        "a.png",
+        "b.png",
+    ]
+    assert err == "2 pictures unlike all that the model was trained on: its answer may mean nothing.\n"
+    _, out, _ = run_cli("predict", "m.onnx", ".", "--json")
+    rows = json.loads(out)["predictions"]
+    assert [row["familiar"] for row in rows] == [False, False, True]
+    assert [row["unfamiliarity"] > familiarity.THRESHOLD for row in rows] == [True, True, False]
+    _, out, _ = run_cli("predict", "m.onnx", ".", "--csv", "--top", "1")
+    table = list(csv.DictReader(io.StringIO(out)))
+    assert [float(row["unfamiliarity"]) > 1 for row in table] == [True, True, False]
 
 
 def test_many_photos_are_answered_in_their_order(folder, run_cli, monkeypatch):

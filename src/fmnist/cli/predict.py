@@ -65,6 +65,8 @@ def command(
     A photo is made like the training pictures: turned upright, the object cut out of its background, shrunk, centred,
     light on black. Pictures of the model's own size are taken as they are, and so are arrays.
 
+    A picture unlike all that the model was trained on is called unfamiliar: above 1 in --json and --csv.
+
     What cannot be read is named on stderr and left out. The exit code is 2 if nothing could be read, or if --strict is
     given and anything could not.
     """
@@ -109,7 +111,7 @@ def _answers(
         if not waiting:
             return
         batch = np.concatenate(pictures)
-        rows.extend(_rows(waiting, predictor.probabilities(batch), predictor.class_names, top))
+        rows.extend(_rows(waiting, batch, predictor, top))
         if keep:
             seen.append(batch)
         waiting.clear()
@@ -137,18 +139,24 @@ def _answers(
 
 
 def _rows(
-    pictures: list[tuple[str, int | None]], probabilities: np.ndarray, class_names: tuple[str, ...], top: int
+    names: list[tuple[str, int | None]], pictures: np.ndarray, predictor: Predictor, top: int
 ) -> list[dict[str, Any]]:
+    """Return a row a picture, with `unfamiliarity` and `familiar` where the model can tell."""
+    probabilities, class_names = predictor.probabilities(pictures), predictor.class_names
     order = (-probabilities).argsort(axis=1, kind="stable")[:, :top].tolist()
     shares = probabilities.tolist()
-    return [
+    rows: list[dict[str, Any]] = [
         {
             "image": name,
             "index": index,
             "top": [{"class": class_names[label], "label": label, "probability": row[label]} for label in best],
         }
-        for (name, index), best, row in zip(pictures, order, shares, strict=True)
+        for (name, index), best, row in zip(names, order, shares, strict=True)
     ]
+    if (threshold := predictor.threshold) is not None:
+        for row, unfamiliarity in zip(rows, predictor.unfamiliarity(pictures).tolist(), strict=True):
+            row |= {"unfamiliarity": unfamiliarity, "familiar": unfamiliarity <= threshold}
+    return rows
 
 
 def _label(row: dict[str, Any]) -> str:
@@ -166,22 +174,26 @@ def _print(rows: list[dict[str, Any]]) -> None:
     lines = (
         f"{label:{width}}"
         + "".join(f"   {guess['class']:{name_width}} {100 * guess['probability']:5.1f}%" for guess in row["top"])
+        + ("" if row.get("familiar", True) else "   unfamiliar")
         for label, row in zip(labels, rows, strict=True)
     )
     print("\n".join(lines))
+    if strange := sum(not row.get("familiar", True) for row in rows):
+        pictures = "picture" if strange == 1 else "pictures"
+        options.say(f"{strange:,} {pictures} unlike all that the model was trained on: its answer may mean nothing.")
 
 
 def _print_csv(rows: list[dict[str, Any]]) -> None:
-    """Print a row a picture: its name, its number in an array, then class and probability, best first."""
-    count = len(rows[0]["top"])
+    """Print a row a picture: name, number in an array, class and probability, best first, unfamiliarity if known."""
+    count, tells = len(rows[0]["top"]), "unfamiliarity" in rows[0]
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(
-        ["image", "index", *(f"{what}_{n}" for n in range(1, count + 1) for what in ("class", "probability"))]
-    )
+    header = ["image", "index", *(f"{what}_{n}" for n in range(1, count + 1) for what in ("class", "probability"))]
+    writer.writerow([*header, "unfamiliarity"] if tells else header)
     for row in rows:
         guesses = (cell for guess in row["top"] for cell in (guess["class"], f"{guess['probability']:.6f}"))
         name = row["image"].encode(errors="backslashreplace").decode()  # what is no UTF-8 cannot be printed
-        writer.writerow([name, "" if row["index"] is None else row["index"], *guesses])
+        last = [f"{row['unfamiliarity']:.4f}"] if tells else []
+        writer.writerow([name, "" if row["index"] is None else row["index"], *guesses, *last])
 
 
 def _show(path: Path, seen: list[np.ndarray], rows: list[dict[str, Any]]) -> None:
