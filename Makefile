@@ -34,7 +34,7 @@ test: $(READY) ## the tests, without the slow ones (ARGS="tests/test_config.py -
 test-slow: $(READY) ## only the slow tests
 	@$(PYTEST) -m slow $(ARGS) || { status=$$?; [ $$status -eq 5 ] && echo "No slow tests."; }
 
-torture: $(READY) ## kills, full disks, hostile files by the hundred: docs/reliability.md, about 25 minutes (ARGS="kills disk")
+torture: $(READY) ## kills, full disks, hostile files by the hundred: docs/reliability.md, about 20 minutes (ARGS="kills disk")
 	@$(BIN)/python benchmarks/torture.py $(ARGS)
 
 lint: lint-check lint-format lint-types lint-audit ## ruff check, ruff format --check, mypy, known holes in the dependencies

@@ -1,6 +1,6 @@
 """Kills, full disks, damaged and hostile files by the hundred; the figures of docs/reliability.md come from here.
 
-    python benchmarks/torture.py                 # everything: about 25 minutes on two quiet cores
+    python benchmarks/torture.py                 # everything: about 20 minutes on two quiet cores
     python benchmarks/torture.py kills disk      # some parts
 
 The tools of tests/faults, in larger numbers. A part's result goes to benchmarks/results/torture.json when it is done.
