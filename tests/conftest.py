@@ -1,7 +1,8 @@
-"""What many tests share: a small data set of ten drawn patterns, a finished run, and a way to run commands."""
+"""What many tests share: a small data set of ten drawn patterns, a finished run, a way to run commands, a browser."""
 
 import gzip
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -81,3 +82,20 @@ def run_cli(capsys):
         return code, captured.out, captured.err
 
     return run
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A Chromium with a camera of its own, such as Debian has it."""
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        pytest.skip("there is no Chromium here; on Debian: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        options = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+        if os.geteuid() == 0:
+            options.append("--no-sandbox")
+        started = playwright.chromium.launch(executable_path=chromium, args=options)
+        yield started
+        started.close()

@@ -1,7 +1,5 @@
 """The page in a real Chromium: what a person does, and that nothing leaves this machine."""
 
-import os
-import shutil
 import threading
 
 import pytest
@@ -9,7 +7,6 @@ from web_client import made_up_run, png
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ANSWER = "#result .views figure:nth-child(2) img"
 
 
@@ -34,21 +31,6 @@ def address(tmp_path_factory, tiny_data_dir, tiny_dataset):
         yield f"http://127.0.0.1:{port}/"
         server.should_exit = True
         thread.join(20)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium here; on Debian: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        options = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-        if os.geteuid() == 0:
-            options.append("--no-sandbox")
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield started
-        started.close()
 
 
 @pytest.fixture(params=[(1280, "light"), (390, "dark")], ids=["desk", "phone"])

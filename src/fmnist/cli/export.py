@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,16 @@ from fmnist.errors import RunError
     default="litert,litert-int8,litert-fp16,onnx",
     show_default=True,
     metavar="NAME,NAME,…",
-    help="Also: onnx-int8, keras, savedmodel.",
+    help="Also: onnx-int8, keras, savedmodel, web.",
 )
 @click.option("--no-calibrate", is_flag=True, help="Leave the temperature out: probabilities as the run's model's.")
 @click.option("--force", is_flag=True, help="Write a file that its gate refuses too, marked in exports.json.")
+@click.option(
+    "--web-runtime",
+    type=click.Path(path_type=Path),
+    metavar="FILE.tgz",
+    help="The npm package that format web needs, where npm cannot fetch it.",
+)
 @options.runs_dir_option
 @options.data_dir_option
 @options.json_option
@@ -34,6 +41,7 @@ def command(
     formats: str,
     no_calibrate: bool,
     force: bool,
+    web_runtime: Path | None,
     runs_dir: Path,
     data_dir: Path | None,
     as_json: bool,
@@ -46,6 +54,9 @@ def command(
 
     The probabilities are calibrated: the temperature fitted on the run's validation images is folded into the last
     layer, in the files and in the Keras model that they are compared with. The run's own model stays as it is.
+
+    Format web is a folder for any static host: a page that classifies on the device, from a file, the camera or a
+    drawing, also without a network once it was opened.
     """
     from fmnist.export import check_formats, export_run
 
@@ -54,7 +65,15 @@ def command(
     run = options.open_run(run_name, runs_dir)
     dataset = options.load_data(data_dir)
     with run.lock():
-        result = export_run(run, dataset, names, calibrate=not no_calibrate, force=force, note=options.say)
+        result = export_run(
+            run,
+            dataset,
+            names,
+            calibrate=not no_calibrate,
+            force=force,
+            web_runtime=web_runtime,
+            note=options.say,
+        )
     if as_json:
         options.print_json({"folder": str(run.exports), **result})
     else:
@@ -80,6 +99,9 @@ def _print(folder: Path, result: dict[str, Any]) -> None:
         f"Keras itself: {options.percent(rows[0]['keras_accuracy'])} of {rows[0]['num_images']:,} test images. "
         f"Probabilities: {calibrated}"
     )
+    if "web" in result["written"]:
+        print("To try the page, on http://127.0.0.1:8000, which counts as secure as https does:")
+        print(f"  python -m http.server --bind 127.0.0.1 --directory {shlex.quote(str(folder / 'web'))}")
 
 
 def _reason(row: dict[str, Any]) -> str:

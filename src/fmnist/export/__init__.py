@@ -22,6 +22,8 @@ from fmnist.evaluation import check_dataset
 from fmnist.export.formats import DEFAULT_FORMATS, FORMATS, check_formats
 from fmnist.export.gate import compare
 from fmnist.export.process import call
+from fmnist.export.runtime import load_runtime
+from fmnist.export.site import build as build_site
 from fmnist.predictor import remember
 from fmnist.rundir import RunDirectory, read_json, sync_directory, write_json
 
@@ -39,6 +41,7 @@ def export_run(
     *,
     calibrate: bool = True,
     force: bool = False,
+    web_runtime: Path | None = None,
     note: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Write a run's model in other formats into `exports/`, each only if it answers like Keras on the whole test set.
@@ -50,6 +53,7 @@ def export_run(
         calibrate: fold the run's temperature into the last layer, so that the files give calibrated probabilities; a
             run that kept no validation images has none. Keras is compared with the same folded in.
         force: write a file that its gate refuses too, marked `passed: false` in `exports.json`.
+        web_runtime: the archive of format web's runtime; by default the cache's, or what npm fetches.
         note: is told what is being done.
 
     Returns:
@@ -57,14 +61,16 @@ def export_run(
         that was not written, or by force only, its name and the reasons.
 
     Raises:
-        InputError: there is no model yet, the data set does not fit it, or there is no such format.
-        RunError: Keras is not installed, or the files cannot be written.
+        InputError: there is no model yet, the data set does not fit it, there is no such format, or the given archive
+            is another one.
+        RunError: Keras is not installed, the runtime of format web cannot be had, or the files cannot be written.
     """
     check_formats(formats)
     source = run.need(run.model, f"train --resume {run.path}")
     config = read_json(run.config)
     check_dataset(config, dataset)
     index = _index(run, config)
+    runtime = load_runtime(web_runtime, note) if "web" in formats else {}
     calibrate_run(run, dataset)
     calibrated = calibrate and run.calibration.is_file()
     temperature = run_temperature(run) if calibrated else 1.0
@@ -97,17 +103,21 @@ def export_run(
             for form in (FORMATS[name] for name in dict.fromkeys(formats)):
                 note(f"{form.name:12} conversion, then the same images")
                 made = Path(folder) / form.file
+                target = made / form.model
                 try:
+                    target.parent.mkdir(exist_ok=True)
                     call(
                         "fmnist.export.conversion:convert",
                         f"the conversion to {form.name} failed",
                         {"examples": _examples(config, dataset), "images": images, "labels": labels},
                         backend="tensorflow",  # the converters are TensorFlow's
                         source=str(source),
-                        target=str(made),
+                        target=str(target),
                         facts=facts | {"format": form.name},
                     )
-                    parity = compare(_probabilities(made, form.name, images), keras, labels)
+                    if form.name == "web":
+                        build_site(made, facts | {"format": form.name}, runtime)
+                    parity = compare(_probabilities(target, form.name, images), keras, labels)
                 except FmnistError as error:
                     refused.append({"format": form.name, "problems": [str(error)], "written": False})
                     continue

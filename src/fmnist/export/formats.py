@@ -10,12 +10,17 @@ from fmnist.export.gate import EXACT, HALF, INTEGER, Limits
 
 @dataclass(frozen=True)
 class Format:
-    """A format: its name, the file (or folder) in `exports/`, what it is for, and what its gate allows."""
+    """A format: its name, the file (or folder) in `exports/`, what it is for, and what its gate allows.
+
+    Attributes:
+        model: where in a folder the model's own file lies; empty where file or folder are the model itself.
+    """
 
     name: str
     file: str
     purpose: str
     limits: Limits
+    model: str = ""
 
 
 FORMATS = {
@@ -28,6 +33,7 @@ FORMATS = {
         Format("onnx-int8", "model-int8.onnx", "the same in whole numbers, a quarter of the size", INTEGER),
         Format("keras", "model.keras", "Keras, on any backend", EXACT),
         Format("savedmodel", "savedmodel", "TensorFlow and TensorFlow Serving: a folder", EXACT),
+        Format("web", "web", "a page that answers on the phone itself, offline: a folder", EXACT, "model.onnx"),
     )
 }
 DEFAULT_FORMATS = ("litert", "litert-int8", "litert-fp16", "onnx")

@@ -1,0 +1,71 @@
+"""The folder of format `web`: one page that answers on the device, without a server after the first load.
+
+Its own files lie in `web/`; with them go the model, the runtime, what the page has to know, an icon, and the list of
+all that, which the service worker keeps.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from fmnist.familiarity import THRESHOLD
+from fmnist.images import decoding, recipe
+
+_WORKER, _PAGE = "service-worker.js", "index.html"
+# A garment of 8 × 8 pixels, as small as pictures are here.
+_ICON = ("........", ".##..##.", "########", "#.####.#", "..####..", "..####..", "..####..", "........")
+_INK, _GROUND, _ICON_PIXEL = (255, 255, 255), (0, 114, 178), 44
+
+
+def build(folder: Path, facts: dict[str, Any], runtime: dict[str, bytes]) -> None:
+    """Write everything but the model, which is there already.
+
+    Args:
+        folder: has the model, `model.onnx`.
+        facts: what the model says of itself.
+        runtime: the runtime's files by their names.
+    """
+    page = files("fmnist.export").joinpath("web")
+    ours = {part.name: part.read_bytes() for part in page.iterdir()}
+    for name, content in (ours | runtime).items():
+        (folder / name).write_bytes(content)
+    known = facts | {"recipe": numbers(), "threshold": THRESHOLD, "working_side": decoding.WORKING_SIDE}
+    (folder / "model.json").write_text(json.dumps(known), encoding="utf-8")
+    _icon().save(folder / "icon.png")
+    kept = {_address(path.name): _hash(path) for path in sorted(folder.iterdir()) if path.name != _WORKER}
+    version = hashlib.sha256(json.dumps(kept).encode()).hexdigest()[:16]
+    worker = (folder / _WORKER).read_text(encoding="utf-8")
+    for empty, full in (("FILES = {};", f"FILES = {json.dumps(kept, indent=2)};"), ('""', f'"{version}"')):
+        worker = worker.replace(empty, full, 1)
+    (folder / _WORKER).write_text(worker, encoding="utf-8")
+
+
+def numbers() -> dict[str, Any]:
+    """Return the numbers of `fmnist.images.recipe` by their names there: the page's recipe has none of its own."""
+    constants = {name: value for name, value in vars(recipe).items() if name.isupper()}
+    return constants | {"SHARPEN": recipe.SHARPEN.percent}
+
+
+def _address(name: str) -> str:
+    # Some hosts redirect from index.html to the folder, and what was redirected cannot be kept as a page.
+    return "./" if name == _PAGE else name
+
+
+def _hash(path: Path) -> str:
+    return base64.b64encode(hashlib.sha256(path.read_bytes()).digest()).decode()
+
+
+def _icon() -> Image.Image:
+    icon = Image.new("RGB", (12, 12), _GROUND)  # with an edge, since launchers cut circles out
+    for y, row in enumerate(_ICON):
+        for x, sign in enumerate(row):
+            if sign == "#":
+                icon.putpixel((2 + x, 2 + y), _INK)
+    return icon.resize((12 * _ICON_PIXEL, 12 * _ICON_PIXEL), Image.Resampling.NEAREST)

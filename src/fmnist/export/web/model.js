@@ -1,0 +1,33 @@
+// The model on this device: a picture in, probabilities out. Knows no page.
+
+import { decode } from "./decoding.js";
+import { unfamiliarity } from "./familiarity.js";
+import { prepare } from "./recipe.js";
+import { InferenceSession, Tensor, env } from "./runtime.js";
+
+async function load(name) {
+  const answer = await fetch(new URL(name, import.meta.url));
+  if (!answer.ok) throw new Error(`${name} cannot be loaded (${answer.status})`);
+  return answer;
+}
+
+export async function openModel() {
+  const [facts, content] = await Promise.all([
+    load("model.json").then((answer) => answer.json()),
+    load("model.onnx").then((answer) => answer.arrayBuffer()),
+  ]);
+  env.wasm.numThreads = 1; // more would need headers that few static hosts send
+  env.wasm.wasmPaths = { "ort-wasm-simd.wasm": new URL("runtime.wasm", import.meta.url).href };
+  const session = await InferenceSession.create(content, { executionProviders: ["wasm"] });
+  const [height, width] = facts.image_shape;
+
+  // source: a file or a canvas. Returns what the model sees, a level each, and what it says of that.
+  async function look(source) {
+    const levels = prepare(await decode(source, facts.working_side), facts.image_shape, facts.recipe);
+    const image = new Tensor("uint8", levels, [1, height, width, 1]);
+    const answer = await session.run({ [facts.input.name]: image });
+    const strange = facts.familiarity ? unfamiliarity(levels, facts.image_shape, facts.familiarity) : null;
+    return { levels, probabilities: [...answer[facts.output.name].data], unfamiliarity: strange };
+  }
+  return { facts, look };
+}
