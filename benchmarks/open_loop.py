@@ -1,7 +1,9 @@
 """A client that sends at a fixed rate whether or not it is answered, as the world does. To 127.0.0.1 alone.
 
 Every request takes a connection that is free, or a new one; what cannot be sent because 2,000 are open counts as
-`unsent`. A latency is counted from the moment at which the request was due.
+`unsent`. A latency is counted from the moment at which the client turns to the request, connecting included; how much
+later than due that is, is the client's own lag, and told beside it: with a lag of many milliseconds the client is what
+is overloaded.
 """
 
 import asyncio
@@ -19,13 +21,13 @@ _PATIENCE = 15.0
 
 class _Connection(asyncio.Protocol):
     def __init__(self, client: "_Client") -> None:
-        self.client, self.due, self.sent, self.data = client, 0.0, False, b""
+        self.client, self.begun, self.sent, self.data = client, 0.0, False, b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         self.transport = transport
 
-    def ask(self, due: float) -> None:
-        self.due, self.sent, self.data = due, True, b""
+    def ask(self, begun: float) -> None:
+        self.begun, self.sent, self.data = begun, True, b""
         self.transport.write(self.client.request)
 
     def data_received(self, data: bytes) -> None:
@@ -37,7 +39,7 @@ class _Connection(asyncio.Protocol):
         length = int(lower.partition(b"content-length:")[2].split(b"\r\n")[0])
         if len(body) < length:
             return
-        self.client.answered(int(head[9:12]), self.due)
+        self.client.answered(int(head[9:12]), self.begun)
         self.sent = False
         if b"connection: close" in lower:
             self.transport.close()
@@ -66,16 +68,19 @@ class _Client:
         self.free: list[_Connection] = []
         self.counts: Counter[str] = Counter()
         self.latencies: dict[int, list[float]] = {}
+        self.lags: list[float] = []
 
-    def answered(self, status: int, due: float) -> None:
+    def answered(self, status: int, begun: float) -> None:
         self.counts[str(status)] += 1
-        self.latencies.setdefault(status, []).append(time.monotonic() - due)
+        self.latencies.setdefault(status, []).append(time.monotonic() - begun)
 
     async def send(self, due: float) -> None:
+        begun = time.monotonic()
+        self.lags.append(begun - due)
         while self.free:
             connection = self.free.pop()
             if not connection.transport.is_closing():
-                connection.ask(due)
+                connection.ask(begun)
                 return
         if self.open >= _MOST_OPEN:
             self.counts["unsent"] += 1
@@ -89,7 +94,7 @@ class _Client:
             self.open -= 1
             self.counts["refused connection"] += 1
             return
-        connection.ask(due)
+        connection.ask(begun)
 
 
 def send(url: str, rate: float, seconds: float, after: tuple[float, Callable[[], None]] | None = None) -> dict:
@@ -102,8 +107,8 @@ def send(url: str, rate: float, seconds: float, after: tuple[float, Callable[[],
         after: seconds, and what to do then.
 
     Returns:
-        `rate` and `counts` (answers by status, `lost`, `unsent`, `refused connection`), and for each status the 50th
-        and 99th percentile of the latency in milliseconds.
+        `rate`; `sent_per_second`; `counts` (answers by status, `lost`, `unsent`, `refused connection`, `unanswered`);
+        for each status the 50th and 99th percentile of the latency, and the 99th of the client's lag, in milliseconds.
     """
 
     async def run() -> dict:
@@ -119,6 +124,7 @@ def send(url: str, rate: float, seconds: float, after: tuple[float, Callable[[],
                 task.add_done_callback(tasks.discard)
                 number += 1
             await asyncio.sleep(0.001)
+        took = time.monotonic() - started
         until = time.monotonic() + _PATIENCE
         while client.open > len(client.free) and time.monotonic() < until:
             await asyncio.sleep(0.05)
@@ -127,7 +133,13 @@ def send(url: str, rate: float, seconds: float, after: tuple[float, Callable[[],
             status: {f"p{share}_ms": round(1000 * float(np.percentile(values, share)), 2) for share in (50, 99)}
             for status, values in client.latencies.items()
         }
-        return {"rate": rate, "sent": number, "counts": dict(client.counts), "latencies": spans}
+        return {
+            "rate": round(rate, 1),
+            "sent_per_second": round((number - client.counts["unsent"]) / took, 1),
+            "counts": dict(client.counts),
+            "latencies": {str(status): span for status, span in spans.items()},
+            "lag_p99_ms": round(1000 * float(np.percentile(client.lags, 99)), 2),
+        }
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run())

@@ -1,16 +1,17 @@
 """What `fmnist serve` holds: throughput and latency beside a plain endpoint, batches, overload, SIGTERM under load.
 
     python benchmarks/serving.py RUN --seconds 20 --rounds 3
+    python benchmarks/serving.py --tables    # writes docs/serving.md from what is stored, and measures nothing
 
 RUN has `model.onnx` and `model.tflite` among its exports. Needs wrk (Debian's package `wrk`). Client and servers share
 this machine, on 127.0.0.1 alone; every load is bounded in time. Servers take turns, so that a slow hour hits all.
-Stored in `benchmarks/results/serving.json`:
+Stored in `benchmarks/results/serving.json`; ends with what holds of the bars (serving_tables.py):
 
 - `single`: one picture a request (784 bytes), 16 connections: plain FastAPI + ONNX Runtime, ours with ONNX Runtime and
   with LiteRT, with 1 and 2 processes;
 - `batch`: 64 pictures a request, ours; pictures a second;
 - `overload`: requests at a fixed rate (open loop: nobody waits for answers), first at half of what one process can do,
-  then at five times that for a minute, then at half again; latencies, refusals and memory;
+  then at five times that for a minute, then at half again; latencies, refusals, and each second the memory;
 - `sigterm`: ten stops under load; requests that were accepted and got no answer.
 """
 
@@ -20,21 +21,25 @@ import os
 import re
 import shutil
 import signal
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
+import httpx
 import numpy as np
 from measured import RESULTS
 from open_loop import send
+from serving_tables import verdicts, write_docs
 
 from fmnist.environment import machine
-from fmnist.rundir import RunDirectory, find_run, write_json
+from fmnist.rundir import RunDirectory, find_run, read_json, write_json
 
-HERE = Path(__file__).parent
+HERE, STORED = Path(__file__).parent, RESULTS / "serving.json"
 SCRIPT = """
 local file = io.open("{body}", "rb")
 wrk.method, wrk.body = "POST", file:read("*a")
@@ -44,22 +49,30 @@ file:close()
 
 
 class Server:
-    """A server as a process group of its own, ready to answer."""
+    """A server as a process group of its own, on a free port, with all its processes ready."""
 
-    def __init__(self, words: list[str], port: int, **environment: str) -> None:
+    def __init__(self, words: list[str], ready: str = "", **environment: str) -> None:
+        """Start it; `ready` is a line of its metrics once all processes are, where it has any."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
-        quiet = subprocess.DEVNULL
         self.process = subprocess.Popen(
-            words, stdout=quiet, stderr=quiet, env=os.environ | environment, start_new_session=True
-        )
-        for _ in range(600):
-            check = ["curl", "-sf", "-o", os.devnull, f"{self.url}/readyz"]
-            if subprocess.run(check, check=False).returncode == 0:
-                time.sleep(2)  # the other processes
-                return
+            [*words, "--port", str(port)], stdout=subprocess.DEVNULL, env=os.environ | environment,
+            start_new_session=True,
+        )  # fmt: skip
+        for _ in range(1200):
             if self.process.poll() is not None:
                 break
+            try:
+                path = "/metrics" if ready else "/readyz"
+                if ready in httpx.get(self.url + path, trust_env=False).text.splitlines() or not ready:
+                    time.sleep(1 if ready else 5)  # processes that nobody can ask for
+                    return
+            except httpx.HTTPError:
+                pass
             time.sleep(0.1)
+        self.process.kill()
         raise RuntimeError(f"it did not start: {' '.join(words)}")
 
     def memory(self) -> int:
@@ -89,16 +102,14 @@ class Server:
             self.stop()
 
 
-def ours(model: Path, workers: int, port: int) -> Server:
-    words = [sys.executable, "-m", "fmnist", "serve", str(model), "--no-page", "--port", str(port)]
-    return Server([*words, "--workers", str(workers)], port)
+def ours(model: Path, workers: int) -> Server:
+    words = [sys.executable, "-m", "fmnist", "serve", str(model), "--no-page", "--workers", str(workers)]
+    return Server(words, f"fmnist_workers_ready {workers}")
 
 
-def plain(model: Path, workers: int, port: int) -> Server:
-    words = [sys.executable, "-m", "uvicorn", "--app-dir", str(HERE), "plain_endpoint:app", "--port", str(port)]
-    return Server(
-        [*words, "--workers", str(workers), "--log-level", "error", "--no-access-log"], port, MODEL=str(model)
-    )
+def plain(model: Path, workers: int) -> Server:
+    words = [sys.executable, "-m", "uvicorn", "--app-dir", str(HERE), "plain_endpoint:app", "--workers", str(workers)]
+    return Server([*words, "--log-level", "error", "--no-access-log"], MODEL=str(model))
 
 
 def wrk(server: Server, pictures: int, seconds: int, connections: int = 16) -> dict:
@@ -132,7 +143,7 @@ def throughput(run: RunDirectory, rounds: int, seconds: int) -> tuple[list[dict]
     for number in range(rounds):
         for workers in (1, 2):
             for name, start, model in kinds:
-                with start(model, workers, 7900) as server:
+                with start(model, workers) as server:
                     wrk(server, 1, 3)
                     single.append({"round": number, "server": name, "processes": workers, **wrk(server, 1, seconds)})
                     if start is ours:
@@ -143,10 +154,31 @@ def throughput(run: RunDirectory, rounds: int, seconds: int) -> tuple[list[dict]
     return single, batch
 
 
+class Memory(threading.Thread):
+    """Notes each second how many bytes a server holds."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(daemon=True)
+        self.server, self.samples, self.over = server, [server.memory()], threading.Event()
+
+    def run(self) -> None:
+        while not self.over.wait(1):
+            self.samples.append(self.server.memory())
+
+    def __enter__(self) -> "Memory":
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.over.set()
+        self.join()
+        self.samples.append(self.server.memory())
+
+
 def overload(model: Path, rate: float, seconds: int) -> dict:
     """Send at half a rate, at five times it, and at half again; return what happened in each part."""
     parts = {}
-    with ours(model, 1, 7901) as server:
+    with ours(model, 1) as server:
         send(server.url, rate / 2, 5)
         for name, times, length in (
             ("before", 0.5, 15),
@@ -154,7 +186,9 @@ def overload(model: Path, rate: float, seconds: int) -> dict:
             ("after", 0.5, 5),
             ("later", 0.5, 15),
         ):
-            parts[name] = send(server.url, times * rate, length) | {"memory_bytes": server.memory()}
+            with Memory(server) as memory:
+                parts[name] = send(server.url, times * rate, length)
+            parts[name]["memory_bytes"] = memory.samples
             print(name, json.dumps(parts[name]), flush=True)
     return parts
 
@@ -163,7 +197,7 @@ def sigterm(model: Path, rate: float, times: int) -> list[dict]:
     """Stop servers under load; return how long that took and what was lost."""
     rows = []
     for number in range(times):
-        with ours(model, 1 + number % 2, 7902) as server:
+        with ours(model, 1 + number % 2) as server:
             result = send(server.url, rate / 2, 6, after=(2.0, lambda: server.process.send_signal(signal.SIGTERM)))
             started = time.monotonic()
             server.process.wait(60)
@@ -176,12 +210,18 @@ def sigterm(model: Path, rate: float, times: int) -> list[dict]:
 def main() -> None:
     """Measure, print and store."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run")
+    parser.add_argument("run", nargs="?", default="latest")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--overload-seconds", type=int, default=60)
+    parser.add_argument("--stops", type=int, default=10)
+    parser.add_argument("--output", type=Path, default=STORED)
+    parser.add_argument("--tables", action="store_true", help="measure nothing; write the docs from what is stored")
     arguments = parser.parse_args()
+    if arguments.tables:
+        write_docs(read_json(STORED))
+        return
     if not shutil.which("wrk"):
         sys.exit("needs wrk; on Debian: apt-get install wrk")
     run = find_run(arguments.run, arguments.runs_dir)
@@ -205,10 +245,14 @@ def main() -> None:
         "single": single,
         "batch": batch,
         "overload": overload(model, rates[faster], arguments.overload_seconds),
-        "sigterm": sigterm(model, rates[faster], 10),
+        "sigterm": sigterm(model, rates[faster], arguments.stops),
     }
-    write_json(RESULTS / "serving.json", result)
-    print(json.dumps(medians, indent=1))
+    write_json(arguments.output, result)
+    if arguments.output == STORED:
+        write_docs(result)
+    bars = verdicts(result)
+    print("\n".join(("holds   " if holds else "FAILS   ") + text for holds, text in bars))
+    sys.exit(0 if all(holds for holds, _ in bars) else 1)
 
 
 if __name__ == "__main__":

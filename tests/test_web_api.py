@@ -88,7 +88,7 @@ def test_what_is_no_picture_is_refused_in_one_form(server, code, request_options
     error = answer.json()["error"]
     assert (error["code"], error["status"]) == (code, answer.status_code)
     assert error["message"]
-    assert server.service._requests == server.service._bytes == 0
+    assert server.service.requests == server.service.bytes == 0
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_a_body_that_does_not_come_and_an_answer_that_does_not():
     assert (answer.status_code, answer.json()["error"]["code"]) == (504, "timeout")
     server.model.go.set()
     assert server.labels(content=bright(4).tobytes(), headers=RAW) == [4]
-    assert server.service._requests == 0
+    assert server.service.requests == 0
 
 
 def test_a_client_that_leaves_is_forgotten(server):
@@ -180,7 +180,7 @@ def test_a_client_that_leaves_is_forgotten(server):
         return {"type": "http.disconnect"}
 
     asyncio.run(_until_gone(server, gone))
-    assert server.service._requests == 0
+    assert server.service.requests == 0
 
 
 async def _until_gone(server, receive):

@@ -1,17 +1,25 @@
 """The page in a real Chromium: what a person does, and that nothing leaves this machine."""
 
 import threading
+from pathlib import Path
 
+import httpx
 import pytest
 from web_client import made_up_run, png
 
-pytestmark = pytest.mark.slow
+# Gradio leaves an event loop open.
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:unclosed <socket.*family=1:ResourceWarning")]
 
 ANSWER = "#result .views figure:nth-child(2) img"
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory, tiny_data_dir, tiny_dataset):
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def address(folder, tiny_data_dir, tiny_dataset):
     """The address of a server with a made-up run of the tiny data."""
     import uvicorn
 
@@ -19,7 +27,6 @@ def address(tmp_path_factory, tiny_data_dir, tiny_dataset):
     from fmnist.web.server import application, open_predictor
     from fmnist.web.workers import listen
 
-    folder = tmp_path_factory.mktemp("runs")
     run = made_up_run(folder, "one", tiny_dataset.test_labels.astype(int), 0.8, tiny_dataset.class_names)
     settings = Settings(str(run.exports / "model.onnx"), folder, tiny_data_dir)
     guard, _ = application(settings, open_predictor(settings))
@@ -116,6 +123,49 @@ def test_a_cell_of_the_matrix_shows_its_pictures_by_keyboard_too(page):
     count = 0 if cell == "·" else int(cell)
     assert title.endswith(", recognised")
     page.wait_for_function(f"document.querySelectorAll('#pictures .tiles img').length === {min(count, 60)}")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [("GET", "/assets/nothing.js", "not_found"), ("GET", "/static//etc/passwd", "not_found"),
+     ("GET", "/api/v1/predict", "method_not_allowed"), ("POST", "/healthz", "method_not_allowed"),
+     ("OPTIONS", "/api/v1/predict", "method_not_allowed"), ("PUT", "/", "method_not_allowed"),
+     ("POST", "/gradio_api/reset", "bad_form"), ("POST", "/gradio_api/queue/join", "bad_form")],
+)  # fmt: skip
+def test_errors_have_one_form_with_the_page_too(address, method, path, code):
+    answer = httpx.request(method, address.rstrip("/") + path, json=[] if method == "POST" else None)
+    error = answer.json()["error"]
+    assert (error["code"], error["status"]) == (code, answer.status_code)
+
+
+def test_a_new_run_appears_is_compared_and_hands_out_its_file(page, folder, tiny_dataset):
+    new = made_up_run(folder, "new", tiny_dataset.test_labels.astype(int), 0.4, tiny_dataset.class_names)
+    try:
+        page.reload()
+        page.get_by_role("tab", name="Training").click()
+        page.wait_for_selector("#training .cards")
+        page.get_by_label("Compared with").click()
+        page.get_by_role("option", name="new").click()
+        page.wait_for_selector("#training >> text=one is better here")
+        assert page.locator("#training .charts svg").count() == 2
+        page.get_by_role("tab", name="Models").click()
+        page.get_by_label("Run", exact=True).locator("visible=true").click()
+        page.get_by_role("option", name="new").locator("visible=true").click()
+        link = page.get_by_role("link", name="Download model.onnx")
+        page.wait_for_function("document.querySelector('#models code, #models a')")
+        box = link.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= page.viewport_size["width"]
+        with page.expect_download() as download:
+            link.click()
+        assert Path(download.value.path()).read_bytes() == (new.exports / "model.onnx").read_bytes()
+        shutil.rmtree(new.path)
+        page.get_by_role("tab", name="Training").click()
+        page.get_by_label("Run", exact=True).locator("visible=true").click()
+        page.get_by_role("option", name="new").locator("visible=true").click()
+        page.wait_for_selector("#training >> text=not there any more")
+    finally:
+        shutil.rmtree(new.path, ignore_errors=True)
 
 
 def test_the_tab_key_reaches_what_can_be_done(page):

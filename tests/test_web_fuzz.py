@@ -92,7 +92,7 @@ def test_hostile_bodies_get_an_error_soon_and_leave_nothing_behind():
             # A few damaged pixels are still a picture.
             good = answer.status_code == 200 and "damaged" in name
             assert good or 400 <= answer.status_code < 500, (name, answer.text)
-        assert server.service._requests == server.service._bytes == 0
+        assert server.service.requests == server.service.bytes == 0
         if turn == 0:
             before = memory()
     assert slowest[0] < 2, slowest

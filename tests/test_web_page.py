@@ -127,7 +127,8 @@ def test_a_run_is_shown_alone_and_beside_another(runs):
     assert "is better here" in both
     assert "Side by side" not in training._overview(runs, "one", "one")
     assert "JSON" in training._overview(runs, "bad", None)
-    assert "No runs yet" in training._overview(runs, "../one", None)
+    assert "not there any more" in training._overview(runs, "../one", None)
+    assert "No runs yet" in training._overview(runs, None, None)
 
 
 def test_the_matrix_names_its_cells_and_escapes_them(runs):

@@ -62,31 +62,31 @@ def too_large(limit: int) -> Problem:
     return Problem("body_too_large", f"the body has more than {limit:,} bytes", [(b"connection", b"close")])
 
 
-async def read_body(receive: Receive, limit: int) -> bytes:
+async def read_body(receive: Receive, limit: int, count: Callable[[int], None]) -> bytes:
     """Read a request's body.
+
+    Args:
+        receive: gives it piece by piece.
+        limit: on its bytes.
+        count: is told the bytes of each piece; what it raises ends the reading.
 
     Raises:
         Problem: it is larger than `limit`.
         Gone: the client went away meanwhile.
     """
-    message = await receive()
-    if message["type"] == "http.request" and not message.get("more_body"):
-        body = message.get("body", b"")
-        if len(body) > limit:
-            raise too_large(limit)
-        return bytes(body)
     parts, size = [], 0
     while True:
+        message = await receive()
         if message["type"] != "http.request":
             raise Gone
         part = message.get("body", b"")
         size += len(part)
         if size > limit:
             raise too_large(limit)
+        count(len(part))
         parts.append(part)
         if not message.get("more_body"):
             return b"".join(parts)
-        message = await receive()
 
 
 def pictures(content_type: str, body: bytes, shape: tuple[int, int], most: int) -> np.ndarray:

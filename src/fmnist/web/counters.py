@@ -17,7 +17,7 @@ _COLUMNS = [
     *(("refused", code) for code in KINDS),
     *(("seconds", bound) for bound in (*SECONDS, "more", "sum")),
     *(("batch", bound) for bound in (*BATCHES, "more", "sum")),
-    *((name,) for name in ("in_flight", "ready", "starts", "pictures", "compute_seconds")),
+    *((name,) for name in ("in_flight", "ready", "starts", "pictures", "compute_seconds", "dropped")),
 ]
 _PLACE = {column: place for place, column in enumerate(_COLUMNS)}
 
@@ -99,6 +99,7 @@ class Counters:
         for name, kind, help_text in (
             ("pictures_total", "counter", "Pictures that were answered."),
             ("compute_seconds_total", "counter", "Time in the model's runtime."),
+            ("dropped_total", "counter", "Connections ended by us: too slow, silent or too many."),
             ("worker_starts_total", "counter", "Starts of answering processes; more than there are means restarts."),
             ("in_flight", "gauge", "Predictions under way."),
             ("workers_ready", "gauge", "Processes that take requests."),

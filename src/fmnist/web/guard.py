@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from fmnist.web import api, bodies
 from fmnist.web.counters import Counters
 from fmnist.web.problems import Problem
-from fmnist.web.service import Service
+from fmnist.web.service import Place, Service
 from fmnist.web.settings import Settings
 
 Message = MutableMapping[str, Any]
@@ -185,12 +185,14 @@ class Guard:
 
     async def _checked_body(self, path: str, scope: Message, receive: bodies.Receive) -> bodies.Receive:
         """Read a body of the page's; an event may carry texts and numbers, and nothing that names a file."""
-        bodies.announced(scope["headers"], self._page_bytes)
+        place = Place(self._service, bodies.announced(scope["headers"], self._page_bytes))
         try:
             async with asyncio.timeout(self._service.limits.seconds):
-                body = await bodies.read_body(receive, self._page_bytes)
+                body = await bodies.read_body(receive, self._page_bytes, place.grow)
         except TimeoutError as error:
             raise Problem("slow_body", "the body did not arrive in time", [(b"connection", b"close")]) from error
+        finally:
+            place.leave()
         if path == JOIN and not _plain_event(body):
             raise Problem("bad_form", "expected an event of the page, with texts and numbers only")
         sent = False

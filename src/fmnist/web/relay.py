@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,14 @@ class Relay:
     def __init__(self, socket: Path) -> None:
         """Prepare; no connection is made before the first request."""
         self._client = httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(uds=str(socket)), timeout=httpx.Timeout(10, read=None), trust_env=False
+            # As many as there are clients, which are bounded: each open page has streams.
+            transport=httpx.AsyncHTTPTransport(uds=str(socket), limits=httpx.Limits(max_connections=None)),
+            timeout=httpx.Timeout(10, read=None),
+            trust_env=False,
         )
 
     async def __call__(self, scope: Any, receive: bodies.Receive, send: Any) -> None:
-        """Answer with what the other one answers.
+        """Answer with what the other one answers, until that ends or the client leaves.
 
         Raises:
             Problem: it cannot be reached.
@@ -43,14 +47,29 @@ class Relay:
             raise Problem("page_unavailable", "the page is starting; try again", wait()) from error
         headers = [(name.lower(), value) for name, value in response.headers.raw if name.lower() not in _HOP]
         await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+        passing, leaving = asyncio.ensure_future(_pass(response, send)), asyncio.ensure_future(_left(receive))
         try:
-            async for part in response.aiter_raw():
-                await send({"type": "http.response.body", "body": part, "more_body": True})
-        except httpx.TransportError:  # the other process ended: so does the answer
-            pass
+            await asyncio.wait({passing, leaving}, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            passing.cancel()
+            leaving.cancel()
+            await asyncio.gather(passing, leaving, return_exceptions=True)
             await response.aclose()
         await send({"type": "http.response.body"})
+
+
+async def _pass(response: httpx.Response, send: Any) -> None:
+    try:
+        async for part in response.aiter_raw():
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+    except httpx.TransportError:  # the other process ended: so does the answer
+        pass
+
+
+async def _left(receive: bodies.Receive) -> None:
+    """Return when the client has gone: a stream of an abandoned page would stay for good."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _body(receive: bodies.Receive) -> AsyncIterator[bytes]:

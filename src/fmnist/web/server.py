@@ -16,6 +16,7 @@ import uvicorn
 from fmnist.environment import cores
 from fmnist.predictor import Predictor, open_model
 from fmnist.web import api
+from fmnist.web.connections import Crowd
 from fmnist.web.counters import Counters
 from fmnist.web.guard import Guard
 from fmnist.web.relay import Relay
@@ -58,9 +59,9 @@ def application(
     if settings.page and relay_to:
         page = Relay(relay_to)
     elif settings.page:
-        from fmnist.web.page import mount
+        from fmnist.web.page import build
 
-        page = mount(app, service, settings)
+        page = build(app, service, settings)
     return Guard(app, page, service, counters, settings), service
 
 
@@ -133,12 +134,13 @@ def run(guard: Guard, service: Service, settings: Settings, sockets: list[socket
     limits = settings.limits
     config = uvicorn.Config(
         guard,
+        http=Crowd(limits, service.counters).connection,  # type: ignore[arg-type]
         ws="none",
         access_log=False,
         server_header=False,
         proxy_headers=False,
         log_level="warning",
-        timeout_keep_alive=75,  # longer than proxies keep theirs, which would otherwise race with our closing
+        timeout_keep_alive=limits.idle_seconds,  # type: ignore[arg-type]
         timeout_graceful_shutdown=max(1, int(limits.stop_seconds - limits.drain_seconds - _CLOSING_SECONDS)),
     )
     server = _Server(config, service, settings)

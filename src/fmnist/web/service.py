@@ -19,6 +19,48 @@ from fmnist.web.problems import Problem, wait
 from fmnist.web.settings import Limits
 
 
+class Place:
+    """What one request holds of the server: bytes, as they come, and a place once its body is there.
+
+    A client that is slow to send so keeps nobody else out: it has a connection, and the bytes that it has sent.
+    """
+
+    def __init__(self, service: Service, size: int) -> None:
+        """Begin a request whose body is going to have `size` bytes, if there is room for it now.
+
+        Raises:
+            Problem: there is not.
+        """
+        self._service, self._bytes, self._requests = service, 0, 0
+        self._check(size)
+
+    def grow(self, count: int) -> None:
+        """Hold bytes that have come."""
+        self._check(count)
+        self._bytes += count
+        self._service.bytes += count
+
+    def begin(self) -> None:
+        """Hold a place: the body is there."""
+        self._check(0)
+        self._requests = 1
+        self._service.requests += 1
+        self._service.counters.put("in_flight", self._service.requests)
+
+    def leave(self) -> None:
+        """Give everything back."""
+        self._service.bytes -= self._bytes
+        self._service.requests -= self._requests
+        self._service.counters.put("in_flight", self._service.requests)
+
+    def _check(self, size: int) -> None:
+        service, limits = self._service, self._service.limits
+        if service.requests >= limits.requests or service.bytes + size > limits.waiting_bytes:
+            # The rest of a long body is better not read at all.
+            close = [(b"connection", b"close")] if self._bytes + size > bodies.QUICK_BYTES else []
+            raise Problem("overloaded", "too many requests are waiting; try again", wait() + close)
+
+
 class Service:
     """A model that answers requests, and the bounds on how many.
 
@@ -26,6 +68,8 @@ class Service:
         predictor: the model.
         batcher: asks it for many requests at once; for the page too.
         limits: the bounds.
+        requests: that are being answered.
+        bytes: of the bodies that are held.
         stopping: whether the server goes down, and is no longer ready.
         closing: whether it has stopped to listen, so that connections end with their next answer.
         stopped: set once streams are to end.
@@ -39,7 +83,7 @@ class Service:
         self.batcher = Batcher(self._compute, counters.batch)
         self.stopping, self.closing, self.stopped = False, False, asyncio.Event()
         self._readers = ThreadPoolExecutor(max(1, min(4, cores() // workers)), thread_name_prefix="pictures")
-        self._requests, self._bytes = 0, 0
+        self.requests, self.bytes = 0, 0
 
     def close(self) -> None:
         """Let the threads go once they are done."""
@@ -60,12 +104,13 @@ class Service:
         started = time.perf_counter()
         content_type = bodies.media_type(headers)
         size = bodies.announced(headers, self.limits.body_bytes)
-        self._enter(size)
+        place = Place(self, size)
         reading = None
         stage = "slow_body"
         try:
             async with asyncio.timeout(self.limits.seconds):
-                body = await bodies.read_body(receive, self.limits.body_bytes)
+                body = await bodies.read_body(receive, self.limits.body_bytes, place.grow)
+                place.begin()
                 stage = "timeout"
                 arguments = (content_type, body, self.predictor.image_shape, self.limits.pictures)
                 if len(body) < bodies.QUICK_BYTES and content_type.startswith((bodies.RAW, bodies.JSON)):
@@ -78,10 +123,10 @@ class Service:
             raise self._late(stage) from error
         finally:
             if reading is None or reading.done() or reading.cancel():
-                self._leave(size)
-            else:  # the place is free when the thread is
+                place.leave()
+            else:  # it is free when the thread is
                 loop = asyncio.get_running_loop()
-                reading.add_done_callback(lambda _: loop.call_soon_threadsafe(self._leave, size))
+                reading.add_done_callback(lambda _: loop.call_soon_threadsafe(place.leave))
         answer = self._json(answers)
         self.counters.add("pictures", amount=len(images))
         self.counters.took(time.perf_counter() - started)
@@ -94,21 +139,6 @@ class Service:
         if self.threshold is not None:
             answers[:, -1] = self.predictor.unfamiliarity(images)
         return answers
-
-    def _enter(self, size: int) -> None:
-        full = self._requests >= self.limits.requests or self._bytes + size > self.limits.waiting_bytes
-        if full:
-            # The rest of a long body is better not read at all.
-            close = [(b"connection", b"close")] if size > bodies.QUICK_BYTES else []
-            raise Problem("overloaded", "too many requests are waiting; try again", wait() + close)
-        self._requests += 1
-        self._bytes += size
-        self.counters.put("in_flight", self._requests)
-
-    def _leave(self, size: int) -> None:
-        self._requests -= 1
-        self._bytes -= size
-        self.counters.put("in_flight", self._requests)
 
     def _late(self, stage: str) -> Problem:
         seconds = f"{self.limits.seconds:g} seconds"

@@ -14,8 +14,10 @@ class Limits:
         body_bytes: of a request's body.
         pictures: of one request.
         seconds: from a request's headers to its answer.
-        requests: that one process holds at a time; further ones are refused at once.
+        requests: whose bodies are there, that one process holds at a time; further ones are refused at once.
         waiting_bytes: of the bodies that one process holds at a time.
+        connections: of one process; above it, who is silent for longest goes, and above twice that nobody gets in.
+        idle_seconds: in which a connection may bring no request, or not take its answer.
         drain_seconds: in which a stopping server still takes requests, so that proxies notice.
         stop_seconds: from the signal to the end, at most.
     """
@@ -25,6 +27,8 @@ class Limits:
     seconds: float = 10.0
     requests: int = 64
     waiting_bytes: int = 64_000_000
+    connections: int = 1000
+    idle_seconds: float = 75.0  # longer than proxies keep theirs, which would otherwise race with our closing
     drain_seconds: float = 1.0
     stop_seconds: float = 10.0
 

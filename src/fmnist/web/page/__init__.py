@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 
+from fmnist.web.guard import App, Message, Send
+from fmnist.web.problems import Problem
 from fmnist.web.service import Service
 from fmnist.web.settings import Settings
 
 # Before Gradio is imported, which reads them then.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000000"  # else a table of all events is made after each
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 # A server fetches nothing: the test pictures are shown where they lie here already.
 os.environ["FMNIST_OFFLINE"] = "1"
 
 TITLE = "fmnist"
+_log = logging.getLogger("uvicorn.error")
 # Events of all open pages that wait for their turn.
-_QUEUE = 64
+_QUEUE = 32
 
 
-def mount(app: FastAPI, service: Service, settings: Settings) -> FastAPI:
-    """Put the page onto an application, at `/`, and the exported files under `/exports/`.
+def build(api: FastAPI, service: Service, settings: Settings) -> App:
+    """Return the page as an application of its own: at `/`, with the exported files under `/exports/`.
 
     Args:
-        app: has its own routes already; they come first.
+        api: an application with which the page's queue starts and ends.
         service: answers predictions.
         settings: of the server.
     """
@@ -48,14 +54,15 @@ def mount(app: FastAPI, service: Service, settings: Settings) -> FastAPI:
             with gradio.Tab("Try it"):
                 try_it.build(service)
             with gradio.Tab("Training"):
-                training.build(runs, name)
+                training.build(blocks, runs, name)
             with gradio.Tab("Models"):
-                models.build(runs, name, service)
+                models.build(blocks, runs, name)
     blocks.queue(max_size=_QUEUE, default_concurrency_limit=4, api_open=False)
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     models.offer(app, runs)
     system: Any = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
     fixed: Any = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
-    return gradio.mount_gradio_app(
+    gradio.mount_gradio_app(
         app,
         blocks,
         path="/",
@@ -70,6 +77,31 @@ def mount(app: FastAPI, service: Service, settings: Settings) -> FastAPI:
         theme=gradio.themes.Base(font=system, font_mono=fixed, primary_hue="blue", neutral_hue="slate"),
         css=asset("page.css"),
     )
+    api.router.lifespan_context = app.router.lifespan_context
+    return functools.partial(_in_one_form, app)
+
+
+async def _in_one_form(app: App, scope: Message, receive: Any, send: Send) -> None:
+    """Answer as `app` does, but tell its problems in the form of all errors."""
+    status = 0
+
+    async def select(message: Message) -> None:
+        nonlocal status
+        if message["type"] == "http.response.start":
+            status = message["status"]
+        if status < 400:
+            await send(message)
+
+    try:
+        await app(scope, receive, select)
+    except Exception:
+        if 0 < status < 400:
+            raise
+        _log.exception("the page failed")
+        status = 500
+    if status >= 400:
+        code = {404: "not_found", 403: "not_found", 405: "method_not_allowed", 422: "bad_form", 503: "overloaded"}
+        raise Problem(code.get(status, "internal" if status >= 500 else "bad_parameter"), f"the page says {status}")
 
 
 def _run_of(settings: Settings) -> Path | None:

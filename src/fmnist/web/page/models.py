@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gradio
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -13,17 +15,20 @@ from fmnist.web.guard import EXPORTS
 from fmnist.web.page.rendering import render
 from fmnist.web.page.runs import Runs
 from fmnist.web.problems import Problem
-from fmnist.web.service import Service
 
 
-def build(runs: Runs, served: str, service: Service) -> None:
-    """Put the tab's parts onto the page."""
-    names = runs.names()
-    first = served if served in names else names[0] if names else None
-    if names:
-        run = gradio.Dropdown(names, value=first, label="Run", filterable=len(names) > 8)
-        table = gradio.HTML(_table(runs, first), js_on_load=None, apply_default_css=False, elem_id="models")
-        run.input(lambda name: _table(runs, name), run, table, show_progress="hidden", api_visibility="private")
+def build(blocks: gradio.Blocks, runs: Runs, served: str) -> None:
+    """Put the tab's parts onto the page; whenever that is opened, the runs are looked up."""
+    run = gradio.Dropdown([], label="Run")
+    table = gradio.HTML("", js_on_load=None, apply_default_css=False, elem_id="models")
+
+    def fill() -> list[Any]:
+        names, first = runs.names(), runs.first(served)
+        return [gradio.Dropdown(names, value=first, filterable=len(names) > 8), _table(runs, first)]
+
+    quiet: Any = {"show_progress": "hidden", "api_visibility": "private"}
+    blocks.load(fill, None, [run, table], **quiet)
+    run.input(lambda name: _table(runs, name), run, table, **quiet)
     # Only the browser knows under which address it sees us.
     here = "element.querySelector('.origin').textContent = location.origin;"
     gradio.HTML(render("api.html"), js_on_load=here, apply_default_css=False)

@@ -43,6 +43,11 @@ class Runs:
         """Return the names, the newest first."""
         return [*self._all()]
 
+    def first(self, served: str) -> str | None:
+        """Return the name that is shown first: of the run that is served, else of the newest."""
+        names = self.names()
+        return served if served in names else names[0] if names else None
+
     def _all(self) -> dict[str, RunDirectory]:
         runs = {run.name: run for run in reversed(list_runs(self._folder))}
         if self._served is not None:

@@ -20,23 +20,25 @@ _SECTIONS = ("data", "model", "training", "augmentation")
 _95 = 1.96
 
 
-def build(runs: Runs, served: str) -> None:
+def build(blocks: gradio.Blocks, runs: Runs, served: str) -> None:
     """Put the tab's parts onto the page.
 
     Args:
+        blocks: the page; whenever it is opened, the runs are looked up.
         runs: that can be chosen.
         served: the name of the run that is chosen first, if there is one of that name.
     """
-    names = runs.names()
-    first = served if served in names else names[0] if names else None
     with gradio.Row(elem_classes="choices"):
-        run = gradio.Dropdown(names, value=first, label="Run", filterable=len(names) > 8, min_width=160)
-        other = gradio.Dropdown(
-            [_NOBODY, *names], value=_NOBODY, label="Compared with", filterable=len(names) > 8, min_width=160
-        )
-    overview = gradio.HTML(_overview(runs, first, None), js_on_load=None, apply_default_css=False, elem_id="training")
-    matrix = gradio.HTML(_matrix(runs, first), js_on_load=asset("matrix.js"), apply_default_css=False, elem_id="matrix")
+        run = gradio.Dropdown([], label="Run", min_width=140)
+        other = gradio.Dropdown([_NOBODY], value=_NOBODY, label="Compared with", min_width=140)
+    overview = gradio.HTML("", js_on_load=None, apply_default_css=False, elem_id="training")
+    matrix = gradio.HTML("", js_on_load=asset("matrix.js"), apply_default_css=False, elem_id="matrix")
     pictures = gradio.HTML("", js_on_load=None, apply_default_css=False, elem_id="pictures")
+
+    def fill() -> list[Any]:
+        names, first = runs.names(), runs.first(served)
+        beside = gradio.Dropdown([_NOBODY, *names], value=_NOBODY, filterable=len(names) > 8)
+        return [gradio.Dropdown(names, value=first, filterable=len(names) > 8), beside, *choose(first, None)]
 
     def choose(name: str | None, beside: str | None) -> tuple[str, str, str]:
         return _overview(runs, name, beside), _matrix(runs, name), ""
@@ -44,17 +46,20 @@ def build(runs: Runs, served: str) -> None:
     def show(name: str | None, event: gradio.EventData) -> str:
         return _pictures(runs, name, event.row, event.column)
 
+    shown: Any = [overview, matrix, pictures]
+    quiet: Any = {"show_progress": "hidden", "api_visibility": "private"}
+    blocks.load(fill, None, [run, other, *shown], **quiet)
     for choice in (run, other):
-        choice.input(
-            choose, [run, other], [overview, matrix, pictures], show_progress="hidden", api_visibility="private"
-        )
-    matrix.click(show, run, pictures, show_progress="hidden", api_visibility="private")
+        choice.input(choose, [run, other], shown, **quiet)
+    matrix.click(show, run, pictures, **quiet)
 
 
 def _overview(runs: Runs, name: str | None, beside: str | None) -> str:
     chosen = [facts for facts in (runs.facts(name), runs.facts(beside)) if facts is not None]
     if len(chosen) == 2 and chosen[0].name == chosen[1].name:
         chosen.pop()
+    if name and not chosen:
+        return render("training.html", gone=name)
     shown = [{"facts": facts, "cards": _cards(facts)} for facts in chosen]
     values: dict[str, Any] = {"runs": shown, "charts": _charts(chosen)}
     if len(chosen) == 2:
@@ -81,6 +86,8 @@ def _cards(facts: Facts) -> list[tuple[str, str, str]]:
 def _charts(chosen: list[Facts]) -> Markup:
     """Return loss and accuracy: of one run training and validation, of two both, told apart by colour."""
     figures = []
+    if not any(len(facts.history) > 1 for facts in chosen):
+        return Markup("")  # a point is no curve
     for what, title, share in (("loss", "Loss", False), ("accuracy", "Accuracy", True)):
         lines = []
         for number, facts in enumerate(chosen):

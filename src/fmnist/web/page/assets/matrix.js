@@ -6,6 +6,16 @@ element.addEventListener("click", (event) => {
   focusOn(button);
   element.querySelectorAll("[aria-current]").forEach((other) => other.removeAttribute("aria-current"));
   button.setAttribute("aria-current", "true");
+  // On a phone the pictures lie below.
+  if (innerWidth < 720) {
+    const pictures = document.getElementById("pictures");
+    new MutationObserver((_, self) => {
+      if (!pictures.querySelector("h3, .problem")) return;
+      self.disconnect();
+      const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+      pictures.scrollIntoView({ behavior: calm ? "auto" : "smooth", block: "start" });
+    }).observe(pictures, { childList: true, subtree: true });
+  }
   trigger("click", { row: Number(button.dataset.row), column: Number(button.dataset.column) });
 });
 element.addEventListener("keydown", (event) => {

@@ -23,7 +23,8 @@ function show(address) {
   preview.onload = () => preview.classList.toggle("pixels", preview.naturalWidth < 100);
   preview.src = address;
   preview.hidden = false;
-  hint.hidden = true;
+  hint.textContent = "Choose another";
+  hint.classList.add("again");
 }
 
 function take(file) {

@@ -1,0 +1,189 @@
+"""Clients that are slow, silent or too many, over real sockets, and what is no HTTP."""
+
+import asyncio
+import http.client
+import json
+import socket
+import threading
+import time
+
+import pytest
+import uvicorn
+from web_client import Server, bright
+
+from fmnist.web import Limits, connections
+from fmnist.web.relay import Relay
+from fmnist.web.workers import listen
+
+HASTY = Limits(seconds=0.4, idle_seconds=2.0, requests=2)
+SMALL = Limits(connections=3)
+
+
+class Running:
+    """A server that listens."""
+
+    def __init__(self, listener, limits):
+        self.server, self.port = Server(limits), listener.getsockname()[1]
+        crowd = connections.Crowd(limits, self.server.counters)
+        config = uvicorn.Config(self.server.guard, http=crowd.connection, ws="none", log_level="critical",
+                                timeout_keep_alive=limits.idle_seconds, timeout_graceful_shutdown=1)  # fmt: skip
+        self.uvicorn, self.open = uvicorn.Server(config), []
+        self.thread = threading.Thread(target=self.uvicorn.run, args=([listener],), daemon=True)
+        self.thread.start()
+
+    def connect(self, data=b""):
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        self.open.append(connection)
+        connection.sendall(data)
+        return connection
+
+    def dropped(self):
+        return self.server.counters.total("dropped")
+
+
+@pytest.fixture(params=[HASTY])
+def running(request):
+    with listen("127.0.0.1", 0) as listener:
+        running = Running(listener, request.param)
+        yield running
+        for connection in running.open:
+            connection.close()
+        running.uvicorn.should_exit = True
+        running.thread.join(10)
+
+
+def ask(body=b"", path="/api/v1/predict", length=None):
+    method = "POST" if body or length else "GET"
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"
+    return head.encode() + f"Content-Length: {length or len(body)}\r\n\r\n".encode() + body
+
+
+def answer(connection):
+    """Return the status and the JSON of the next answer."""
+    answer = http.client.HTTPResponse(connection)
+    answer.begin()
+    return answer.status, json.loads(answer.read())
+
+
+def ends(connection, drip=b"", seconds=4.0):
+    """Send a piece now and then; tell whether the server ends the connection meanwhile."""
+    connection.settimeout(0.1)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            if drip:
+                connection.sendall(drip)
+            if not connection.recv(65536):
+                return True
+        except TimeoutError:
+            continue
+        except OSError:
+            return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("start", "drip"),
+    [
+        (b"", b""),
+        (b"GET / HTTP/1.1\r\n", b"A: b\r\n"),
+        (ask(path="/healthz"), b"\r\n"),
+        (ask(path="/healthz") + b"GET /healthz HT", b"T"),
+        (ask(b"x", "/healthz", length=100_000), b"x"),
+        (ask(b"x", length=700), b"x"),
+    ],
+    ids=["silent", "head", "empty-lines", "second-head", "unread-body", "body"],
+)
+def test_who_is_slow_is_let_go(running, start, drip):
+    assert ends(running.connect(start), drip)
+
+
+def test_who_is_only_silent_between_two_requests_is_kept_for_longer(running):
+    connection = running.connect()
+    for label in (3, 4):
+        connection.sendall(ask(bright(label).tobytes()))
+        assert answer(connection)[1]["predictions"][0]["label"] == label
+        time.sleep(1.5 * HASTY.seconds)
+    assert running.dropped() == 0
+
+
+def test_slow_bodies_take_nobody_s_place(running):
+    slow = [running.connect(ask(b"x", length=784)) for _ in range(2 * HASTY.requests)]
+    connection = running.connect(ask(bright(5).tobytes()))
+    assert answer(connection)[1]["predictions"][0]["label"] == 5
+    assert [answer(other)[0] for other in slow] == [408] * len(slow)
+
+
+def test_who_does_not_take_an_answer_is_let_go(running):
+    async def endless(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(64):
+            await send({"type": "http.response.body", "body": bytes(1_000_000), "more_body": True})
+        await send({"type": "http.response.body"})
+
+    running.server.guard._page = endless
+    connection = running.connect(ask(path="/config"))
+    until = time.monotonic() + 10
+    while not running.dropped() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert running.dropped() == 1
+    assert ends(connection)
+
+
+@pytest.mark.parametrize("running", [SMALL], indirect=True)
+def test_a_full_server_takes_the_place_of_the_longest_silent(running, monkeypatch):
+    monkeypatch.setattr(connections, "_GRACE", 0.1)
+    first, *_ = [running.connect() for _ in range(SMALL.connections)]
+    time.sleep(0.2)
+    last = running.connect(ask(path="/healthz"))
+    assert answer(last)[0] == 200
+    assert ends(first)
+    assert running.dropped() == 1
+
+
+@pytest.mark.parametrize("running", [SMALL], indirect=True)
+def test_nobody_gets_in_above_the_bound(running):
+    inside = [running.connect() for _ in range(2 * SMALL.connections)]
+    time.sleep(0.1)
+    assert ends(running.connect())
+    assert running.dropped() == 1
+    inside[-1].sendall(ask(path="/healthz"))
+    assert answer(inside[-1])[0] == 200
+
+
+@pytest.mark.parametrize("text", [b"hello\r\n\r\n", b"GET / HTTP/1.1\r\nA: " + b"x" * 400_000], ids=["noise", "head"])
+def test_what_is_no_http_is_told_in_the_same_form(running, text):
+    status, body = answer(running.connect(text))
+    assert (status, body["error"]["code"]) == (400, "bad_parameter")
+
+
+def test_a_stream_that_is_passed_on_ends_when_its_reader_leaves(tmp_path):
+    async def main():
+        left = asyncio.Event()
+
+        async def page(reader, writer):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
+            await reader.read()  # until the other side goes
+            left.set()
+            writer.close()
+
+        messages, sent, first = [{"type": "http.request"}, {"type": "http.disconnect"}], [], asyncio.Event()
+
+        async def receive():
+            if len(messages) == 1:
+                await first.wait()
+            return messages.pop(0)
+
+        async def send(message):
+            sent.append(message.get("body", b""))
+            if sent[-1]:
+                first.set()
+
+        scope = {"method": "GET", "raw_path": b"/gradio_api/queue/data", "query_string": b"", "headers": []}
+        async with await asyncio.start_unix_server(page, tmp_path / "page"):
+            await asyncio.wait_for(Relay(tmp_path / "page")(scope, receive, send), 5)
+            await asyncio.wait_for(left.wait(), 5)
+        return b"".join(sent)
+
+    assert asyncio.run(main()) == b"data: 1\n\n"
