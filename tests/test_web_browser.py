@@ -1,6 +1,11 @@
 """The page in a real Chromium: what a person does, and that nothing leaves this machine."""
 
+import base64
+import gc
+import os
+import shutil
 import threading
+import time
 from pathlib import Path
 
 import httpx
@@ -8,7 +13,7 @@ import pytest
 from web_client import made_up_run, png
 
 # Gradio leaves an event loop open.
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:unclosed <socket.*family=1:ResourceWarning")]
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")]
 
 ANSWER = "#result .views figure:nth-child(2) img"
 
@@ -136,6 +141,27 @@ def test_errors_have_one_form_with_the_page_too(address, method, path, code):
     answer = httpx.request(method, address.rstrip("/") + path, json=[] if method == "POST" else None)
     error = answer.json()["error"]
     assert (error["code"], error["status"]) == (code, answer.status_code)
+
+
+def test_a_picture_is_forgotten(address):
+    """At the latest with the next one, though nobody waits for the answer: clients could fill the memory."""
+    dependencies = httpx.get(address + "config").json()["dependencies"]
+    submit = next(one["id"] for one in dependencies if one["targets"][0][1] == "submit")
+    picture = "data:image/png;base64," + base64.b64encode(os.urandom(500_000)).decode()
+    for content in (picture, "x"):
+        event = {"data": [content], "fn_index": submit, "session_hash": f"page{len(content)}"}
+        assert httpx.post(address + "gradio_api/queue/join", json=event, timeout=60).status_code == 200
+    del event, content
+
+    def held():
+        texts = (text for one in gc.get_objects() if type(one) in (dict, list) and one
+                 for text in (one.values() if type(one) is dict else one))  # fmt: skip
+        return sum(type(text) is str and text is not picture and text == picture for text in texts)
+
+    until = time.monotonic() + 30
+    while held() and time.monotonic() < until:
+        time.sleep(1)
+    assert held() == 0
 
 
 def test_a_new_run_appears_is_compared_and_hands_out_its_file(page, folder, tiny_dataset):

@@ -27,6 +27,8 @@ TITLE = "fmnist"
 _log = logging.getLogger("uvicorn.error")
 # Events of all open pages that wait for their turn.
 _QUEUE = 32
+# Pages whose state is kept: what their lists offer.
+_SESSIONS = 1000
 
 
 def build(api: FastAPI, service: Service, settings: Settings) -> App:
@@ -38,6 +40,7 @@ def build(api: FastAPI, service: Service, settings: Settings) -> App:
         settings: of the server.
     """
     import gradio
+    from gradio.state_holder import SessionState
 
     from fmnist.web.page import models, training, try_it
     from fmnist.web.page.rendering import asset, render
@@ -60,6 +63,9 @@ def build(api: FastAPI, service: Service, settings: Settings) -> App:
     blocks.queue(max_size=_QUEUE, default_concurrency_limit=4, api_open=False)
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     models.offer(app, runs)
+    blocks.state_session_capacity = _SESSIONS
+    # For links to a page's state, which we don't offer, Gradio keeps what each page was last given: pictures of 10 MB.
+    SessionState._update_value_in_config = lambda state, key, value: None  # type: ignore[method-assign]
     system: Any = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
     fixed: Any = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
     gradio.mount_gradio_app(
