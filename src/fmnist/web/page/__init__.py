@@ -65,7 +65,7 @@ def build(api: FastAPI, service: Service, settings: Settings) -> App:
     models.offer(app, runs)
     blocks.state_session_capacity = _SESSIONS
     # For links to a page's state, which we don't offer, Gradio keeps what each page was last given: pictures of 10 MB.
-    SessionState._update_value_in_config = lambda state, key, value: None  # type: ignore[method-assign]
+    SessionState._update_value_in_config = lambda state, key, value: None
     system: Any = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
     fixed: Any = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
     gradio.mount_gradio_app(
