@@ -154,6 +154,7 @@ def test_a_picture_is_forgotten(address):
     del event, content
 
     def held():
+        gc.collect()
         texts = (text for one in gc.get_objects() if type(one) in (dict, list) and one
                  for text in (one.values() if type(one) is dict else one))  # fmt: skip
         return sum(type(text) is str and text is not picture and text == picture for text in texts)

@@ -44,9 +44,10 @@ class Runs:
         return [*self._all()]
 
     def first(self, served: str) -> str | None:
-        """Return the name that is shown first: of the run that is served, else of the newest."""
+        """Return the name that is shown first: of the run that is served (its folder's, or its own), else the newest."""
         names = self.names()
-        return served if served in names else names[0] if names else None
+        own = self._served.name if self._served is not None else served
+        return next((name for name in (own, served) if name in names), names[0] if names else None)
 
     def _all(self) -> dict[str, RunDirectory]:
         runs = {run.name: run for run in reversed(list_runs(self._folder))}
