@@ -4,23 +4,24 @@ import numpy as np
 import pytest
 
 from fmnist import augment
-from fmnist.augment import Epochs, epoch_images, erase, shift, warp
+from fmnist.augment import Epochs, erase, make_epoch, shift, warp
 from fmnist.config import AugmentationConfig
 
-EVERYTHING = AugmentationConfig(flip=True, shift=2, rotation=15.0, zoom=0.1, erase=0.3)
+EVERYTHING = AugmentationConfig(flip=True, shift=2, rotation=15.0, zoom=0.1, erase=0.3, mixup=0.4, cutmix=1.0)
 IMAGES = np.random.default_rng(0).integers(1, 256, (50, 28, 28)).astype(np.uint8)
 
 
 @pytest.mark.parametrize("config", [AugmentationConfig(), EVERYTHING])
 def test_the_same_seed_and_epoch_give_the_same_data(config):
-    first, again = epoch_images(IMAGES, config, 3, 1), epoch_images(IMAGES, config, 3, 1)
+    first, again = make_epoch(IMAGES, config, 3, 1), make_epoch(IMAGES, config, 3, 1)
     np.testing.assert_array_equal(first[0], again[0])
-    assert not np.array_equal(first[1], epoch_images(IMAGES, config, 3, 2)[1])
-    assert not np.array_equal(first[1], epoch_images(IMAGES, config, 4, 1)[1])
+    assert not np.array_equal(first[1], make_epoch(IMAGES, config, 3, 2)[1])
+    assert not np.array_equal(first[1], make_epoch(IMAGES, config, 4, 1)[1])
 
 
 def test_without_augmentation_an_epoch_is_a_permutation():
-    images, order = epoch_images(IMAGES, AugmentationConfig(), 0, 0)
+    images, order, flipped, mix = make_epoch(IMAGES, AugmentationConfig(), 0, 0)
+    assert not flipped.any() and mix is None
     np.testing.assert_array_equal(np.sort(order), np.arange(50))
     np.testing.assert_array_equal(images, IMAGES[order])
 
@@ -29,17 +30,18 @@ def test_flips_alternate():
     config = AugmentationConfig(flip=True)
     seen = np.zeros((2, 50), bool)
     for epoch in (0, 1):
-        images, order = epoch_images(IMAGES, config, 0, epoch)
+        images, order, flipped, _ = make_epoch(IMAGES, config, 0, epoch)
         mirrored = (images == IMAGES[order][:, :, ::-1]).all(axis=(1, 2))
         assert (mirrored | (images == IMAGES[order]).all(axis=(1, 2))).all()
         seen[epoch, order] = mirrored
+        np.testing.assert_array_equal(flipped, mirrored)
     assert (seen[0] != seen[1]).all()
     assert 10 < seen[0].sum() < 40
 
 
 def test_a_switch_leaves_the_order_as_it_was():
-    plain = epoch_images(IMAGES, AugmentationConfig(), 0, 0)[1]
-    np.testing.assert_array_equal(plain, epoch_images(IMAGES, EVERYTHING, 0, 0)[1])
+    plain = make_epoch(IMAGES, AugmentationConfig(), 0, 0)[1]
+    np.testing.assert_array_equal(plain, make_epoch(IMAGES, EVERYTHING, 0, 0)[1])
 
 
 def test_each_augmentation_has_a_stream_of_its_own(monkeypatch):
@@ -48,13 +50,13 @@ def test_each_augmentation_has_a_stream_of_its_own(monkeypatch):
     monkeypatch.setattr(augment, "shift", lambda images, pixels, rng: asked.append(rng.integers(1000)) or images)
     monkeypatch.setattr(augment, "erase", lambda images, share, rng: asked.append(rng.integers(1000)) or images)
     monkeypatch.setattr(augment, "warp", lambda images, *how: asked.extend(how) or images)
-    epoch_images(IMAGES, EVERYTHING, 0, 5)
+    make_epoch(IMAGES, EVERYTHING, 0, 5)
     degrees, scales, shifted, erased = asked
     asked.clear()
-    epoch_images(IMAGES, AugmentationConfig(rotation=15.0), 0, 5)
-    epoch_images(IMAGES, AugmentationConfig(zoom=0.1), 0, 5)
-    epoch_images(IMAGES, AugmentationConfig(shift=2), 0, 5)
-    epoch_images(IMAGES, AugmentationConfig(erase=0.3), 0, 5)
+    make_epoch(IMAGES, AugmentationConfig(rotation=15.0), 0, 5)
+    make_epoch(IMAGES, AugmentationConfig(zoom=0.1), 0, 5)
+    make_epoch(IMAGES, AugmentationConfig(shift=2), 0, 5)
+    make_epoch(IMAGES, AugmentationConfig(erase=0.3), 0, 5)
     for value, expected in zip(asked, [degrees, np.ones(50), np.zeros(50), scales, shifted, erased], strict=True):
         np.testing.assert_array_equal(value, expected)
     assert shifted != erased
@@ -145,7 +147,7 @@ def test_epochs_prepared_ahead_are_the_same():
     config = AugmentationConfig(flip=True, shift=2)
     epochs = Epochs(IMAGES, config, 3)
     for epoch in (4, 5, 6, 2):
-        images, order = epochs.take(epoch, more=epoch != 6)
-        wanted = epoch_images(IMAGES, config, 3, epoch)
+        images, order, *_ = epochs.take(epoch, more=epoch != 6)
+        wanted = make_epoch(IMAGES, config, 3, epoch)
         np.testing.assert_array_equal(images, wanted[0])
         np.testing.assert_array_equal(order, wanted[1])

@@ -258,8 +258,9 @@ class TestCommand:
         assert code == 2 and expected in err
 
 
+@pytest.mark.parametrize("flip_average", [False, True])
 @pytest.mark.parametrize(("family", "filters"), [("fast", (4, 8)), ("vgg", (4, 4, 4, 4)), ("reference", (4, 4, 4))])
-def test_a_temperature_folded_in(family, filters, tmp_path):
+def test_a_temperature_folded_in(family, filters, flip_average, tmp_path):
     from fmnist import engine, models
     from fmnist.config import ModelConfig
     from fmnist.export.folding import fold, logits_layer
@@ -268,7 +269,7 @@ def test_a_temperature_folded_in(family, filters, tmp_path):
     import keras
 
     keras.utils.set_random_seed(0)
-    model = models.build(ModelConfig(family=family, filters=filters))
+    model = models.build(ModelConfig(family=family, filters=filters, flip_average=flip_average))
     logits_layer(model).bias.assign(np.linspace(-1, 1, 10))
     model.save(tmp_path / "raw.keras")
     fold(source=str(tmp_path / "raw.keras"), target=str(tmp_path / "folded.keras"), temperature=0.2)
@@ -285,7 +286,7 @@ def test_a_network_that_ends_in_something_else_is_not_folded():
     from fmnist.export.folding import logits_layer
 
     engine.prepare()
-    from keras import Input, Sequential, layers
+    from keras import Input, Model, Sequential, layers
 
     for last, words in (
         (layers.ReLU(name="last"), "'last' stands where"),
@@ -294,6 +295,10 @@ def test_a_network_that_ends_in_something_else_is_not_folded():
     ):
         with pytest.raises(RunError, match=words):
             logits_layer(Sequential([Input((3,)), layers.Dense(2), last]))
+    features = Input((3,))
+    mean = layers.Average(name="mean")([layers.Dense(2)(features), layers.Dense(2)(features)])
+    with pytest.raises(RunError, match="'mean' stands where"):
+        logits_layer(Model(features, mean))
     with pytest.raises(RunError, match="no Dense layer"):
         logits_layer(Sequential([Input((3,)), layers.Softmax()]))
 
@@ -443,8 +448,15 @@ class TestFormats:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("preset", "size", "classes"), [("fast", 20, 4), ("reference", 33, 3)])
-def test_other_networks_sizes_and_classes(preset, size, classes, tmp_path):
+@pytest.mark.parametrize(
+    ("preset", "settings", "size", "classes", "formats"),
+    [
+        ("fast", {}, 20, 4, (*DEFAULT_FORMATS, "onnx-int8")),
+        ("reference", {}, 33, 3, (*DEFAULT_FORMATS, "onnx-int8")),
+        ("fast", {"flip_average": True}, 28, 4, tuple(FORMATS)),
+    ],
+)
+def test_other_networks_sizes_and_classes(preset, settings, size, classes, formats, tmp_path):
     from conftest import pattern_images, write_idx_folder
 
     import fmnist
@@ -454,8 +466,9 @@ def test_other_networks_sizes_and_classes(preset, size, classes, tmp_path):
         images, labels = pattern_images(count, seed, size)
         parts.append((images[labels < classes] // 2, labels[labels < classes]))  # no white pixel in any image
     dataset = fmnist.load_dataset(write_idx_folder(tmp_path / "data", *parts))
-    run = fmnist.train(fmnist.preset(preset, epochs=8, batch_size=16), dataset, tmp_path / "run", train_only=True)
-    result = export_run(run, dataset, (*DEFAULT_FORMATS, "onnx-int8"))
+    config = fmnist.preset(preset, epochs=8, batch_size=16, **settings)
+    run = fmnist.train(config, dataset, tmp_path / "run", train_only=True)
+    result = export_run(run, dataset, formats)
     assert result["refused"] == []
     assert open_model(run.exports / "model.tflite").image_shape == (size, size)
 

@@ -17,7 +17,7 @@ SOURCE = Path(__file__).parents[1] / "src"
 FLOORS = (
     ("errors", "setting", "model_config", "config", "presets", "lock", "rundir", "contents"),
     ("data", "images", "torch_file", "metrics", "calibration", "familiarity", "early_stopping", "diagnosis"),
-    ("engine", "environment", "augment", "models", "initial", "optimizers", "stage"),
+    ("engine", "environment", "mixing", "augment", "models", "initial", "optimizers", "averaging", "stage"),
     ("budget", "checkpoints", "progress", "training", "plots", "predictor", "evaluation", "export", "benchmark"),
     ("report", "pipeline", "study", "doctor"),
     ("web", "cli"),

@@ -9,6 +9,7 @@ from fmnist import engine, models
 from fmnist.config import EngineConfig, leaf_fields
 from fmnist.errors import InputError
 from fmnist.model_config import BACKBONES, WITHOUT_HIDDEN_LAYER, ModelConfig
+from fmnist.predictor.keras_file import open_keras
 from fmnist.presets import PRESETS, preset
 
 engine.prepare()
@@ -23,6 +24,7 @@ VARIANTS = [
     {},
     *({"activation": name, "batch_normalization": name in ("leaky_relu", "silu")} for name in ACTIVATIONS),
     {"dropout": 0.5, "l2": 0.1},
+    {"flip_average": True},
 ]
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1)).astype(np.uint8)
 
@@ -110,7 +112,7 @@ class TestEveryFamily:
     ("family", "settings"),
     [
         *((family, settings) for family in SIZED for settings in VARIANTS),
-        ("efficientnet_lite0", VARIANTS[-1]),
+        ("efficientnet_lite0", {"dropout": 0.5, "l2": 0.1, "flip_average": True}),
     ],
     ids=str,
 )
@@ -125,6 +127,10 @@ def test_the_twin_for_training_has_the_same_variables(family, settings):
     names = [[weight.path.split("/", 1)[1] for weight in network.weights] for network in (model, twin)]
     assert names[0] == names[1]
     logits, probabilities = np.asarray(twin(IMAGES)), np.asarray(model(IMAGES))
+    if config.flip_average:
+        mirrored = np.asarray(twin(IMAGES[:, :, ::-1]))
+        assert np.abs(logits - mirrored).max() > 0.01
+        logits = (logits + mirrored) / 2
     np.testing.assert_allclose(np.asarray(keras.ops.log_softmax(logits)), np.log(probabilities), atol=1e-4)
 
 
@@ -222,3 +228,14 @@ def test_bfloat16_is_the_arithmetic_alone(family, settings):
     rounded, logits = np.asarray(twin(IMAGES)), np.asarray(exact(IMAGES))
     assert rounded.dtype == np.float32
     assert 0 < np.abs(rounded - logits).max() < 0.05 * np.abs(logits).max()
+
+
+@pytest.mark.parametrize("family", [*SIZED, "efficientnet_lite0"])
+def test_averaging_over_flips_takes_stock_layers_and_no_weights(family, tmp_path):
+    """The file passes the check that foreign ones do, and its layers are those of the plain network, by name."""
+    plain, model = (models.build(ModelConfig(family=family, flip_average=flip)) for flip in (False, True))
+    assert model.count_params() == plain.count_params()
+    assert {layer.name for layer in plain.layers if layer.weights} <= {layer.name for layer in model.layers}
+    model.save(tmp_path / "model.keras")
+    answer = open_keras(tmp_path / "model.keras").probabilities
+    np.testing.assert_allclose(answer(IMAGES[..., 0]), answer(IMAGES[:, :, ::-1, 0]), atol=1e-6)

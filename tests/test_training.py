@@ -81,12 +81,18 @@ REMEDIES = {"dropout": 0.3, "l2": 1e-3, "batch_normalization": True, "rotation":
 STOPPING = {"epochs": 9, "early_stopping": 1, "learning_rate": 0.03, "filters": (4, 8)}
 
 
-@pytest.mark.parametrize(("preset", "settings"), [("reference", {**REMEDIES, **STOPPING}), ("fast", {"epochs": 3})])
+AVERAGED = {"ema_decay": 0.9, "mixup": 0.4, "cutmix": 1.0, "flip_average": True, "early_stopping": 8}
+
+
+@pytest.mark.parametrize(
+    ("preset", "settings"),
+    [("reference", {**REMEDIES, **STOPPING}), ("fast", {"epochs": 3}), ("fast", {"epochs": 3, **AVERAGED})],
+)
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(preset, settings, tiny_dataset, tmp_path):
     config = fmnist.preset(preset, validation_fraction=0.2, flip=True, shift=1, **{**SMALL, **settings})
     whole = fmnist.train(config, tiny_dataset, tmp_path / "whole", train_only=True)
     status = read_json(whole.status)
-    if config.training.early_stopping:
+    if config.training.early_stopping == 1:
         assert status["model_epoch"] == status["epoch"] - 1 < status["epochs"] - 1
     run = RunDirectory(tmp_path / "parts")
     with pytest.raises(training.Interrupted):

@@ -189,6 +189,7 @@ def test_weights_that_are_not_there_are_told_before_anything_is_written(
         ("reference", {"weights": "imagenet"}, "weights: only for a pre-trained family, .*; got reference"),
         ("reference", {"fine_tuned_blocks": 2}, "fine_tuned_blocks: only for a pre-trained family"),
         ("transfer", {"fine_tuned_blocks": 0}, "fine_tuned_blocks: got 0, expected at least 1"),
+        ("transfer", {"flip_average": True}, "flip_average: only for a whole network; set frozen_epochs to 0"),
         ("transfer", {"image_size": 16}, "image_size: got 16, expected 32 to 512"),
     ],
 )

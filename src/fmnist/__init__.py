@@ -33,7 +33,7 @@ _HOMES = {
     "Study": "study",
     "diagnose": "diagnosis",
     "Diagnosis": "diagnosis",
-    "Watcher": "training",
+    "Watcher": "progress",
     "draw_all": "plots",
     "write_report": "report",
     "RunDirectory": "rundir",

@@ -3,33 +3,59 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 
 from fmnist.config import AugmentationConfig
+from fmnist.mixing import Mix, mix
 
 # Each use of randomness draws from its own stream, so that switching one on leaves the others as they were.
-ORDER, FLIP, SHIFT, ROTATION, ZOOM, ERASE = range(6)
+ORDER, FLIP, SHIFT, ROTATION, ZOOM, ERASE, MIX = range(7)
 # Images warped at once: their coordinates stay in the processor's cache.
 CHUNK = 128
 
 
-def epoch_images(
-    images: np.ndarray, config: AugmentationConfig, seed: int, epoch: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the images of one epoch in their training order, augmented, and that order.
+class Epoch(NamedTuple):
+    """The images of one epoch, and what their labels hang on.
+
+    Attributes:
+        images: uint8 (N, H, W), in their training order, augmented.
+        order: int64 (N,), the indices that were taken in turn.
+        flipped: bool (N,), which are mirrored.
+        mix: how they were mixed, if they were.
+    """
+
+    images: np.ndarray
+    order: np.ndarray
+    flipped: np.ndarray
+    mix: Mix | None
+
+    def targets(self, rows: np.ndarray, mirrored: np.ndarray | None = None) -> np.ndarray:
+        """Return what the epoch's images are to give: of each its row, mixed as they are.
+
+        Args:
+            rows: float32 (N, classes), of the images as they were.
+            mirrored: the same of their mirror images, where those have others.
+        """
+        chosen = rows[self.order]
+        if mirrored is not None:
+            chosen[self.flipped] = mirrored[self.order][self.flipped]
+        return self.mix.of(chosen) if self.mix else chosen
+
+
+def make_epoch(images: np.ndarray, config: AugmentationConfig, seed: int, epoch: int) -> Epoch:
+    """Return the images of one epoch in their training order, augmented, and what was done to them.
 
     Args:
         images: uint8 (N, H, W).
         config: which augmentations, and how strong.
         seed: the run's seed.
         epoch: from 0.
-
-    Returns:
-        Images, uint8 (N, H, W), and the indices, int64 (N,), that were taken in turn.
     """
     order = np.random.default_rng([seed, ORDER, epoch]).permutation(len(images))
     batch = images[order]
+    flipped = np.zeros(len(images), bool)
     if config.flip:
         # One coin for each image for the whole run, turned over each epoch: every image is seen equally often both
         # ways, which learns faster than new coins ("alternating flip", Keller Jordan, "94% on CIFAR-10 in 3.29
@@ -45,20 +71,23 @@ def epoch_images(
         batch = shift(batch, config.shift, np.random.default_rng([seed, SHIFT, epoch]))
     if config.erase:
         batch = erase(batch, config.erase, np.random.default_rng([seed, ERASE, epoch]))
-    return batch, order
+    mixed = None
+    if config.mixup or config.cutmix:
+        batch, mixed = mix(batch, config.mixup, config.cutmix, np.random.default_rng([seed, MIX, epoch]))
+    return Epoch(batch, order, flipped, mixed)
 
 
 class Epochs:
     """Epoch after epoch; while one is trained on, the next is prepared on a thread of its own."""
 
     def __init__(self, images: np.ndarray, config: AugmentationConfig, seed: int) -> None:
-        """Remember what `epoch_images` takes; nothing is prepared yet."""
-        self._make = lambda epoch: epoch_images(images, config, seed, epoch)
+        """Remember what `make_epoch` takes; nothing is prepared yet."""
+        self._make = lambda epoch: make_epoch(images, config, seed, epoch)
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="augment")
-        self._ahead: dict[int, Future[tuple[np.ndarray, np.ndarray]]] = {}
+        self._ahead: dict[int, Future[Epoch]] = {}
 
-    def take(self, epoch: int, *, more: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Return `epoch_images` of an epoch; begin with the next one if there are to be more."""
+    def take(self, epoch: int, *, more: bool) -> Epoch:
+        """Return `make_epoch` of an epoch; begin with the next one if there are to be more."""
         ready = self._ahead.pop(epoch, None)
         result = ready.result() if ready else self._make(epoch)
         if more:

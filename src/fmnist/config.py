@@ -50,6 +50,12 @@ class TrainingConfig:
     )
     momentum: float = setting(0.9, "Nesterov momentum of sgd and muon.", minimum=0.0, maximum=0.9999)
     weight_decay: float = setting(0.0, "Decoupled weight decay of adamw, sgd and muon.", minimum=0.0, maximum=1.0)
+    ema_decay: float = setting(
+        0.0,
+        "Measure and save an exponential moving average of the weights with this decay a step; 0: the last weights.",
+        minimum=0.0,
+        maximum=0.99999,
+    )
     label_smoothing: float = setting(0.0, "Share of each label spread over all classes.", minimum=0.0, maximum=0.9)
     early_stopping: int = setting(
         0,
@@ -58,6 +64,9 @@ class TrainingConfig:
         maximum=100_000,
     )
     seed: int = setting(0, "Decides split, initial weights, order and augmentation.", minimum=0, maximum=2**31 - 1)
+
+
+_ALPHA: dict[str, float] = {"minimum": 0.0, "maximum": 10.0}
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,12 @@ class AugmentationConfig:
     zoom: float = setting(0.0, "Enlarge or shrink each image by up to this share.", minimum=0.0, maximum=0.9)
     erase: float = setting(
         0.0, "Blank out a square in each image; its side is this share of the image's.", minimum=0.0, maximum=1.0
+    )
+    mixup: float = setting(
+        0.0, "Blend each image and its label with another one; α of the shares' Beta distribution.", **_ALPHA
+    )
+    cutmix: float = setting(
+        0.0, "Put a rectangle of another image into each, and as much of its label; α of the shares.", **_ALPHA
     )
 
 
@@ -146,6 +161,11 @@ class Config:
             problems.append(f"{name}: only for a pre-trained family, {' or '.join(BACKBONES)}; got {family}")
         if transfer.frozen_epochs and not self.pretrained():
             problems.append("frozen_epochs: nothing has been learnt yet that could be kept; set weights as well")
+        whole = {"flip_average": self.model.flip_average, "ema_decay": self.training.ema_decay}
+        if self.transfer.frozen_epochs:
+            problems += [
+                f"{name}: only for a whole network; set frozen_epochs to 0" for name, on in whole.items() if on
+            ]
         return problems
 
     def with_overrides(self, **overrides: Any) -> Config:

@@ -48,6 +48,9 @@ class ModelConfig:
     image_size: int = setting(
         96, "Side to which a pre-trained family enlarges the images, in pixels.", minimum=32, maximum=512
     )
+    flip_average: bool = setting(
+        False, "The saved network averages its logits over each image and its mirror image; training costs the same."
+    )
 
     def resolved(self) -> ModelConfig:
         """Return a copy in which the family's own values stand where a setting was left open."""

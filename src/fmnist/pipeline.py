@@ -15,7 +15,7 @@ from fmnist.presets import restore
 from fmnist.rundir import STUDY_FILE, RunDirectory, read_json, write_json
 
 if TYPE_CHECKING:
-    from fmnist.training import Watcher
+    from fmnist.progress import Watcher
 
 
 def train(
@@ -104,9 +104,9 @@ def _go(
     resume: bool,
 ) -> RunDirectory:
     from fmnist import training
-    from fmnist.progress import Progress, write_status
+    from fmnist.progress import Progress, Watcher, write_status
 
-    watcher = watcher or training.Watcher()
+    watcher = watcher or Watcher()
     try:
         if not resume:
             write_status(run, "running", Progress(epochs=config.training.epochs), 0)

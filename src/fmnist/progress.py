@@ -1,14 +1,17 @@
-"""Where training stands, and the status file that tells it."""
+"""Where training stands, and who is told: the status file, and a `Watcher`."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fmnist.errors import RunError
 from fmnist.rundir import RunDirectory, write_json
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass
@@ -78,6 +81,25 @@ class Progress:
     def mean(self, name: str) -> float:
         """Return the running `loss` or `accuracy` of the epoch under way."""
         return self.sums.get(name, 0.0) / max(self.images, 1)
+
+
+class Watcher:
+    """What training tells while it runs. Every method may be left as it is."""
+
+    def network(self, model: keras.Model) -> None:
+        """The network is built."""
+
+    def start(self, progress: Progress, steps: int) -> None:
+        """Training begins, or goes on: `progress` is where it stands, `steps` is the number of steps an epoch."""
+
+    def segment(self, progress: Progress) -> None:
+        """Some steps are done."""
+
+    def epoch(self, row: dict[str, float]) -> None:
+        """An epoch is done and measured; `row` is its line of `history.csv`."""
+
+    def note(self, text: str) -> None:
+        """Something that the user should know."""
 
 
 def write_status(run: RunDirectory, state: str, progress: Progress, step: int, model_epoch: int | None = None) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import keras
 import numpy as np
 
-from fmnist import augment, engine, metrics, optimizers
+from fmnist import augment, averaging, engine, metrics, optimizers
 from fmnist.config import AugmentationConfig, Config, TrainingConfig
 from fmnist.data import Dataset, split_indices
 from fmnist.model_config import BACKBONES
@@ -67,9 +67,11 @@ class Stage:
         self.model, self.final, self.examples, self.recipe, self.first = model, final, examples, recipe, first
         self.optimizer = optimizers.build(recipe)
         loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
-        self.advance = engine.Steps(model, self.optimizer, loss, recipe.batch_size)
+        self._steps = engine.Steps(model, self.optimizer, loss, recipe.batch_size)
         self.epochs = augment.Epochs(examples.train, augmentation, recipe.seed)
         self._predict = engine.Predictor(final)
+        # Of the weights, float32; empty where the last ones count.
+        self.average = [np.array(weight) for weight in model.get_weights()] if recipe.ema_decay else []
         count = len(examples.train)
         self._sample = np.sort(np.random.default_rng(recipe.seed).permutation(count)[:TRAIN_SAMPLE])
 
@@ -77,9 +79,27 @@ class Stage:
         """Return the number of weights that training changes."""
         return sum(math.prod(variable.shape) for variable in self.model.trainable_variables)
 
+    def advance(self, images: np.ndarray, targets: np.ndarray, done: int) -> dict[str, float]:
+        """Take the next steps; return running loss and accuracy as `engine.Steps` does.
+
+        Args:
+            images: uint8 (N, H, W), or features, float32 (N, features).
+            targets: float32 (N, classes), as many rows.
+            done: steps of the run when these are done.
+        """
+        result = self._steps(images, targets)
+        if self.average:
+            steps = math.ceil(len(images) / self.recipe.batch_size)
+            averaging.follow(self.average, self.model.get_weights(), self.recipe.ema_decay, steps, done)
+        return result
+
+    def finish(self) -> None:
+        """Give the network that is measured and saved its weights: the average's, or those of the one in training."""
+        self.final.set_weights(self.average or self.model.get_weights())
+
     def measure(self) -> dict[str, float]:
         """Return loss and accuracy in inference mode on a fixed sample of the training examples and on validation."""
-        self.final.set_weights(self.model.get_weights())
+        self.finish()
         sample, labels = self._sample, self.examples.train_labels
         probabilities = self._predict(np.concatenate([self.examples.train[sample], self.examples.val]))
         parts = {"train": (probabilities[: len(sample)], labels[sample])}

@@ -18,7 +18,7 @@ from fmnist.config import Config
 from fmnist.data import Dataset
 from fmnist.errors import RunError
 from fmnist.model_config import BACKBONES
-from fmnist.progress import Progress, write_status
+from fmnist.progress import Progress, Watcher, write_status
 from fmnist.rundir import RunDirectory, atomic_path, write_history
 
 # Seconds after which the next segment, or an epoch's measuring, ends in a checkpoint. What a killed run can lose is
@@ -26,25 +26,6 @@ from fmnist.rundir import RunDirectory, atomic_path, write_history
 CHECKPOINT_SECONDS = 30.0
 # So that a segment of large batches takes seconds too: at 1 ms an image, a large network on two cores, it takes 6.4 s.
 MAX_SEGMENT_IMAGES = 6_400
-
-
-class Watcher:
-    """What training tells while it runs. Every method may be left as it is."""
-
-    def network(self, model: keras.Model) -> None:
-        """The network is built."""
-
-    def start(self, progress: Progress, steps: int) -> None:
-        """Training begins, or goes on: `progress` is where it stands, `steps` is the number of steps an epoch."""
-
-    def segment(self, progress: Progress) -> None:
-        """Some steps are done."""
-
-    def epoch(self, row: dict[str, float]) -> None:
-        """An epoch is done and measured; `row` is its line of `history.csv`."""
-
-    def note(self, text: str) -> None:
-        """Something that the user should know."""
 
 
 class Interrupted(Exception):
@@ -120,6 +101,11 @@ def train(
             _save(run, variables, [], progress, steps, "interrupted")
         raise Interrupted
     best = _continue(stage, stored, run)  # early stopping: the weights of the best epoch so far
+
+    def save(state: str, model_epoch: int | None = None) -> None:
+        arrays = [*variables, *stage.optimizer.variables]
+        _save(run, arrays, [*stage.average, *best], progress, steps, state, model_epoch)
+
     watcher.start(progress, steps)
     saved_at = time.monotonic()
 
@@ -132,26 +118,26 @@ def train(
                 pace.forget()
         clock = time.monotonic() - progress.seconds
         more = progress.epoch + 1 not in (frozen_epochs, progress.epochs)
-        epoch_images, order = stage.epochs.take(progress.epoch, more=more)
-        epoch_labels = one_hot[order]
+        epoch = stage.epochs.take(progress.epoch, more=more)
+        targets = epoch.targets(one_hot)
         while progress.step < steps:
             last = min(progress.step + segment, steps)
             part = slice(progress.step * recipe.batch_size, last * recipe.batch_size)
             middle = progress.epoch - stage.first + (progress.step + last) / 2 / steps
             done = pace.done() if pace else middle / (progress.epochs - stage.first)
             stage.optimizer.learning_rate = optimizers.learning_rate(stage.recipe, done)
-            result = stage.advance(epoch_images[part], epoch_labels[part])
-            progress.count(result, last, len(epoch_labels[part]))
+            result = stage.advance(epoch.images[part], targets[part], progress.epoch * steps + last)
+            progress.count(result, last, len(targets[part]))
             progress.seconds = time.monotonic() - clock
             if pace:
                 pace.after_steps(progress.epoch * steps + progress.step)
                 progress.epochs = _plan(progress, pace, steps, config, watcher)
             watcher.segment(progress)
             if should_stop():
-                _save(run, [*variables, *stage.optimizer.variables], best, progress, steps, "interrupted")
+                save("interrupted")
                 raise Interrupted
             if time.monotonic() - saved_at > CHECKPOINT_SECONDS:
-                _save(run, [*variables, *stage.optimizer.variables], best, progress, steps, "running")
+                save("running")
                 saved_at = time.monotonic()
             if pace and pace.over():
                 break
@@ -178,7 +164,7 @@ def train(
             progress.epochs = progress.epoch + int(pace.worth_another() and not over)
         # Measuring takes time as well. Between two stages there is nothing to go on with.
         if time.monotonic() - saved_at > CHECKPOINT_SECONDS and progress.epoch != frozen_epochs:
-            _save(run, [*variables, *stage.optimizer.variables], best, progress, steps, "running")
+            save("running")
             saved_at = time.monotonic()
 
     if best:
@@ -188,11 +174,11 @@ def train(
             f"has the weights of epoch {early_stopping.best_epoch(progress.history)}, the best by validation loss"
         )
     else:
-        final.set_weights(model.get_weights())
+        stage.finish()
     with atomic_path(run.model) as temporary:
         final.save(temporary)
     stages.forget_features(run)
-    _save(run, [*variables, *stage.optimizer.variables], best, progress, steps, "finished")
+    save("finished", early_stopping.best_epoch(progress.history) if best else progress.epoch)
     return final
 
 
@@ -216,17 +202,22 @@ def _plan(progress: Progress, pace: budget.Pace, steps: int, config: Config, wat
 
 
 def _save(
-    run: RunDirectory, variables: list[Any], best: list[np.ndarray], progress: Progress, steps: int, state: str
+    run: RunDirectory,
+    variables: list[Any],
+    kept: list[np.ndarray],
+    progress: Progress,
+    steps: int,
+    state: str,
+    model_epoch: int | None = None,
 ) -> None:
-    """Write a checkpoint, then the status that goes with it."""
+    """Write a checkpoint, of variables and of arrays kept beside them, then the status that goes with it."""
     step = progress.epoch * steps + progress.step
     arrays = [ops.convert_to_numpy(variable) for variable in variables]
     # A loss is that of the weights before a step: after the segment's last one they may be none any more.
     largest = (float(np.max(np.abs(array), initial=0)) for array in arrays)
     progress.check_finite(dict(zip((variable.path for variable in variables), largest, strict=True)))
-    checkpoints.save(run.checkpoints, step, [*arrays, *best], asdict(progress))
-    model_epoch = early_stopping.best_epoch(progress.history) if best else progress.epoch
-    write_status(run, state, progress, step, model_epoch if state == "finished" else None)
+    checkpoints.save(run.checkpoints, step, [*arrays, *kept], asdict(progress))
+    write_status(run, state, progress, step, model_epoch)
 
 
 def _restore(run: RunDirectory, variables: list[Any], watcher: Watcher) -> tuple[Progress, list[np.ndarray]]:
@@ -242,8 +233,12 @@ def _restore(run: RunDirectory, variables: list[Any], watcher: Watcher) -> tuple
 
 
 def _continue(stage: stages.Stage, stored: list[np.ndarray], run: RunDirectory) -> list[np.ndarray]:
-    """Put what a checkpoint holds besides the network into the stage's optimizer; return the best weights, if any."""
-    return _assign(stage.optimizer.variables, stored, run) if stored else []
+    """Put what a checkpoint holds besides the network into the stage; return the best weights, if any."""
+    if stored:
+        stored = _assign(stage.optimizer.variables, stored, run)
+        count = len(stage.average)
+        stage.average, stored = stored[:count], stored[count:]
+    return stored
 
 
 def _assign(variables: list[Any], arrays: list[np.ndarray], run: RunDirectory) -> list[np.ndarray]:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from fmnist.cli.options import percent, say
-from fmnist.progress import Progress
-from fmnist.training import Watcher
+from fmnist.progress import Progress, Watcher
 
 if TYPE_CHECKING:
     import keras

@@ -31,7 +31,7 @@ def fold(*, source: str, target: str, temperature: float) -> tuple[dict[str, Any
 
 
 def logits_layer(model: keras.Model) -> keras.layers.Dense:
-    """Return the dense layer that makes the logits: behind it come a softmax and plain rescalings, nothing else.
+    """Return the dense layer that makes the logits: behind it come a softmax, plain rescalings and a mean over flips.
 
     Raises:
         RunError: there is another layer in between.
@@ -44,6 +44,8 @@ def logits_layer(model: keras.Model) -> keras.layers.Dense:
         if isinstance(layer, keras.layers.Dense) and last in (softmax, keras.activations.linear):
             return layer
         scales = isinstance(layer, keras.layers.Rescaling) and not np.any(layer.offset)
-        if not (scales or last is softmax or isinstance(layer, keras.layers.Softmax)):
+        # The mean of what one layer makes of two images; of two layers, only one would be found.
+        mean = isinstance(layer, keras.layers.Average) and len({id(x._keras_history[0]) for x in layer.input}) == 1
+        if not (scales or mean or last is softmax or isinstance(layer, keras.layers.Softmax)):
             raise RunError(f"'{layer.name}' stands where a Dense layer and a softmax should end the network")
     raise RunError("the network has no Dense layer")

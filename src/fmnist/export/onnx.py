@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _OPSET = 15  # the lowest that has all we need: the most runtimes read it
 # Ops that move values and do not change them.
-_MOVES = {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity"}
+_MOVES = {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Slice", "Concat"}
 
 
 def write(model: keras.Model, path: Path, *, examples: np.ndarray | None = None, scale: float = 1.0) -> None:
@@ -32,6 +32,9 @@ def write(model: keras.Model, path: Path, *, examples: np.ndarray | None = None,
         examples: float32 (N, H, W, 1), what that part is fed with: it is quantized to 8 bits, in ranges measured with
             these, and takes uint8. The softmax stays in float32.
         scale: what one step of the uint8 input is worth to that part.
+
+    Raises:
+        RunError: something else than moving comes before the first arithmetic.
     """
     model(np.zeros((1, *model.input_shape[1:]), model.inputs[0].dtype))  # Keras exports what has been called
     model.export(str(path), format="onnx", verbose=False, opset_version=_OPSET)
@@ -46,7 +49,7 @@ def _quantize(path: Path, examples: np.ndarray, scale: float) -> None:
 
     quant_pre_process(path, path, skip_symbolic_shape=True)
     graph = onnx.load(path).graph
-    pixels = _behind_moves(graph)
+    pixels, moves = _moved_pixels(graph)
     quantize_static(
         path,
         path,
@@ -57,33 +60,41 @@ def _quantize(path: Path, examples: np.ndarray, scale: float) -> None:
         per_channel=True,
         # 7 bits for weights: on processors without VNNI the sums of 8-bit products saturate.
         reduce_range=True,
-        nodes_to_exclude=[node.name for node in graph.node if node.op_type == "Softmax"],
+        nodes_to_exclude=[*moves, *(node.name for node in graph.node if node.op_type == "Softmax")],
         extra_options={
             "TensorQuantOverrides": {
-                pixels: [{"scale": np.array(scale, np.float32), "zero_point": np.array(0, np.uint8)}]
+                name: [{"scale": np.array(scale, np.float32), "zero_point": np.array(0, np.uint8)}] for name in pixels
             }
         },
     )
     # What is quantized first are the pixels, with a step of one pixel value: the pixels themselves will do.
     model = onnx.load(path)
     graph = model.graph
-    (first,) = [node for node in graph.node if node.op_type == "QuantizeLinear" and node.input[0] == pixels]
+    first = [node for node in graph.node if node.op_type == "QuantizeLinear" and node.input[0] in pixels]
+    names = {node.output[0]: node.input[0] for node in first}
+    if set(names.values()) != pixels:
+        raise RunError("the pixels do not come to the first arithmetic as they are; whole numbers need that")
     for node in graph.node:
-        node.input[:] = [pixels if name == first.output[0] else name for name in node.input]
-    graph.node.remove(first)
+        node.input[:] = [names.get(name, name) for name in node.input]
+    for node in first:
+        graph.node.remove(node)
     graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.UINT8
     del graph.value_info[:]  # said what was float
     onnx.save(model, path)
 
 
-def _behind_moves(graph: Any) -> str:
-    """Return the name of the input where the first arithmetic meets it, in its final shape."""
-    name: str = graph.input[0].name
-    while True:
-        readers = [node for node in graph.node if name in node.input]
-        if len(readers) != 1 or readers[0].op_type not in _MOVES:
-            return name
-        name = readers[0].output[0]
+def _moved_pixels(graph: Any) -> tuple[set[str], list[str]]:
+    """Return the names that the input has where arithmetic meets it, in its final shapes, and those of the moves."""
+    pixels, moves, todo = set(), {}, [graph.input[0].name]
+    while todo:
+        name = todo.pop()
+        for node in (node for node in graph.node if name in node.input):
+            if node.op_type not in _MOVES:
+                pixels.add(name)
+            elif node.name not in moves:
+                moves[node.name] = node
+                todo += node.output
+    return pixels, list(moves)
 
 
 class _Examples:

@@ -28,8 +28,8 @@ def build(
         config: family and sizes.
         image_shape: height and width of the images, in pixels.
         num_classes: length of the output.
-        logits: leave the softmax off the last layer. Training uses this twin, whose variables are the same in the same
-            order, since a cross-entropy on logits is exact on every backend.
+        logits: leave the softmax off the last layer, and averaging over flips. Training uses this twin, whose variables
+            are the same in the same order, since a cross-entropy on logits is exact on every backend.
 
     Returns:
         A `keras.Model`: uint8 (N, H, W, 1) to float32 probabilities (N, classes), rows sum to 1.
@@ -43,7 +43,12 @@ def build(
             "expected at least 2 classes and 4×4 pixels"
         )
     family = import_module(f"fmnist.models.{config.family}")
-    model: keras.Model = family.network(config.resolved(), image_shape, num_classes, None if logits else "softmax")
+    activation = None if logits or config.flip_average else "softmax"
+    model: keras.Model = family.network(config.resolved(), image_shape, num_classes, activation)
+    if config.flip_average and not logits:
+        from fmnist.models import flips
+
+        return flips.averaged(model)
     return model
 
 

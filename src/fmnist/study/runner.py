@@ -15,8 +15,8 @@ from fmnist.errors import FmnistError, RunError
 from fmnist.rundir import RunDirectory, read_json
 
 if TYPE_CHECKING:
+    from fmnist.progress import Watcher
     from fmnist.study.duration import Forecast
-    from fmnist.training import Watcher
 
 Job = tuple[RunDirectory, Config]
 
