@@ -447,6 +447,9 @@ class TestFormats:
         assert read_json(run.benchmark)["rows"] == rows
 
 
+RESIDUAL = {"family": "residual", "separable": True, "squeeze_excite": 4, "stem_pooling": True}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("preset", "settings", "size", "classes", "formats"),
@@ -454,6 +457,7 @@ class TestFormats:
         ("fast", {}, 20, 4, (*DEFAULT_FORMATS, "onnx-int8")),
         ("reference", {}, 33, 3, (*DEFAULT_FORMATS, "onnx-int8")),
         ("fast", {"flip_average": True}, 28, 4, tuple(FORMATS)),
+        ("fast", {**RESIDUAL, "filters": (8, 8, 12)}, 28, 4, ("litert", "litert-int8", "onnx-int8")),
     ],
 )
 def test_other_networks_sizes_and_classes(preset, settings, size, classes, formats, tmp_path):

@@ -17,8 +17,11 @@ SOURCE = Path(__file__).parents[1] / "src"
 FLOORS = (
     ("errors", "setting", "model_config", "config", "presets", "lock", "rundir", "contents"),
     ("data", "images", "torch_file", "metrics", "calibration", "familiarity", "early_stopping", "diagnosis"),
-    ("engine", "environment", "mixing", "augment", "models", "initial", "optimizers", "averaging", "stage"),
-    ("budget", "checkpoints", "progress", "training", "plots", "predictor", "evaluation", "export", "benchmark"),
+    (
+        *("engine", "environment", "mixing", "augment", "models", "initial", "optimizers", "averaging"),
+        *("distillation", "outputs", "stage"),
+    ),
+    ("checkpoints", "progress", "budget", "training", "plots", "predictor", "evaluation", "export", "benchmark"),
     ("report", "pipeline", "study", "doctor"),
     ("web", "cli"),
     ("__init__", "__main__"),

@@ -129,7 +129,7 @@ def test_the_twin_for_training_has_the_same_variables(family, settings):
     logits, probabilities = np.asarray(twin(IMAGES)), np.asarray(model(IMAGES))
     if config.flip_average:
         mirrored = np.asarray(twin(IMAGES[:, :, ::-1]))
-        assert np.abs(logits - mirrored).max() > 0.01
+        assert np.abs(logits - mirrored).max() > 4e-4  # the mean over a whole image of noise hardly turns
         logits = (logits + mirrored) / 2
     np.testing.assert_allclose(np.asarray(keras.ops.log_softmax(logits)), np.log(probabilities), atol=1e-4)
 
@@ -139,8 +139,9 @@ class TestEveryFamilyWithSizes:
     def test_kernel_and_filters_are_what_the_config_says(self, family):
         model = models.build(ModelConfig(family=family, filters=(8, 16, 24), kernel_size=5))
         convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
-        per_block = [8, 16, 24, 24] if family == "vgg" else [8, 16, 24]
-        assert [layer.filters for layer in convolutions] == per_block
+        per_block = {"vgg": [8, 16, 24, 24], "residual": [8, 16, 16, 16, 24, 24, 24]}.get(family, [8, 16, 24])
+        assert sorted(layer.filters for layer in convolutions) == per_block
+        convolutions = [layer for layer in convolutions if not layer.name.endswith("s")]  # but for the shortcuts
         assert convolutions[-1].kernel_size == (5, 5)
 
     def test_activation_and_normalization_are_what_the_config_says(self, family):
@@ -155,10 +156,12 @@ class TestEveryFamilyWithSizes:
                     if type(layer).__name__ in ("Activation", "LeakyReLU", "ReLU") and layer.name != "stem_relu"
                 }
                 assert found == {{"leaky_relu": "LeakyReLU", "relu": "ReLU"}.get(name, name)}
-                for before, layer, after in zip(model.layers, model.layers[1:], model.layers[2:], strict=False):
+                for layer in model.layers:
                     if isinstance(layer, keras.layers.BatchNormalization):
-                        assert isinstance(before, keras.layers.Conv2D) and not before.use_bias
-                        assert name in after.name
+                        (before,) = layer._inbound_nodes[0].parent_nodes
+                        (after,) = layer._outbound_nodes
+                        assert isinstance(before.operation, keras.layers.Conv2D) and not before.operation.use_bias
+                        assert name in after.operation.name or isinstance(after.operation, keras.layers.Add)
 
     def test_dropout_stands_behind_each_block_and_the_hidden_layer(self, family):
         given = (0.1, 0.2, 0.3, 0.4)[: 4 - (family in WITHOUT_HIDDEN_LAYER)]
@@ -175,7 +178,7 @@ class TestEveryFamilyWithSizes:
         config = ModelConfig(family=family, filters=(4,) * blocks, kernel_size=kernel_size, dropout=0.1)
         model = models.build(config, (4, 4))
         convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
-        assert len({layer.name.rstrip("ab") for layer in convolutions}) == blocks
+        assert len({layer.name.rstrip("abs") for layer in convolutions}) == blocks
         assert np.asarray(model(np.zeros((1, 4, 4, 1), np.uint8))).sum() == pytest.approx(1, rel=1e-5)
 
 

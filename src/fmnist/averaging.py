@@ -15,7 +15,7 @@ import numpy as np
 def follow(average: Sequence[np.ndarray], weights: Sequence[np.ndarray], decay: float, steps: int, done: int) -> None:
     """Move an average, in place, to where some steps with the same weights would have brought it.
 
-    Called once a segment it costs next to nothing; the weights within the segment are left out.
+    Called once a segment, not once a step: the weights within the segment are left out.
 
     Args:
         average: float32 arrays.

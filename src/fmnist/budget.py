@@ -1,8 +1,14 @@
-"""How far a run with a time budget has got. Knows seconds and steps, not models."""
+"""How far a run with a time budget has got, and how many epochs fit in. Knows seconds and steps, not models."""
 
 from __future__ import annotations
 
+import math
 import time
+from dataclasses import asdict
+
+from fmnist.config import Config
+from fmnist.model_config import BACKBONES
+from fmnist.progress import Progress, Watcher
 
 # Until the first epoch is measured its measuring is taken to cost this share of its steps.
 MEASURING_SHARE = 0.15
@@ -79,3 +85,22 @@ class Pace:
     def worth_another(self) -> bool:
         """Whether enough time is left, after an epoch, to begin another one."""
         return self.budget - self.spent() - (self.measuring or 0.0) > REST * self.budget
+
+
+def plan(progress: Progress, pace: Pace, steps: int, config: Config, watcher: Watcher) -> int:
+    """Return the epochs, the last one in part, that end in time; say what was chosen when they are first known."""
+    forecast = pace.epochs(progress.epoch, progress.step, steps)
+    if forecast is not None and not pace.told and progress.epoch >= config.transfer.frozen_epochs:
+        augmentation = [
+            name if value is True else f"{name} {value:g}"
+            for name, value in asdict(config.augmentation).items()
+            if value
+        ]
+        filters = ", ".join(map(str, config.model.filters))
+        network = config.model.family + ("" if config.model.family in BACKBONES else f" network with {filters} filters")
+        watcher.note(
+            f"Time budget {pace.budget:g} s: about {forecast:.1f} epochs of the {network}; "
+            f"{', '.join(augmentation) or 'no'} augmentation"
+        )
+        pace.told = True
+    return max(progress.epoch + 1, math.ceil(forecast or 1))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from fmnist.errors import InputError, did_you_mean
-from fmnist.model_config import BACKBONES, SIZES, ModelConfig, TransferConfig
+from fmnist.model_config import BACKBONES, RESIDUAL, SIZES, ModelConfig, TransferConfig
 from fmnist.setting import problem, setting
 
 
@@ -66,7 +66,7 @@ class TrainingConfig:
     seed: int = setting(0, "Decides split, initial weights, order and augmentation.", minimum=0, maximum=2**31 - 1)
 
 
-_ALPHA: dict[str, float] = {"minimum": 0.0, "maximum": 10.0}
+_ALPHA: dict[str, Any] = {"minimum": 0.0, "maximum": 10.0}
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,21 @@ class AugmentationConfig:
     )
     cutmix: float = setting(
         0.0, "Put a rectangle of another image into each, and as much of its label; α of the shares.", **_ALPHA
+    )
+
+
+@dataclass(frozen=True)
+class DistillationConfig:
+    """Whether another network teaches this one, beside the labels."""
+
+    teacher: str | None = setting(
+        None, "Learn from the answers of this finished run, or of a .keras file, as well as from the labels."
+    )
+    distillation_weight: float = setting(
+        0.9, "With a teacher: its share of the loss; the labels have the rest.", minimum=0.0, maximum=1.0
+    )
+    distillation_temperature: float = setting(
+        4.0, "With a teacher: what its logits and the network's are divided by.", minimum=0.1, maximum=100.0
     )
 
 
@@ -122,6 +137,7 @@ class Config:
     training: TrainingConfig = TrainingConfig()
     transfer: TransferConfig = field(default_factory=TransferConfig)
     augmentation: AugmentationConfig = AugmentationConfig()
+    distillation: DistillationConfig = DistillationConfig()
     engine: EngineConfig = EngineConfig()
 
     def __post_init__(self) -> None:
@@ -140,6 +156,7 @@ class Config:
         if problems:
             raise InputError("the configuration is not valid:\n  " + "\n  ".join(problems))
         self.model.dropout_rates()
+        self.model.block_counts()
 
     def pretrained(self) -> bool:
         """Whether the network starts from weights learnt elsewhere."""
@@ -149,8 +166,8 @@ class Config:
         """Return settings that don't go together."""
         family, transfer = self.model.family, self.transfer
         problems: list[str] = []
+        usual = ModelConfig()
         if family in BACKBONES:
-            usual = ModelConfig()
             problems += [
                 f"{name}: {family} has its own; leave it out, or take another --family"
                 for name in SIZES
@@ -161,7 +178,17 @@ class Config:
             problems.append(f"{name}: only for a pre-trained family, {' or '.join(BACKBONES)}; got {family}")
         if transfer.frozen_epochs and not self.pretrained():
             problems.append("frozen_epochs: nothing has been learnt yet that could be kept; set weights as well")
-        whole = {"flip_average": self.model.flip_average, "ema_decay": self.training.ema_decay}
+        if family != "residual":
+            problems += [
+                f"{name}: only for --family residual; got {family}"
+                for name in RESIDUAL
+                if getattr(self.model, name) != getattr(usual, name)
+            ]
+        whole = {
+            "flip_average": self.model.flip_average,
+            "ema_decay": self.training.ema_decay,
+            "teacher": self.distillation.teacher,
+        }
         if self.transfer.frozen_epochs:
             problems += [
                 f"{name}: only for a whole network; set frozen_epochs to 0" for name, on in whole.items() if on

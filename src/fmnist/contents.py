@@ -25,6 +25,7 @@ FILES: dict[str, dict[str, Any]] = {
         "preset": str,
         "parameters?": int,
         **{f"{section}?": {"*": _SETTING} for section in SECTIONS},
+        "teacher?": {"*": (None, str)},
         "dataset": {
             "class_names": [str],
             "image_shape": [int],

@@ -133,20 +133,26 @@ def arithmetic(settings: EngineConfig) -> Iterator[None]:
 class Steps:
     """The training steps of a network: a call takes one for each batch, in order.
 
-    TensorFlow gets a loop of its own: traced once, where `Model.fit` traces a step twice, and fed from memory, where a
-    data set would have to be tuned. The other backends go through `Model.fit`.
+    TensorFlow gets a loop of its own: traced once, where `fit` traces a step twice, and fed from memory, where a data
+    set would have to be tuned. The other backends go through `fit`.
     """
 
     def __init__(
-        self, model: keras.Model, optimizer: keras.optimizers.Optimizer, loss: keras.losses.Loss, batch_size: int
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        loss: keras.losses.Loss,
+        batch_size: int,
+        rows: int = 1,
     ) -> None:
         """Prepare; nothing is traced before the first call.
 
         Args:
             model: images, uint8 (N, H, W, 1), or features of them, float32 (N, features), to logits (N, classes).
             optimizer: what moves the weights; it is built here.
-            loss: of one-hot labels and logits, a mean over the batch; the layers' own losses are added.
+            loss: of labels and logits, a mean over the batch; the layers' own losses are added.
             batch_size: images a step.
+            rows: how many (N, classes) the loss takes side by side for labels, which are the first.
         """
         import keras
 
@@ -154,10 +160,11 @@ class Steps:
         backend = keras.backend.backend()
         optimizer.build(model.trainable_variables)
         if backend == "tensorflow":
-            self._run = _tensorflow_steps(model, optimizer, loss, batch_size)
+            self._run = _tensorflow_steps(model, optimizer, loss, batch_size, rows)
         else:
             # JAX has no other way than compiling; PyTorch must return to Python after each step.
-            model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=backend == "jax", steps_per_execution=1)
+            metrics = [keras.metrics.MeanMetricWrapper(_hits, name="accuracy")]
+            model.compile(optimizer, loss, metrics=metrics, jit_compile=backend == "jax", steps_per_execution=1)
             self._run = self._fit
 
     def __call__(self, images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -165,7 +172,7 @@ class Steps:
 
         Args:
             images: uint8 (N, H, W), or features, float32 (N, features).
-            labels: float32 one-hot (N, classes).
+            labels: float32 (N, rows × classes); the class with the largest share is the right one.
 
         Returns:
             `loss` (nats) and `accuracy` (0 to 1), means over the images as each was met, before its step.
@@ -177,15 +184,22 @@ class Steps:
         return {name: values[0] for name, values in history.items()}
 
 
+def _hits(wanted: Any, logits: Any) -> Any:
+    """Return 1 where the class with the largest share in the first row of labels has the largest logit, else 0."""
+    from keras import ops
+
+    return ops.cast(ops.argmax(wanted[:, : logits.shape[-1]], axis=-1) == ops.argmax(logits, axis=-1), "float32")
+
+
 def _tensorflow_steps(
-    model: keras.Model, optimizer: keras.optimizers.Optimizer, loss: keras.losses.Loss, batch_size: int
+    model: keras.Model, optimizer: keras.optimizers.Optimizer, loss: keras.losses.Loss, batch_size: int, rows: int
 ) -> Callable[[np.ndarray, np.ndarray], dict[str, Any]]:
     import tensorflow as tf
 
     @tf.function(
         input_signature=[
             tf.TensorSpec((None, *model.input_shape[1:]), model.inputs[0].dtype),
-            tf.TensorSpec((None, *model.output_shape[1:]), tf.float32),
+            tf.TensorSpec((None, rows * model.output_shape[-1]), tf.float32),
         ],
         jit_compile=False,  # XLA on a processor costs TensorFlow 1.9×
     )
@@ -198,8 +212,7 @@ def _tensorflow_steps(
                 value = tf.add_n([loss(wanted, logits), *model.losses])
             optimizer.apply(tape.gradient(value, model.trainable_variables), model.trainable_variables)
             loss_sum += value * tf.cast(tf.shape(batch)[0], tf.float32)
-            right = tf.argmax(logits, axis=1) == tf.argmax(wanted, axis=1)
-            hits += tf.reduce_sum(tf.cast(right, tf.int32))
+            hits += tf.reduce_sum(tf.cast(_hits(wanted, logits), tf.int32))
         count = tf.shape(images)[0]
         return {"loss": loss_sum / tf.cast(count, tf.float32), "accuracy": hits / count}
 

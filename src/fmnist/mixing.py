@@ -45,7 +45,7 @@ def mix(images: np.ndarray, mixup: float, cutmix: float, rng: np.random.Generato
     count, height, width = images.shape
     partners = rng.permutation(count)
     shares = np.empty(count)
-    cut = rng.random(count) < (0.5 if mixup and cutmix else bool(cutmix))
+    cut = np.asarray(rng.random(count) < (0.5 if mixup and cutmix else float(bool(cutmix))))
     for alpha, chosen in ((mixup, ~cut), (cutmix, cut)):
         shares[chosen] = rng.beta(alpha, alpha, chosen.sum()) if alpha else 1.0
     rows, columns = (

@@ -13,13 +13,16 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "reference": {"activation": "leaky_relu", "batch_normalization": False},
     "fast": {"activation": "relu", "batch_normalization": True},
     "vgg": {"activation": "relu", "batch_normalization": True},
+    "residual": {"activation": "relu", "batch_normalization": True},
     "efficientnet_lite0": {},
     "mobilenet_v2": {},
 }
-WITHOUT_HIDDEN_LAYER = ("vgg",)
+WITHOUT_HIDDEN_LAYER = ("vgg", "residual")
 # Families whose architecture is fixed, so that weights learnt elsewhere fit; the settings that they leave no choice in.
 BACKBONES = ("efficientnet_lite0", "mobilenet_v2")
 SIZES = ("filters", "kernel_size", "activation", "batch_normalization")
+# Settings of the residual family alone.
+RESIDUAL = ("blocks", "squeeze_excite", "separable", "stem_pooling")
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,19 @@ class ModelConfig:
     family: str = setting("reference", "Network family.", choices=tuple(FAMILIES))
     filters: tuple[int, ...] = setting((32, 64, 128), "Filters of each convolution block.", minimum=1, maximum=4096)
     kernel_size: int = setting(3, "Side of the convolution kernels, in pixels.", minimum=1, maximum=15)
+    blocks: int | tuple[int, ...] = setting(
+        1, "Blocks of each stage of a residual network: one number for all, or one for each.", minimum=1, maximum=100
+    )
+    squeeze_excite: int = setting(
+        0,
+        "Weigh a residual block's channels by their means, through a layer so many times narrower; 0: don't.",
+        minimum=0,
+        maximum=64,
+    )
+    separable: bool = setting(
+        False, "Split a residual network's convolutions: each channel by itself, then across: far fewer weights."
+    )
+    stem_pooling: bool = setting(False, "Halve the image behind a residual network's stem, not only between stages.")
     activation: str | None = setting(
         None,
         "Activation of the blocks and of the hidden layer [default: the family's own].",
@@ -56,6 +72,19 @@ class ModelConfig:
         """Return a copy in which the family's own values stand where a setting was left open."""
         own = {name: value for name, value in FAMILIES[self.family].items() if getattr(self, name) is None}
         return replace(self, **own)
+
+    def block_counts(self) -> tuple[int, ...]:
+        """Return the number of residual blocks of each stage.
+
+        Raises:
+            InputError: a list of another length is given.
+        """
+        counts, stages = self.blocks, len(self.filters) - 1
+        if not isinstance(counts, tuple):
+            return (counts,) * stages
+        if len(counts) != stages:
+            raise InputError(f"blocks: got {len(counts)} numbers, expected one for all, or {stages} for the stages")
+        return counts
 
     def dropout_rates(self) -> tuple[float, ...]:
         """Return the dropout of each block and, last, of the hidden layer where the family has one.

@@ -50,7 +50,8 @@ def build(config: TrainingConfig) -> keras.optimizers.Optimizer:
 class ConvolutionMuon(keras.optimizers.Muon):
     """Keras's Muon, which knows matrices only, for convolution kernels as well; the rest is left to Adam.
 
-    A kernel (height, width, inputs, filters) is a matrix of height × width × inputs rows and a column a filter. The
+    A kernel (height, width, inputs, filters) is a matrix of height × width × inputs rows and a column a filter; one
+    that works on each channel by itself (height, width, inputs, 1) is none, and is Adam's as well. The
     update is the nearest orthogonal matrix to the Nesterov momentum, by Newton–Schulz steps on the smaller of its two
     Gram matrices, so that a step costs little beside the convolutions.
 
@@ -58,7 +59,7 @@ class ConvolutionMuon(keras.optimizers.Muon):
     """
 
     def _should_use_adamw(self, variable: Any) -> bool:
-        hidden = len(variable.shape) in (2, 4) and variable.path.endswith("kernel")
+        hidden = len(variable.shape) in (2, 4) and variable.path.endswith("kernel") and variable.shape[-1] > 1
         return not hidden or any(name in variable.path for name in self.exclude_layers)
 
     def _apply_weight_decay(self, variables: Any) -> None:

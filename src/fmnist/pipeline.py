@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from fmnist.config import Config
 from fmnist.data import Dataset
 from fmnist.errors import InputError, RunError
 from fmnist.presets import restore
-from fmnist.rundir import STUDY_FILE, RunDirectory, read_json, write_json
+from fmnist.rundir import STUDY_FILE, RunDirectory, find_run, read_json, write_json
 
 if TYPE_CHECKING:
     from fmnist.progress import Watcher
@@ -56,10 +57,12 @@ def train(
                 "take another --name, or --overwrite to replace it"
             )
         engine.prepare(config.engine)
+        teacher = _Teacher(config, dataset) if config.distillation.teacher else None
         _clear(run)
         write_json(run.environment, _environment(dataset))
-        write_json(run.config, config.to_dict() | _facts(config, dataset))
-        return _go(config, dataset, run, watcher, should_stop, train_only, resume=False)
+        facts = _facts(config, dataset) | ({"teacher": teacher.facts} if teacher else {})
+        write_json(run.config, config.to_dict() | facts)
+        return _go(config, dataset, run, watcher, should_stop, train_only, teacher, resume=False)
 
 
 def resume(
@@ -90,7 +93,16 @@ def resume(
                 f"{run.path} was trained on other data than {dataset.source}; give the same data with --data-dir"
             )
         engine.prepare(config.engine)
-        return _go(config, dataset, run, watcher, should_stop, train_only, resume=True)
+        teacher = None
+        if config.distillation.teacher and run.state() != "finished":
+            teacher = _Teacher(config, dataset)
+            before = read_json(run.config).get("teacher")
+            if teacher.facts != before:
+                raise InputError(
+                    f"{run.path} was taught by {before}, and {config.distillation.teacher} is now {teacher.facts}; "
+                    "put the first one back, or start again with --overwrite"
+                )
+        return _go(config, dataset, run, watcher, should_stop, train_only, teacher, resume=True)
 
 
 def _go(
@@ -100,6 +112,7 @@ def _go(
     watcher: Watcher | None,
     should_stop: Callable[[], bool],
     train_only: bool,
+    teacher: _Teacher | None,
     *,
     resume: bool,
 ) -> RunDirectory:
@@ -111,7 +124,8 @@ def _go(
         if not resume:
             write_status(run, "running", Progress(epochs=config.training.epochs), 0)
         if run.state() != "finished":
-            training.train(config, dataset, run, watcher=watcher, should_stop=should_stop, resume=resume)
+            how: dict[str, Any] = {"resume": resume, "teacher": teacher.probabilities if teacher else None}
+            training.train(config, dataset, run, watcher=watcher, should_stop=should_stop, **how)
     except training.Interrupted:
         raise
     except Exception as error:
@@ -131,6 +145,37 @@ def _go(
     plots.draw_all(run, dataset)
     report.write_report(run)
     return run
+
+
+class _Teacher:
+    """The model that a network learns from: what it answers, and what a run records of it."""
+
+    def __init__(self, config: Config, dataset: Dataset) -> None:
+        """Open it as a file from anybody is opened.
+
+        Raises:
+            InputError: there is no such run or file, it has no model yet, or it answers about something else.
+        """
+        from fmnist.predictor.keras_file import open_keras
+
+        name = str(config.distillation.teacher)
+        run = None if name.endswith(".keras") else find_run(name)
+        path = run.need(run.model, f"train --resume {run.path}") if run else Path(name)
+        if not path.is_file():
+            raise InputError(f"--teacher {name}: there is no such file; expected a run, or a .keras file")
+        expected = list(dataset.class_names)
+        if run and (known := read_json(run.config)["dataset"]["class_names"]) != expected:
+            raise InputError(f"--teacher {name}: knows the classes {', '.join(known)}; expected {', '.join(expected)}")
+        model = open_keras(path)
+        found = (*model.image_shape, len(model.class_names))
+        wanted = (*dataset.image_shape, dataset.num_classes)
+        if found != wanted:
+            raise InputError(
+                f"--teacher {name}: takes images of {found[0]}×{found[1]} pixels and knows {found[2]} classes; "
+                f"expected {wanted[0]}×{wanted[1]} and {wanted[2]}; take one that was trained on the same data"
+            )
+        self.probabilities = model.probabilities
+        self.facts = {"run": run.name if run else None, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def check(config: Config, dataset: Dataset) -> None:
@@ -184,7 +229,7 @@ def _clear(run: RunDirectory) -> None:
     results = (run.metrics, run.predictions, run.diagnosis, run.benchmark, run.report)
     fitted = (run.calibration, run.familiarity)
     try:
-        for path in (run.config, run.status, run.history, run.features, run.model, *fitted, *results):
+        for path in (run.config, run.status, run.history, run.features, run.teacher, run.model, *fitted, *results):
             path.unlink(missing_ok=True)
         for folder in (run.checkpoints, run.plots, run.exports):
             if folder.is_dir():

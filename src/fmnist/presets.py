@@ -5,9 +5,20 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from fmnist.config import Config, DataConfig, EngineConfig, TrainingConfig, leaves
+from fmnist.config import AugmentationConfig, Config, DataConfig, EngineConfig, TrainingConfig, leaves
 from fmnist.errors import InputError, did_you_mean
 from fmnist.model_config import ModelConfig, TransferConfig
+
+# What the longer recipes have in common: Muon, one cycle, an average of the weights, and flips at both ends.
+_LONG: dict[str, Any] = {
+    "batch_size": 128,
+    "optimizer": "muon",
+    "schedule": "triangle",
+    "warmup_fraction": 0.1,
+    "label_smoothing": 0.1,
+    "ema_decay": 0.999,
+}
+_LEAN: dict[str, Any] = {"family": "residual", "stem_pooling": True, "flip_average": True}
 
 PRESETS: dict[str, tuple[str, Config]] = {
     "fast": (
@@ -32,6 +43,46 @@ PRESETS: dict[str, tuple[str, Config]] = {
     "reference": (
         "three convolution blocks with LeakyReLU, 356,234 parameters, Adam, 20 epochs: overfits, instructively",
         Config(preset="reference"),
+    ),
+    "accurate": (
+        "a residual network of 9 million multiply-adds, 20 epochs with mirrored, shifted and blanked images",
+        Config(
+            preset="accurate",
+            data=DataConfig(validation_fraction=0.05),
+            model=ModelConfig(filters=(18, 32, 64, 128), **_LEAN),
+            training=TrainingConfig(epochs=20, learning_rate=0.05, weight_decay=0.01, **_LONG),
+            augmentation=AugmentationConfig(flip=True, shift=1, erase=0.3),
+        ),
+    ),
+    "best": (
+        "the same, three times as large, 60 epochs with mixed images: the teacher of tiny and micro",
+        Config(
+            preset="best",
+            data=DataConfig(validation_fraction=0.05),
+            model=ModelConfig(filters=(18, 56, 112, 224), **_LEAN),
+            training=TrainingConfig(epochs=60, learning_rate=0.05, weight_decay=0.01, **_LONG),
+            augmentation=AugmentationConfig(flip=True, shift=2, erase=0.4, cutmix=1.0),
+        ),
+    ),
+    "tiny": (
+        "a separable residual network of fewer than 100,000 parameters; give it a --teacher",
+        Config(
+            preset="tiny",
+            data=DataConfig(validation_fraction=0.05),
+            model=ModelConfig(filters=(18, 48, 96, 144), separable=True, **_LEAN),
+            training=TrainingConfig(epochs=60, learning_rate=0.05, **_LONG),
+            augmentation=AugmentationConfig(flip=True, shift=1),
+        ),
+    ),
+    "micro": (
+        "the same with fewer than 10,000; give it a --teacher",
+        Config(
+            preset="micro",
+            data=DataConfig(validation_fraction=0.05),
+            model=ModelConfig(filters=(18, 16, 24, 40), separable=True, **_LEAN),
+            training=TrainingConfig(epochs=90, learning_rate=0.05, **_LONG),
+            augmentation=AugmentationConfig(flip=True),
+        ),
     ),
     "transfer": (
         "EfficientNet-Lite0 from ImageNet: its last layer on frozen features, then all of it for two epochs",
@@ -76,7 +127,7 @@ def preset(name: str = "fast", **overrides: Any) -> Config:
 
 
 # Sections that files written by earlier versions lack.
-NEWER_SECTIONS = ("transfer",)
+NEWER_SECTIONS = ("transfer", "distillation")
 
 
 def restore(values: dict[str, Any]) -> Config:

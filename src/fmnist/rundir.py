@@ -50,6 +50,7 @@ class RunDirectory:
         self.history = self.path / "history.csv"
         self.checkpoints = self.path / "checkpoints"
         self.features = self.path / "features.npy"
+        self.teacher = self.path / "teacher.npy"
         self.model = self.path / "model.keras"
         self.calibration = self.path / "calibration.json"
         self.familiarity = self.path / "familiarity.json"

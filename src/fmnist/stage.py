@@ -6,7 +6,6 @@ network computed once.
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,15 +13,12 @@ from dataclasses import dataclass, replace
 import keras
 import numpy as np
 
-from fmnist import augment, averaging, engine, metrics, optimizers
-from fmnist.config import AugmentationConfig, Config, TrainingConfig
+from fmnist import augment, averaging, distillation, engine, metrics, optimizers, outputs
+from fmnist.config import AugmentationConfig, Config
 from fmnist.data import Dataset, split_indices
 from fmnist.model_config import BACKBONES
 from fmnist.models import parts
-from fmnist.rundir import TRAIN_SAMPLE, RunDirectory, atomic_path
-
-# Images between two questions whether to stop.
-CHUNK = 1_000
+from fmnist.rundir import TRAIN_SAMPLE, RunDirectory
 
 
 @dataclass(frozen=True)
@@ -50,8 +46,7 @@ class Stage:
         model: keras.Model,
         final: keras.Model,
         examples: Examples,
-        recipe: TrainingConfig,
-        augmentation: AugmentationConfig,
+        config: Config,
         first: int,
     ) -> None:
         """Prepare; nothing is traced before the first step.
@@ -60,15 +55,15 @@ class Stage:
             model: gives logits; it is what is trained.
             final: gives probabilities; it is what is measured.
             examples: what both take.
-            recipe: optimizer, rates, loss, batch size, seed.
-            augmentation: what happens to the training images.
+            config: optimizer, rates, loss, batch size, seed, and what happens to the training images.
             first: epochs of the run before this stage.
         """
+        recipe = config.training
         self.model, self.final, self.examples, self.recipe, self.first = model, final, examples, recipe, first
         self.optimizer = optimizers.build(recipe)
-        loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
-        self._steps = engine.Steps(model, self.optimizer, loss, recipe.batch_size)
-        self.epochs = augment.Epochs(examples.train, augmentation, recipe.seed)
+        rows = 2 if config.distillation.teacher else 1
+        self._steps = engine.Steps(model, self.optimizer, distillation.loss(config), recipe.batch_size, rows)
+        self.epochs = augment.Epochs(examples.train, config.augmentation, recipe.seed)
         self._predict = engine.Predictor(final)
         # Of the weights, float32; empty where the last ones count.
         self.average = [np.array(weight) for weight in model.get_weights()] if recipe.ema_decay else []
@@ -84,7 +79,7 @@ class Stage:
 
         Args:
             images: uint8 (N, H, W), or features, float32 (N, features).
-            targets: float32 (N, classes), as many rows.
+            targets: float32 (N, classes), as many rows; with a teacher (N, 2 × classes), its answers behind the labels.
             done: steps of the run when these are done.
         """
         result = self._steps(images, targets)
@@ -116,7 +111,7 @@ def whole(model: keras.Model, final: keras.Model, examples: Examples, config: Co
     """Return the stage in which the network is trained on images, or of a pre-trained one what is not kept."""
     if config.pretrained() and config.model.family in BACKBONES:
         parts.freeze(model, config.transfer.fine_tuned_blocks)
-    return Stage(model, final, examples, config.training, config.augmentation, config.transfer.frozen_epochs)
+    return Stage(model, final, examples, config, config.transfer.frozen_epochs)
 
 
 def last_layer(
@@ -134,37 +129,16 @@ def last_layer(
         final: the network that is saved, with the same weights.
         examples: images and labels.
         config: of the run.
-        run: where the features are kept until `forget_features`.
+        run: where the features are kept until no epoch needs them.
         should_stop: asked now and then; None comes back if it says True.
     """
     backbone, head = parts.split(final)
     images = np.concatenate([examples.train, examples.val])
-    features = _stored(run, (len(images), *backbone.output_shape[1:]))
+    features = outputs.kept(run.features, engine.Predictor(backbone), images, backbone.output_shape[1:], should_stop)
     if features is None:
-        predict, found = engine.Predictor(backbone), []
-        for start in range(0, len(images), CHUNK):
-            if should_stop():
-                return None
-            found.append(predict(images[start : start + CHUNK]))
-        features = np.concatenate(found)
-        with atomic_path(run.features) as temporary:
-            np.save(temporary, features)
+        return None
     count = len(examples.train)
     known = replace(examples, train=features[:count], val=features[count:])
     recipe = replace(config.training, learning_rate=config.transfer.head_learning_rate, schedule="constant")
-    return Stage(parts.split(model)[1], head, known, recipe, AugmentationConfig(), 0)
-
-
-def _stored(run: RunDirectory, shape: tuple[int, ...]) -> np.ndarray | None:
-    """Return the features that this run computed before it was interrupted, if they are whole."""
-    with contextlib.suppress(OSError, ValueError):
-        features: np.ndarray = np.load(run.features, allow_pickle=False)
-        if features.shape == shape and features.dtype == np.float32:
-            return features
-    return None
-
-
-def forget_features(run: RunDirectory) -> None:
-    """Remove the stored features: no epoch needs them any more."""
-    with contextlib.suppress(OSError):
-        run.features.unlink(missing_ok=True)
+    plain = replace(config, training=recipe, augmentation=AugmentationConfig())
+    return Stage(parts.split(model)[1], head, known, plain, 0)

@@ -12,12 +12,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from fmnist import budget, checkpoints, early_stopping, engine, initial, models, optimizers
+from fmnist import budget, checkpoints, distillation, early_stopping, engine, initial, models, optimizers, outputs
 from fmnist import stage as stages
 from fmnist.config import Config
 from fmnist.data import Dataset
 from fmnist.errors import RunError
-from fmnist.model_config import BACKBONES
 from fmnist.progress import Progress, Watcher, write_status
 from fmnist.rundir import RunDirectory, atomic_path, write_history
 
@@ -40,6 +39,7 @@ def train(
     watcher: Watcher | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     resume: bool = False,
+    teacher: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> keras.Model:
     """Train as `config` says, write the run directory, and return the final model (uint8 in, probabilities out).
 
@@ -56,6 +56,7 @@ def train(
         watcher: is told what happens.
         should_stop: asked after each segment; if it says True, a checkpoint is saved and `Interrupted` raised.
         resume: go on after the newest whole checkpoint, or where none was written yet, from the start.
+        teacher: from images, uint8 (N, H, W), to the probabilities, float32 (N, classes), that are learnt as well.
 
     Raises:
         Interrupted: `should_stop` said so.
@@ -93,13 +94,20 @@ def train(
     )
     if progress.epoch < frozen_epochs:
         watcher.note("The last layer is trained first, on features of the images that are computed once")
-        stage = stages.last_layer(model, final, examples, config, run, should_stop)
+        begun = stages.last_layer(model, final, examples, config, run, should_stop)
     else:
-        stage = stages.whole(model, final, examples, config)
-    if stage is None:
+        begun = stages.whole(model, final, examples, config)
+    taught = None
+    if teacher:
+        watcher.note("The teacher answers for each training image and its mirror image, once")
+        both = np.concatenate([examples.train, examples.train[:, :, ::-1]])
+        taught = outputs.kept(run.teacher, teacher, both, (dataset.num_classes,), should_stop)
+    if begun is None or (teacher and taught is None):
         if not resume:
             _save(run, variables, [], progress, steps, "interrupted")
         raise Interrupted
+    answers = None if taught is None else distillation.answers(taught, config.distillation.distillation_temperature)
+    stage = begun
     best = _continue(stage, stored, run)  # early stopping: the weights of the best epoch so far
 
     def save(state: str, model_epoch: int | None = None) -> None:
@@ -112,7 +120,7 @@ def train(
     while progress.epoch < progress.epochs and not early_stopping.is_over(progress.history, recipe.early_stopping):
         if stage.first != frozen_epochs == progress.epoch:
             stage = stages.whole(model, final, examples, config)
-            stages.forget_features(run)
+            outputs.forget(run.features)
             watcher.note(f"From epoch {progress.epoch + 1} on {stage.num_trained():,} weights are trained")
             if pace:
                 pace.forget()
@@ -120,6 +128,8 @@ def train(
         more = progress.epoch + 1 not in (frozen_epochs, progress.epochs)
         epoch = stage.epochs.take(progress.epoch, more=more)
         targets = epoch.targets(one_hot)
+        if answers:
+            targets = np.concatenate([targets, epoch.targets(*answers)], axis=1)
         while progress.step < steps:
             last = min(progress.step + segment, steps)
             part = slice(progress.step * recipe.batch_size, last * recipe.batch_size)
@@ -131,7 +141,7 @@ def train(
             progress.seconds = time.monotonic() - clock
             if pace:
                 pace.after_steps(progress.epoch * steps + progress.step)
-                progress.epochs = _plan(progress, pace, steps, config, watcher)
+                progress.epochs = budget.plan(progress, pace, steps, config, watcher)
             watcher.segment(progress)
             if should_stop():
                 save("interrupted")
@@ -177,28 +187,9 @@ def train(
         stage.finish()
     with atomic_path(run.model) as temporary:
         final.save(temporary)
-    stages.forget_features(run)
+    outputs.forget(run.features, run.teacher)
     save("finished", early_stopping.best_epoch(progress.history) if best else progress.epoch)
     return final
-
-
-def _plan(progress: Progress, pace: budget.Pace, steps: int, config: Config, watcher: Watcher) -> int:
-    """Return the epochs, the last one in part, that end in time; say what was chosen when they are first known."""
-    forecast = pace.epochs(progress.epoch, progress.step, steps)
-    if forecast is not None and not pace.told and progress.epoch >= config.transfer.frozen_epochs:
-        augmentation = [
-            name if value is True else f"{name} {value:g}"
-            for name, value in asdict(config.augmentation).items()
-            if value
-        ]
-        filters = ", ".join(map(str, config.model.filters))
-        network = config.model.family + ("" if config.model.family in BACKBONES else f" network with {filters} filters")
-        watcher.note(
-            f"Time budget {pace.budget:g} s: about {forecast:.1f} epochs of the {network}; "
-            f"{', '.join(augmentation) or 'no'} augmentation"
-        )
-        pace.told = True
-    return max(progress.epoch + 1, math.ceil(forecast or 1))
 
 
 def _save(

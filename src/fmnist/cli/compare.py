@@ -61,7 +61,7 @@ def command(
     from fmnist import study as studies
 
     given = {key: value for key, value in settings.items() if value is not None}
-    options.find_initial_weights(given, runs_dir)
+    options.find_runs(given, runs_dir)
     if "seed" in given:
         raise InputError("--seed is for one run; a study takes --seeds 5, or --seeds 3,7,11")
     study = studies.read_study(study_name).changed(given, seeds)

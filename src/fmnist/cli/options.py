@@ -154,14 +154,15 @@ def setting_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def find_initial_weights(given: dict[str, Any], runs_dir: Path) -> None:
-    """Let a run's name, or `latest`, in the setting `initial_weights` become its path.
+def find_runs(given: dict[str, Any], runs_dir: Path) -> None:
+    """Let a run's name, or `latest`, in the settings `initial_weights` and `teacher` become its path.
 
     Raises:
         InputError: there is no such run.
     """
-    if "initial_weights" in given:
-        given["initial_weights"] = str(find_run(given["initial_weights"], runs_dir).path)
+    for name in ("initial_weights", "teacher"):
+        if name in given and not (name == "teacher" and given[name].endswith(".keras")):
+            given[name] = str(find_run(given[name], runs_dir).path)
 
 
 def percent(share: float) -> str:

@@ -94,7 +94,7 @@ def command(
 ) -> int:
     """Train, evaluate, report."""
     given = {key: value for key, value in settings.items() if value is not None}
-    options.find_initial_weights(given, runs_dir)
+    options.find_runs(given, runs_dir)
     if resume_name is None:
         config = preset(preset_name, **given)
         run = RunDirectory(_path(runs_dir, name, preset_name))

@@ -14,7 +14,7 @@ import numpy as np
 from fmnist.config import Config
 from fmnist.data import Dataset
 from fmnist.errors import RunError
-from fmnist.progress import Progress
+from fmnist.progress import Progress, Watcher
 from fmnist.rundir import TRAIN_SAMPLE, RunDirectory, read_history, read_json
 from fmnist.study.runner import Job, is_done
 
@@ -77,7 +77,7 @@ def probe(config: Config, dataset: Dataset, should_stop: Callable[[], bool] = la
     A run that stops early takes less, and one with a time budget takes that. Where only the last layer is trained
     first, that stage and the rest are probed one after another.
     """
-    from fmnist import engine, pipeline, training
+    from fmnist import engine, pipeline
 
     engine.expect_many_models()
     if config.training.time_budget:
@@ -89,7 +89,7 @@ def probe(config: Config, dataset: Dataset, should_stop: Callable[[], bool] = la
     images = min(len(dataset.train_labels), config.data.limit or len(dataset.train_labels))
     short: dict[str, Any] = {"epochs": 2, "limit": min(PROBE_IMAGES, images), "segment_steps": 8, "early_stopping": 0}
 
-    class Clock(training.Watcher):
+    class Clock(Watcher):
         """Notes the seconds that the steps alone take, without the measuring after them, and what comes before."""
 
         steps = built = features = 0.0

@@ -15,7 +15,7 @@ from fmnist.web.page.rendering import asset, percent, render
 from fmnist.web.page.runs import Facts, Runs
 
 _NOBODY = "nothing"
-_SECTIONS = ("data", "model", "training", "augmentation")
+_SECTIONS = ("data", "model", "training", "augmentation", "distillation")
 # 95% of a normal distribution lie within so many standard deviations.
 _95 = 1.96
 
