@@ -168,6 +168,9 @@ def test_a_picture_is_forgotten(address):
 def test_a_new_run_appears_is_compared_and_hands_out_its_file(page, folder, tiny_dataset):
     new = made_up_run(folder, "new", tiny_dataset.test_labels.astype(int), 0.4, tiny_dataset.class_names)
     try:
+        # A page that is left while it still loads complains of that.
+        page.get_by_role("tab", name="Training").click()
+        page.wait_for_selector("#training .cards")
         page.reload()
         page.get_by_role("tab", name="Training").click()
         page.wait_for_selector("#training .cards")
