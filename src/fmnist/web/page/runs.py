@@ -44,7 +44,7 @@ class Runs:
         return [*self._all()]
 
     def first(self, served: str) -> str | None:
-        """Return the name that is shown first: of the run that is served (its folder's, or its own), else the newest."""
+        """Return the name that is shown first: of the run that is served (its folder's or own), else the newest."""
         names = self.names()
         own = self._served.name if self._served is not None else served
         return next((name for name in (own, served) if name in names), names[0] if names else None)
