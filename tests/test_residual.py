@@ -94,9 +94,10 @@ def test_settings_that_do_not_fit_are_refused(settings, expected):
         preset("fast", **{"family": "vgg", **settings})
 
 
-@pytest.mark.parametrize(("name", "most"), [("tiny", 100_000), ("micro", 10_000)])
-def test_the_small_presets_are_small(name, most):
-    assert 0.7 * most < models.build(preset(name).model).count_params() < most
+@pytest.mark.parametrize(("filters", "parameters"), [((18, 48, 96, 144), 79_966), ((18, 16, 24, 40), 8_470)])
+def test_separable_networks_are_small(filters, parameters):
+    config = ModelConfig(family="residual", filters=filters, separable=True, stem_pooling=True)
+    assert models.build(config).count_params() == parameters
 
 
 def test_muon_leaves_kernels_of_single_channels_to_adam():
