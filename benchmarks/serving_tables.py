@@ -1,11 +1,11 @@
-"""What the stored figures of `benchmarks/serving.py` say: the tables in docs/serving.md, and which bars hold."""
+"""What the stored figures of `benchmarks/serve_load.py` say: the tables in docs/serving.md, and which bars hold."""
 
 import re
 import statistics
 from pathlib import Path
 
 DOCS = Path(__file__).parents[1] / "docs" / "serving.md"
-MARKS = ("<!-- figures: made by benchmarks/serving.py -->", "<!-- end of figures -->")
+MARKS = ("<!-- figures: made by benchmarks/serve_load.py -->", "<!-- end of figures -->")
 # By so much memory may rise while the server is overloaded, and still be called no growth: the measure itself wavers.
 _GROWTH = 1.05
 
@@ -54,7 +54,7 @@ def tables(result: dict) -> str:
     machine = result["environment"]
     lines = [
         f"On {machine['cores']} cores of {machine['processor']}, which client and server share; medians of "
-        f"{1 + max(row['round'] for row in result['single'])} rounds (`benchmarks/serving.py`). One picture a request, "
+        f"{1 + max(row['round'] for row in result['single'])} rounds (`benchmarks/serve_load.py`). One picture a request, "
         "16 connections; *plain* is FastAPI and ONNX Runtime in 20 lines:",
         "",
         "| server | processes | requests a second | p50, ms | p99, ms |",

@@ -1,7 +1,7 @@
 """What `fmnist serve` holds: throughput and latency beside a plain endpoint, batches, overload, SIGTERM under load.
 
-    python benchmarks/serving.py RUN --seconds 20 --rounds 3
-    python benchmarks/serving.py --tables    # writes docs/serving.md from what is stored, and measures nothing
+    python benchmarks/serve_load.py RUN --seconds 20 --rounds 3
+    python benchmarks/serve_load.py --tables    # writes docs/serving.md from what is stored, and measures nothing
 
 RUN has `model.onnx` and `model.tflite` among its exports. Needs wrk (Debian's package `wrk`). Client and servers share
 this machine, on 127.0.0.1 alone; every load is bounded in time. Servers take turns, so that a slow hour hits all.
