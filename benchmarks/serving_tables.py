@@ -54,8 +54,8 @@ def tables(result: dict) -> str:
     machine = result["environment"]
     lines = [
         f"On {machine['cores']} cores of {machine['processor']}, which client and server share; medians of "
-        f"{1 + max(row['round'] for row in result['single'])} rounds (`benchmarks/serve_load.py`). One picture a request, "
-        "16 connections; *plain* is FastAPI and ONNX Runtime in 20 lines:",
+        f"{1 + max(row['round'] for row in result['single'])} rounds (`benchmarks/serve_load.py`). One picture a "
+        "request, 16 connections; *plain* is FastAPI and ONNX Runtime in 20 lines:",
         "",
         "| server | processes | requests a second | p50, ms | p99, ms |",
         "| --- | --- | --- | --- | --- |",
