@@ -456,7 +456,7 @@ RESIDUAL = {"family": "residual", "separable": True, "squeeze_excite": 4, "stem_
     [
         ("fast", {}, 20, 4, (*DEFAULT_FORMATS, "onnx-int8")),
         ("reference", {}, 33, 3, (*DEFAULT_FORMATS, "onnx-int8")),
-        ("fast", {"flip_average": True}, 28, 4, tuple(FORMATS)),
+        ("fast", {"flip_average": True}, 28, 4, tuple(name for name in FORMATS if name != "web")),
         ("fast", {**RESIDUAL, "filters": (8, 8, 12)}, 28, 4, ("litert", "litert-int8", "onnx-int8")),
     ],
 )

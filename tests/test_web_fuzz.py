@@ -1,9 +1,12 @@
 """Bodies that nobody would send on purpose: described ones of every shape, and hostile ones."""
 
+import gc
 import io
 import random
 import time
 import zlib
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import pytest
 import schemathesis
@@ -77,13 +80,15 @@ def hostile():
 
 
 def memory():
+    gc.collect()  # the client's requests and answers hold each other
     with open("/proc/self/status", encoding="ascii") as file:
         return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmRSS"))
 
 
-def test_hostile_bodies_get_an_error_soon_and_leave_nothing_behind():
+def bombard():
+    """Send everything three times; return the answers' faults, the slowest one, and by how much memory grew."""
     server = Server()
-    slowest, before = (0.0, ""), 0
+    faults, slowest, before = [], (0.0, ""), 0
     for turn in range(3):
         for name, options in hostile():
             started = time.process_time()
@@ -91,11 +96,24 @@ def test_hostile_bodies_get_an_error_soon_and_leave_nothing_behind():
             slowest = max(slowest, (time.process_time() - started, name))
             # A few damaged pixels are still a picture.
             good = answer.status_code == 200 and "damaged" in name
-            assert good or 400 <= answer.status_code < 500, (name, answer.text)
-        assert server.service.requests == server.service.bytes == 0
+            if not (good or 400 <= answer.status_code < 500):
+                faults.append((name, answer.text))
+        if server.service.requests or server.service.bytes:
+            faults.append((turn, "something is still held"))
         if turn == 0:
             before = memory()
+    grown = memory() - before
+    if server.labels(content=bright(5).tobytes(), headers=RAW) != [5]:
+        faults.append("a picture is not answered any more")
+    if server.labels(files=[("image", ("x", png(bright(6))))]) != [6]:
+        faults.append("a file is not answered any more")
+    return faults, slowest, grown
+
+
+def test_hostile_bodies_get_an_error_soon_and_leave_nothing_behind():
+    # In a process of its own: what other tests have left behind would be measured here.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        faults, slowest, grown = pool.submit(bombard).result()
+    assert faults == []
     assert slowest[0] < 2, slowest
-    assert memory() - before < 60 * 2**20
-    assert server.labels(content=bright(5).tobytes(), headers=RAW) == [5]
-    assert server.labels(files=[("image", ("x", png(bright(6))))]) == [6]
+    assert grown < 60 * 2**20
