@@ -56,7 +56,7 @@ def photo_shares(models: list[Predictor], images: np.ndarray, number: int) -> li
 
 
 def times(run: str, images: np.ndarray) -> dict[str, dict]:
-    """Return seconds and peak memory of whole commands."""
+    """Return the seconds of whole commands."""
     fmnist = [sys.executable, "-m", "fmnist", "predict", run]
     with tempfile.TemporaryDirectory() as folder:
         photo, idx = Path(folder) / "photo", Path(folder) / "images-idx3-ubyte"
@@ -66,7 +66,7 @@ def times(run: str, images: np.ndarray) -> dict[str, dict]:
         for name, words in {"one photo": [str(photo)], f"{len(images):,} images": [str(idx), "--csv"]}.items():
             runs = [measured.command([*fmnist, *words]) for _ in range(ROUNDS)]
             seconds = [round(row["seconds"], 3) for row in runs]
-            results[name] = {"seconds": seconds, "peak_mib": max(row["peak_mib"] for row in runs)}
+            results[name] = {"seconds": seconds}
             print(name, results[name], flush=True)
     return results
 
@@ -115,13 +115,10 @@ def tables(result: dict) -> str:
             f"Whole commands, from start to end, medians of {ROUNDS}, on {machine['cores']} cores of "
             f"{machine['processor']}:",
             "",
-            "| `fmnist predict` | seconds | peak memory, MiB |",
-            "| --- | --- | --- |",
+            "| `fmnist predict` | seconds |",
+            "| --- | --- |",
         ]
-        lines += [
-            f"| {name} | {statistics.median(row['seconds']):.2f} | {row['peak_mib']} |"
-            for name, row in result["times"].items()
-        ]
+        lines += [f"| {name} | {statistics.median(row['seconds']):.2f} |" for name, row in result["times"].items()]
     return "\n".join(lines)
 
 
