@@ -12,6 +12,17 @@ os.environ["FMNIST_OFFLINE"] = "1"
 CLASSES = 10
 
 
+class StopAfter:
+    """Asks training to stop at the n-th question."""
+
+    def __init__(self, questions):
+        self.left = questions
+
+    def __call__(self):
+        self.left -= 1
+        return self.left <= 0
+
+
 def pattern_images(count: int, seed: int, size: int = 28) -> tuple[np.ndarray, np.ndarray]:
     """Draw noisy bars, one position and direction for each class: uint8 (count, size, size) and labels (count,)."""
     rng = np.random.default_rng(seed)

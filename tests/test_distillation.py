@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from conftest import StopAfter
 
 import fmnist
 from fmnist import distillation, engine
@@ -16,17 +17,6 @@ import keras  # noqa: E402
 from fmnist import training  # noqa: E402
 
 SMALL = {"filters": (4, 8), "batch_size": 32, "segment_steps": 4, "epochs": 3}
-
-
-class StopAfter:
-    """Asks training to stop at the n-th question."""
-
-    def __init__(self, questions):
-        self.left = questions
-
-    def __call__(self):
-        self.left -= 1
-        return self.left <= 0
 
 
 def softmax(logits):

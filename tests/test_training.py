@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import StopAfter
 
 import fmnist
 from fmnist import checkpoints, engine
@@ -15,17 +16,6 @@ from fmnist import training  # noqa: E402
 from fmnist.stage import Stage  # noqa: E402
 
 SMALL = {"filters": (4, 8, 8), "segment_steps": 3, "batch_size": 32}
-
-
-class StopAfter:
-    """Asks training to stop at the n-th segment."""
-
-    def __init__(self, segments):
-        self.left = segments
-
-    def __call__(self):
-        self.left -= 1
-        return self.left <= 0
 
 
 def weights(run):

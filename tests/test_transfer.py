@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import StopAfter
 from torch_files import write_tensors
 
 import fmnist
@@ -43,17 +44,6 @@ class Notes(fmnist.Watcher):
 
     def note(self, text):
         self.texts.append(text)
-
-
-class StopAfter:
-    """Asks training to stop at the n-th question."""
-
-    def __init__(self, questions):
-        self.left = questions
-
-    def __call__(self):
-        self.left -= 1
-        return self.left <= 0
 
 
 def weights(run):
