@@ -24,7 +24,7 @@ class Running:
 
     def __init__(self, listener, limits):
         self.server, self.port = Server(limits), listener.getsockname()[1]
-        crowd = connections.Crowd(limits, self.server.counters)
+        crowd = connections.Crowd(limits, self.server.counters, self.server.service.is_full)
         config = uvicorn.Config(self.server.guard, http=crowd.connection, ws="none", log_level="critical",
                                 timeout_keep_alive=limits.idle_seconds, timeout_graceful_shutdown=1)  # fmt: skip
         self.uvicorn, self.open = uvicorn.Server(config), []
@@ -187,3 +187,58 @@ def test_a_stream_that_is_passed_on_ends_when_its_reader_leaves(tmp_path):
         return b"".join(sent)
 
     assert asyncio.run(main()) == b"data: 1\n\n"
+
+
+def test_a_full_server_refuses_before_it_parses(running, monkeypatch):
+    """A whole prediction on a connection without another request; whatever else comes goes the long way."""
+    whole, parsed = ask(bright(5).tobytes()), []
+    handle = connections.HttpToolsProtocol.data_received
+    monkeypatch.setattr(
+        connections.HttpToolsProtocol, "data_received", lambda self, data: (parsed.append(data), handle(self, data))[1]
+    )
+    held = running.server.service
+    held.requests += 2  # all its places
+    client = running.connect()
+    for data, quick in (
+        (whole, True),
+        (whole, True),
+        (ask(), False),
+        (ask(b"x", "/api/v1/other"), False),
+        (whole, True),
+    ):
+        client.sendall(data)
+        answer = http.client.HTTPResponse(client)
+        answer.begin()
+        body = json.loads(answer.read())
+        if b"predict" in data and data.startswith(b"POST"):
+            assert (answer.status, body["error"]["code"], answer.headers["retry-after"]) == (503, "overloaded", "1")
+            assert answer.headers["cache-control"] == "no-store"
+        assert (parsed == []) is quick
+        parsed.clear()
+    held.requests -= 2
+    client.sendall(whole)
+    answer = http.client.HTTPResponse(client)
+    answer.begin()
+    assert json.loads(answer.read())["predictions"][0]["label"] == 5
+    metrics = running.server.ask("GET", "/metrics").text
+    assert 'fmnist_refused_total{code="overloaded"} 3' in metrics
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        ask(b"abc")[:-1],
+        ask(b"abc") + b"x",
+        ask(b"abc").replace(b"Host", b"Content-Length: 3\r\nHost"),
+        ask(b"abc").replace(b"Host", b"Transfer-Encoding: chunked\r\nHost"),
+        ask(b"abc").replace(b"Host", b"Expect: 100-continue\r\nHost"),
+        ask(b"abc").replace(b"Host", b"Connection: close\r\nHost"),
+        ask(b"abc").replace(b": 3", b": +3"),
+        ask(b"abc").replace(b"\r\n\r\n", b"\r\n"),
+        ask(),
+        b"",
+    ],
+)
+def test_what_is_not_one_whole_prediction_is_parsed(data):
+    assert not connections._is_whole_prediction(data)
+    assert connections._is_whole_prediction(ask(b"abc"))

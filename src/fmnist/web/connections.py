@@ -7,17 +7,23 @@ and then ("slow loris") would keep all others out.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from fmnist.web import api
 from fmnist.web.counters import Counters
-from fmnist.web.problems import Problem
+from fmnist.web.guard import API_HEADERS
+from fmnist.web.problems import Problem, overloaded
 from fmnist.web.settings import Limits
 
 _HEAD_BYTES = 64 * 1024
 # A full server takes the place of whoever has been without a request for longer than this, in seconds.
 _GRACE = 5.0
+_PREDICTION = f"POST {api.PREDICT} HTTP/1.1\r\n".encode()
+# What changes how long a request is, or what comes after it.
+_UNUSUAL = (b"\r\ntransfer-encoding:", b"\r\nexpect:", b"\r\nconnection:", b"\r\nupgrade:")
 
 
 class Crowd:
@@ -27,9 +33,10 @@ class Crowd:
         waiting: those without a whole request, and since when; the longest first.
     """
 
-    def __init__(self, limits: Limits, counters: Counters) -> None:
-        """Begin with none."""
-        self.limits, self.counters = limits, counters
+    def __init__(self, limits: Limits, counters: Counters, full: Callable[[], bool]) -> None:
+        """Begin with none; `full` says whether a prediction would be refused now."""
+        self.limits, self.counters, self.full = limits, counters, full
+        self.refusal = _answer("503 Service Unavailable", overloaded())
         self.waiting: dict[_Connection, float] = {}
 
     def connection(self, **uvicorns: Any) -> _Connection:
@@ -76,6 +83,9 @@ class _Connection(HttpToolsProtocol):
         self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
+        if self._crowd.full() and self._is_between() and _is_whole_prediction(data):
+            self._refuse()
+            return
         super().data_received(data)
         if self.transport.is_closing():
             return
@@ -84,7 +94,7 @@ class _Connection(HttpToolsProtocol):
             if self._head_bytes > _HEAD_BYTES:
                 self.send_400_response(f"The request's head has more than {_HEAD_BYTES:,} bytes.")
                 return
-        elif not self._arriving and self.cycle.response_complete:
+        elif self._is_between():
             self._arriving = "head"  # what came is no beginning, but has ended Uvicorn's patience with a silent client
         if not self._arriving:
             self._crowd.waiting.pop(self, None)
@@ -119,12 +129,26 @@ class _Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP, in the form of all errors."""
-        problem = Problem("bad_parameter", msg)
+        problem = Problem("bad_parameter", msg, [(b"connection", b"close")])
         self._crowd.counters.add("refused", problem.code)
-        body = problem.body()
-        head = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d"
-        self.transport.write(head % len(body) + b"\r\n\r\n" + body)
+        self.transport.write(_answer("400 Bad Request", problem))
         self.transport.close()
+
+    def _is_between(self) -> bool:
+        """Whether nothing of a request has come, and none waits for its answer."""
+        if self.cycle is None:
+            return self._head_bytes == 0
+        return not self._arriving and bool(self.cycle.response_complete)
+
+    def _refuse(self) -> None:
+        """Refuse a prediction before it is parsed: a tenth of the time, and so there is time left for the others."""
+        self._crowd.counters.add("refused", "overloaded")
+        self._crowd.counters.request("predict", 503)
+        self.transport.write(self._crowd.refusal)
+        self._crowd.waiting.pop(self, None)
+        self._crowd.waiting[self] = self.loop.time()
+        self._arriving = ""
+        self._time()
 
     def _time(self) -> None:
         """Let the clock run for the part that is arriving; one clock for each part, however many pieces it comes in."""
@@ -137,3 +161,21 @@ class _Connection(HttpToolsProtocol):
             # A slow body is told so by whoever reads it, after `seconds`; this is for those that nobody reads.
             seconds = self._limits.seconds * (2 if self._arriving == "body" else 1)
             self._clock = self.loop.call_later(seconds, self.drop)
+
+
+def _is_whole_prediction(data: bytes) -> bool:
+    """Whether bytes are one request for a prediction, all of it, and nothing else."""
+    if not data.startswith(_PREDICTION):
+        return False
+    head, _, body = data.partition(b"\r\n\r\n")
+    head = head.lower()
+    length = head.partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0].strip()
+    usual = head.count(b"\r\ncontent-length:") == 1 and not any(name in head for name in _UNUSUAL)
+    return usual and length == b"%d" % len(body)
+
+
+def _answer(status: str, problem: Problem) -> bytes:
+    body = problem.body()
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    lines = [b"%s: %s\r\n" % header for header in (*headers, *API_HEADERS, *problem.headers)]
+    return f"HTTP/1.1 {status}\r\n".encode() + b"".join(lines) + b"\r\n" + body

@@ -49,7 +49,7 @@ _COMMON = [
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
-_API = [
+API_HEADERS = [
     *_COMMON,
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
@@ -87,7 +87,7 @@ class Guard:
         ours = path in api.PATHS
         route = {api.PREDICT: "predict", api.MODEL: "model"}.get(path, "other" if ours else "page")
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        extra = list(_API if ours else _PAGE)
+        extra = list(API_HEADERS if ours else _PAGE)
 
         async def send_more(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -64,6 +64,11 @@ class Problem(Exception):
         return json.dumps({"error": {"code": self.code, "status": self.status, "message": self.message}}).encode()
 
 
+def overloaded(headers: Headers | None = None) -> Problem:
+    """Return what is told while too many requests wait."""
+    return Problem("overloaded", "too many requests are waiting; try again", wait() + (headers or []))
+
+
 def wait(seconds: int = 1) -> Headers:
     """Return the header that says when to ask again."""
     return [(b"retry-after", str(seconds).encode())]

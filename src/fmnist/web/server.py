@@ -134,7 +134,7 @@ def run(guard: Guard, service: Service, settings: Settings, sockets: list[socket
     limits = settings.limits
     config = uvicorn.Config(
         guard,
-        http=Crowd(limits, service.counters).connection,  # type: ignore[arg-type]
+        http=Crowd(limits, service.counters, service.is_full).connection,  # type: ignore[arg-type]
         ws="none",
         access_log=False,
         server_header=False,

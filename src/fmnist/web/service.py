@@ -15,7 +15,7 @@ from fmnist.predictor import Predictor
 from fmnist.web import bodies
 from fmnist.web.batcher import Batcher
 from fmnist.web.counters import Counters
-from fmnist.web.problems import Problem, wait
+from fmnist.web.problems import Problem, overloaded, wait
 from fmnist.web.settings import Limits
 
 
@@ -58,7 +58,7 @@ class Place:
         if service.requests >= limits.requests or service.bytes + size > limits.waiting_bytes:
             # The rest of a long body is better not read at all.
             close = [(b"connection", b"close")] if self._bytes + size > bodies.QUICK_BYTES else []
-            raise Problem("overloaded", "too many requests are waiting; try again", wait() + close)
+            raise overloaded(close)
 
 
 class Service:
@@ -84,6 +84,10 @@ class Service:
         self.stopping, self.closing, self.stopped = False, False, asyncio.Event()
         self._readers = ThreadPoolExecutor(max(1, min(4, cores() // workers)), thread_name_prefix="pictures")
         self.requests, self.bytes = 0, 0
+
+    def is_full(self) -> bool:
+        """Whether a prediction would be refused now, whatever its size."""
+        return self.requests >= self.limits.requests and not self.closing
 
     def close(self) -> None:
         """Let the threads go once they are done."""
