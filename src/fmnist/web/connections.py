@@ -136,7 +136,7 @@ class _Connection(HttpToolsProtocol):
 
     def _is_between(self) -> bool:
         """Whether nothing of a request has come, and none waits for its answer."""
-        if self.cycle is None:
+        if not self.cycle:
             return self._head_bytes == 0
         return not self._arriving and bool(self.cycle.response_complete)
 
