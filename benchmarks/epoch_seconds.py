@@ -15,7 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from fmnist.rundir import RunDirectory, read_history, read_json, write_json
+from fmnist.history import read_history
+from fmnist.rundir import RunDirectory, read_json, write_json
 
 HERE = Path(__file__).parent
 

@@ -7,7 +7,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from fmnist.rundir import RunDirectory, read_history, read_json
+from fmnist.history import read_history
+from fmnist.rundir import RunDirectory, read_json
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -36,7 +36,8 @@ import fmnist  # noqa: E402
 from fmnist import checkpoints, environment, training  # noqa: E402
 from fmnist.data import load_dataset  # noqa: E402
 from fmnist.errors import RunError  # noqa: E402
-from fmnist.rundir import RunDirectory, read_history, read_json, write_json  # noqa: E402
+from fmnist.history import read_history  # noqa: E402
+from fmnist.rundir import RunDirectory, read_json, write_json  # noqa: E402
 
 KILLS = {"random": 50, "save": 25}  # by each of two workers
 SECONDS_BETWEEN_SAVES = training.CHECKPOINT_SECONDS  # as it is; some parts save more often

@@ -5,7 +5,8 @@ import numpy as np
 from fmnist.config import Config
 from fmnist.diagnosis import diagnose_run
 from fmnist.evaluation import scores
-from fmnist.rundir import RunDirectory, write_history, write_json
+from fmnist.history import write_history
+from fmnist.rundir import RunDirectory, write_json
 
 NAMES = tuple("ABCDEFGHIJ")
 

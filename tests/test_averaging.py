@@ -5,7 +5,7 @@ import pytest
 
 import fmnist
 from fmnist import averaging, engine
-from fmnist.rundir import read_history
+from fmnist.history import read_history
 
 engine.prepare()
 import keras  # noqa: E402

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from fmnist.rundir import RunDirectory, read_history, read_json
+from fmnist.history import read_history
+from fmnist.rundir import RunDirectory, read_json
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])

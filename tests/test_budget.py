@@ -4,7 +4,8 @@ import pytest
 
 import fmnist
 from fmnist import budget
-from fmnist.rundir import read_history, read_json
+from fmnist.history import read_history
+from fmnist.rundir import read_json
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from conftest import StopAfter
 import fmnist
 from fmnist import distillation, engine
 from fmnist.errors import InputError
-from fmnist.rundir import RunDirectory, read_history, read_json
+from fmnist.history import read_history
+from fmnist.rundir import RunDirectory, read_json
 
 engine.prepare()
 import keras  # noqa: E402

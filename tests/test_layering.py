@@ -15,14 +15,14 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src"
 
 FLOORS = (
-    ("errors", "setting", "model_config", "config", "presets", "lock", "rundir", "contents"),
+    ("errors", "setting", "model_config", "config", "presets", "lock", "rundir", "history", "contents"),
     ("data", "images", "torch_file", "metrics", "calibration", "familiarity", "early_stopping", "diagnosis"),
     (
         *("engine", "environment", "mixing", "augment", "models", "initial", "optimizers", "averaging"),
         *("distillation", "outputs", "stage"),
     ),
     ("checkpoints", "progress", "budget", "training", "plots", "predictor", "evaluation", "export", "benchmark"),
-    ("report", "pipeline", "study", "doctor"),
+    ("rendering", "report", "pipeline", "study", "doctor"),
     ("web", "cli"),
     ("__init__", "__main__"),
 )

@@ -15,10 +15,11 @@ from fmnist import plots
 from fmnist.early_stopping import best_epoch
 from fmnist.errors import InputError
 from fmnist.evaluation import scores
+from fmnist.history import write_history
 from fmnist.plots import style
 from fmnist.plots.curves import _apart
 from fmnist.presets import preset
-from fmnist.rundir import RunDirectory, write_history, write_json
+from fmnist.rundir import RunDirectory, write_json
 
 
 def make_history(epochs, without=()):

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 from test_plots import make_history, write_run
 
-from fmnist import plots, report
+from fmnist import plots, rendering, report
 from fmnist.config import leaf_fields
 from fmnist.data.sources import OFFICIAL_FILES
 from fmnist.errors import InputError
@@ -105,7 +105,7 @@ def test_it_is_accessible(page):
 def test_pictures_take_the_pages_colours(page):
     drawings = page.source[page.source.index("<main>") :]
     assert "var(--training)" in drawings
-    assert not re.search("|".join(report._THEME), drawings)
+    assert not re.search("|".join(rendering._THEME), drawings)
 
 
 def test_references_inside_the_pictures_lead_somewhere(page):
@@ -202,7 +202,7 @@ def test_frequent_confusions():
 
 @pytest.mark.parametrize(("seconds", "text"), [(4.26, "4.3 s"), (75, "75 s"), (600, "10 min"), (7260, "2 h 1 min")])
 def test_durations(seconds, text):
-    assert report.duration(seconds) == text
+    assert rendering.duration(seconds) == text
 
 
 @pytest.mark.parametrize(

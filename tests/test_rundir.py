@@ -10,7 +10,8 @@ import pytest
 
 from fmnist import rundir
 from fmnist.errors import InputError, RunError
-from fmnist.rundir import RunDirectory, find_run, read_history, read_json, write_history, write_json
+from fmnist.history import read_history, write_history
+from fmnist.rundir import RunDirectory, find_run, read_json, write_json
 
 
 def test_json_survives_a_round_trip(tmp_path):

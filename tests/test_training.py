@@ -7,7 +7,8 @@ from conftest import StopAfter
 import fmnist
 from fmnist import checkpoints, engine
 from fmnist.errors import InputError, RunError
-from fmnist.rundir import HISTORY_COLUMNS, RunDirectory, read_history, read_json
+from fmnist.history import HISTORY_COLUMNS, read_history
+from fmnist.rundir import RunDirectory, read_json
 
 engine.prepare()
 import keras  # noqa: E402

@@ -14,9 +14,10 @@ from torch_files import write_tensors
 import fmnist
 from fmnist import engine, initial, models
 from fmnist.errors import InputError, RunError
+from fmnist.history import read_history
 from fmnist.predictor.keras_file import open_keras
 from fmnist.presets import preset
-from fmnist.rundir import RunDirectory, read_history, read_json
+from fmnist.rundir import RunDirectory, read_json
 
 engine.prepare()
 import keras  # noqa: E402

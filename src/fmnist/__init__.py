@@ -42,7 +42,7 @@ _HOMES = {
     "find_run": "rundir",
     "list_runs": "rundir",
     "read_json": "rundir",
-    "read_history": "rundir",
+    "read_history": "history",
     "FmnistError": "errors",
     "InputError": "errors",
     "RunError": "errors",

@@ -11,7 +11,8 @@ from typing import Any
 
 from fmnist.config import SECTIONS
 from fmnist.errors import FmnistError, InputError
-from fmnist.rundir import RunDirectory, read_history, read_json
+from fmnist.history import read_history
+from fmnist.rundir import RunDirectory, read_json
 
 _NUMBER, _SHARE, _PLAIN_NAME = "a number", "a number from 0 to 1", "a file's name without a slash"
 _MOMENT = (None, {"epoch": int, "low": int, "high": int})

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
-import itertools
 import json
 import os
 import shutil
@@ -17,25 +14,11 @@ from typing import Any
 from fmnist import lock
 from fmnist.errors import InputError, RunError, did_you_mean
 
-HISTORY_COLUMNS = (
-    "epoch",
-    "seconds",
-    "learning_rate",
-    "loss",
-    "accuracy",
-    "train_loss",
-    "train_accuracy",
-    "val_loss",
-    "val_accuracy",
-)
-# The training images that are measured after each epoch: enough for a standard error of 0.2 points at 98%.
-TRAIN_SAMPLE = 5_000
 # Lies in the folder of a study, whose runs are folders inside it.
 STUDY_FILE = "study.json"
 TEMPORARY = ".writing-"  # begins the name of what is half-written; a killed process leaves it behind
 # Parsed, JSON takes up to 25 times its size in memory.
 MAX_JSON_BYTES = 3 * 2**20
-MAX_HISTORY_BYTES, MAX_EPOCHS = 16 * 2**20, 100_000
 
 
 class RunDirectory:
@@ -188,52 +171,6 @@ def read_bounded(path: Path, limit: int, expected: str = "a small file") -> byte
     if len(content) > limit:
         raise InputError(f"{path} has more than {limit:,} bytes; expected {expected}")
     return content
-
-
-def write_history(path: Path, rows: list[dict[str, float]]) -> None:
-    """Write `history.csv`: a row an epoch, columns `HISTORY_COLUMNS`, an empty cell where there is no value."""
-    lines = [",".join(HISTORY_COLUMNS)]
-    lines += [",".join(_cell(row.get(column)) for column in HISTORY_COLUMNS) for row in rows]
-    write_bytes(path, ("\n".join(lines) + "\n").encode())
-
-
-def _cell(value: float | None) -> str:
-    return "" if value is None else str(value) if isinstance(value, int) else f"{value:.7g}"
-
-
-def read_history(path: Path) -> list[dict[str, float]]:
-    """Read `history.csv` as a list of rows; empty cells are left out of their row.
-
-    Raises:
-        InputError: the file is missing, has no epoch column, other columns than `HISTORY_COLUMNS`, a cell that is not a
-            number, more than 16 MiB or 100,000 rows.
-    """
-    try:
-        with io.StringIO(read_bounded(path, MAX_HISTORY_BYTES).decode(), newline="") as handle:
-            reader = csv.DictReader(handle)
-            names = reader.fieldnames or []
-            if "epoch" not in names or set(names) - set(HISTORY_COLUMNS):
-                raise InputError(
-                    f"{path} has the columns {', '.join(names)[:200]}; expected {', '.join(HISTORY_COLUMNS)}"
-                )
-            rows = [
-                {key: _number(path, key, cell) for key, cell in row.items() if cell}
-                for row in itertools.islice(reader, MAX_EPOCHS + 1)
-            ]
-            if len(rows) > MAX_EPOCHS:
-                raise InputError(f"{path} has more than {MAX_EPOCHS:,} rows; expected one for each epoch")
-            return rows
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} is not a CSV file: {error}") from error
-
-
-def _number(path: Path, column: str, cell: str) -> float:
-    try:
-        return int(cell) if column == "epoch" else float(cell)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{path}: column '{column}' holds {cell!r}; expected a number") from error
 
 
 def list_runs(runs_dir: Path) -> list[RunDirectory]:

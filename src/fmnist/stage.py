@@ -16,9 +16,10 @@ import numpy as np
 from fmnist import augment, averaging, distillation, engine, metrics, optimizers, outputs
 from fmnist.config import AugmentationConfig, Config
 from fmnist.data import Dataset, split_indices
+from fmnist.history import TRAIN_SAMPLE
 from fmnist.model_config import BACKBONES
 from fmnist.models import parts
-from fmnist.rundir import TRAIN_SAMPLE, RunDirectory
+from fmnist.rundir import RunDirectory
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ from fmnist import stage as stages
 from fmnist.config import Config
 from fmnist.data import Dataset
 from fmnist.errors import RunError
+from fmnist.history import write_history
 from fmnist.progress import Progress, Watcher, write_status
-from fmnist.rundir import RunDirectory, atomic_path, write_history
+from fmnist.rundir import RunDirectory, atomic_path
 
 # Seconds after which the next segment, or an epoch's measuring, ends in a checkpoint. What a killed run can lose is
 # this and one segment; saving takes about 0.05 s.

@@ -15,7 +15,8 @@ import numpy as np
 
 from fmnist import checkpoints, diagnosis
 from fmnist.errors import RunError
-from fmnist.rundir import RunDirectory, read_history, read_json
+from fmnist.history import read_history
+from fmnist.rundir import RunDirectory, read_json
 
 VICTIM = Path(__file__).with_name("victim.py")
 SECONDS_BETWEEN_SAVES = 0.3

@@ -19,8 +19,9 @@ from malformed import IMAGES, LABELS, MIB, bombs, malformed
 from fmnist import contents, diagnosis
 from fmnist.data import FILE_NAMES, read_folder
 from fmnist.errors import FmnistError
+from fmnist.history import read_history
 from fmnist.presets import restore
-from fmnist.rundir import RunDirectory, read_history, read_json
+from fmnist.rundir import RunDirectory, read_json
 from fmnist.study import read_study
 
 

@@ -11,7 +11,8 @@ import pytest
 import fmnist
 from fmnist import checkpoints, engine
 from fmnist.errors import FmnistError, RunError
-from fmnist.rundir import RunDirectory, read_history, read_json
+from fmnist.history import read_history
+from fmnist.rundir import RunDirectory, read_json
 
 engine.prepare()
 

@@ -15,8 +15,9 @@ import click
 from fmnist import lock
 from fmnist.cli import options
 from fmnist.errors import InputError
+from fmnist.history import read_history
 from fmnist.presets import PRESETS, preset
-from fmnist.rundir import RunDirectory, read_history, read_json
+from fmnist.rundir import RunDirectory, read_json
 
 PRESET_LINES = "\n".join(f"  {name:10} {summary}" for name, (summary, _) in PRESETS.items())
 

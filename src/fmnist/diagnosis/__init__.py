@@ -31,7 +31,8 @@ from fmnist.diagnosis.verdict import (
     third,
 )
 from fmnist.errors import InputError
-from fmnist.rundir import TRAIN_SAMPLE, RunDirectory, read_history, read_json, write_json
+from fmnist.history import TRAIN_SAMPLE, read_history
+from fmnist.rundir import RunDirectory, read_json, write_json
 
 __all__ = ["VERDICTS", "Advice", "Diagnosis", "Estimate", "Moment", "diagnose", "diagnose_run"]
 

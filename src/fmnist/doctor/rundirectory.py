@@ -10,9 +10,10 @@ from fmnist import checkpoints, contents, lock, metrics
 from fmnist.doctor.check import NOTE, OK, WRONG, Check, attempt
 from fmnist.errors import FmnistError, InputError
 from fmnist.export import load_exports, sha256
+from fmnist.history import read_history
 from fmnist.predictor import open_model
 from fmnist.presets import restore
-from fmnist.rundir import RunDirectory, read_history, read_json
+from fmnist.rundir import RunDirectory, read_json
 
 
 def check_run(run: RunDirectory) -> Iterator[Check]:

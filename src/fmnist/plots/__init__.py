@@ -14,12 +14,13 @@ import numpy as np
 
 from fmnist.calibration import run_temperature
 from fmnist.errors import InputError
+from fmnist.history import read_history
 from fmnist.plots.confusion import confusion
 from fmnist.plots.curves import curves, final_gap
 from fmnist.plots.reliability import draw_reliability
 from fmnist.plots.style import shorten
 from fmnist.plots.tiles import mistakes, sample_sheet
-from fmnist.rundir import RunDirectory, read_history, read_json
+from fmnist.rundir import RunDirectory, read_json
 
 if TYPE_CHECKING:
     from fmnist.data import Dataset

@@ -28,7 +28,7 @@ def curves(
     """Draw accuracy and loss over the epochs, side by side.
 
     Args:
-        history: rows as `fmnist.rundir.read_history` returns them, at least one; any column but epoch may be missing.
+        history: rows as `fmnist.history.read_history` returns them, at least one; any column but epoch may be missing.
         path_stem: where to write, without `.png` and `.svg`.
         title: headline of the figure.
         gap_opens, turns: the epochs that the diagnosis names, marked in place of the best epoch.

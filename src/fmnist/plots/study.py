@@ -32,7 +32,7 @@ PALETTE = ("#0072b2", "#d65a00", "#009e73", "#b8579a", "#a88400", "#3d9fd4", "#7
 PANEL_COLUMNS = 3
 _PANEL = (3.3, 2.45)  # inches
 
-# A run's history: rows as `fmnist.rundir.read_history` returns them.
+# A run's history: rows as `fmnist.history.read_history` returns them.
 Runs = Sequence[Sequence[Mapping[str, float]]]
 
 

@@ -14,8 +14,9 @@ import numpy as np
 from fmnist.config import Config
 from fmnist.data import Dataset
 from fmnist.errors import RunError
+from fmnist.history import TRAIN_SAMPLE, read_history
 from fmnist.progress import Progress, Watcher
-from fmnist.rundir import TRAIN_SAMPLE, RunDirectory, read_history, read_json
+from fmnist.rundir import RunDirectory, read_json
 from fmnist.study.runner import Job, is_done
 
 # Images of a probe's epoch, of which there are two: 24 steps of 64 images, of which a fifth is kept for validation.

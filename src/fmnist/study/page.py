@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fmnist import report
+from fmnist.history import read_history
 from fmnist.plots import study as pictures
-from fmnist.rundir import RunDirectory, read_history, write_bytes
+from fmnist.rendering import duration, page_environment, picture
+from fmnist.rundir import RunDirectory, write_bytes
 from fmnist.study import words
 from fmnist.study.result import METRICS
 
@@ -44,9 +45,9 @@ def write_page(result: Mapping[str, Any], folder: Path) -> Path:
         "folder": shlex.quote(str(folder)),
         "rows": math.ceil(len(result["variants"]) / pictures.PANEL_COLUMNS),
         "columns": pictures.PANEL_COLUMNS,
-        "picture": lambda name, columns, rows=1: report.picture(plots / f"{name}.svg", columns, rows),
+        "picture": lambda name, columns, rows=1: picture(plots / f"{name}.svg", columns, rows),
     }
-    html = report.page_environment().get_template("study.html").render(context)
+    html = page_environment().get_template("study.html").render(context)
     write_bytes(target, html.encode())
     return target
 
@@ -113,5 +114,5 @@ def _cards(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         )
     runs = [run for row in result["variants"] for run in row["runs"]]
     spent = sum(run.get("seconds", 0.0) for run in runs)
-    cards.append(("Runs", str(len(runs)), f"{report.duration(spent)} of training in all"))
+    cards.append(("Runs", str(len(runs)), f"{duration(spent)} of training in all"))
     return cards

@@ -13,7 +13,8 @@ from fmnist.benchmark import exported_files
 from fmnist.data import Dataset, load_dataset
 from fmnist.errors import FmnistError, InputError
 from fmnist.evaluation import check_dataset
-from fmnist.rundir import RunDirectory, list_runs, read_history, read_json
+from fmnist.history import read_history
+from fmnist.rundir import RunDirectory, list_runs, read_json
 
 _MAX_PICTURES = 60
 
