@@ -36,6 +36,12 @@ def test_and_no_others(server, host):
     assert server.ask("GET", "/healthz", headers={"host": host}).status_code == 200
 
 
+def test_two_hosts_are_one_too_many(server):
+    """Whoever stands before us may have looked at the other one."""
+    headers = [("host", "evil.example"), ("host", "127.0.0.1:7860")]
+    assert code(server.ask("GET", "/api/v1/model", headers=headers)) == (400, "bad_parameter")
+
+
 def test_an_open_server_takes_any_name_until_it_is_told_its_own():
     ask = lambda server: server.ask("GET", "/api/v1/model", headers={"host": "10.0.0.7"}).status_code  # noqa: E731
     assert ask(Server(host="0.0.0.0")) == 200

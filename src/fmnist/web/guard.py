@@ -98,6 +98,8 @@ class Guard:
             await send(message)
 
         try:
+            if sum(name == b"host" for name, _ in scope["headers"]) > 1:  # a proxy may have read the other one
+                raise Problem("bad_parameter", "the request has more than one Host header; expected one")
             allowed = self._check(path, headers, method)
             if allowed:
                 extra += [(b"access-control-allow-origin", allowed.encode()), (b"vary", b"Origin")]
