@@ -4,9 +4,15 @@
 
 Every seed is a process of its own: `fmnist train`, evaluation, plots and report included. Results go to
 `benchmarks/results/accuracy-<preset>.json` after each seed; seeds that are in the file already are not run again.
+
+    python benchmarks/accuracy.py best --seeds 0 1 --keep runs
+    python benchmarks/accuracy.py tiny --seeds 0 1 2 --keep runs --exports --teacher best-0
+
+keeps the runs as `runs/<preset>-<seed>`, and exports and measures the files of those that a `best` one taught.
 """
 
 import argparse
+from pathlib import Path
 
 import measured
 
@@ -18,6 +24,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("preset")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--keep", type=Path, metavar="RUNS_DIR", help="keep the runs, in this folder")
+    parser.add_argument("--exports", action="store_true", help="export and benchmark each run too")
     arguments, extra = parser.parse_known_args()
     path = measured.RESULTS / f"accuracy-{arguments.preset}.json"
     command = " ".join(["fmnist train --preset", arguments.preset, *extra])
@@ -27,7 +35,9 @@ def main() -> None:
     done = {run["seed"] for run in results["runs"]}
     for seed in arguments.seeds:
         if seed not in done:
-            run = measured.train("--preset", arguments.preset, "--seed", str(seed), *extra)
+            keep = arguments.keep and arguments.keep / f"{arguments.preset}-{seed}"
+            options = ["--preset", arguments.preset, "--seed", str(seed), *extra]
+            run = measured.train(*options, keep=keep, exports=arguments.exports)
             results["runs"].append({"seed": seed, **run})
             write_json(path, results)
             print(f"seed {seed}: test {run['test_accuracy']:.4f} in {run['seconds']:.0f} s", flush=True)

@@ -99,6 +99,65 @@ def preset_section(result: dict) -> list[str]:
     ]
 
 
+def records_section(results: dict[str, dict]) -> list[str]:
+    """Write the long recipes' tables: what each takes and reaches, and what is left of the small ones in int8."""
+    lines = [
+        "## The long recipes",
+        "",
+        "Whole commands: training, evaluation, diagnosis, plots and report. The accuracy is that of the saved model, "
+        "after the last epoch.",
+        "",
+        "| preset | command | parameters | seeds | minutes (longest) | peak memory, MiB | validation, % | test, % |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    small = []
+    for name, result in results.items():
+        runs = result["runs"]
+        lines.append(
+            f"| `{name}` | `{result['command']} --seed S` | {runs[0]['parameters']:,} | {len(runs)} "
+            f"| {max(run['seconds'] for run in runs) / 60:.1f} | {max(run['peak_mib'] for run in runs)} "
+            f"| {mean_and_deviation(last_epochs(result, 'val_accuracy'))} "
+            f"| **{mean_and_deviation([run['test_accuracy'] for run in runs])}** |"
+        )
+        if "exports" in runs[0]:
+            small += _small_rows(name, runs)
+    lines += ["", f"{machine(next(iter(results.values()))['runs'][0]['environment'])}.", ""]
+    if small:
+        lines += [
+            "What is exported of the small ones, means over the seeds; lost are points of test accuracy against Keras, "
+            "at most:",
+            "",
+            "| preset | format | size, kB | test, % | lost, at most | latency of one image, ms | images a second |",
+            "| --- | --- | --- | --- | --- | --- | --- |",
+            *small,
+            "",
+        ]
+    return lines[:-1]
+
+
+def _small_rows(name: str, runs: list[dict]) -> list[str]:
+    """Write a row for each format of the exported files of a preset's runs."""
+    rows = []
+    for place, first in enumerate(runs[0]["exports"]):
+        files = [run["exports"][place] for run in runs]
+        speeds = [next(row for row in run["benchmark"] if row["format"] == first["format"]) for run in runs]
+        size, accuracy, latency, rate = (
+            statistics.mean(row[key] for row in found)
+            for found, key in (
+                (files, "bytes"),
+                (files, "accuracy"),
+                (speeds, "latency_median_ms"),
+                (speeds, "images_per_second"),
+            )
+        )
+        lost = max(file["keras_accuracy"] - file["accuracy"] for file in files)
+        rows.append(
+            f"| `{name}` | `{first['format']}` | {size / 1000:.0f} | {100 * accuracy:.2f} | {100 * lost:.2f} "
+            f"| {latency:.3f} | {rate:,.0f} |"
+        )
+    return rows
+
+
 def speed_section(result: dict) -> list[str]:
     """Write the seconds an epoch, ours beside plain Keras."""
     medians, ratios = result["median_seconds"], result["ratios"]
@@ -215,12 +274,16 @@ def stored(name: str) -> dict | None:
 def main() -> None:
     """Write both files."""
     accuracies = {name: result for name in ("fast", "reference") if (result := stored(f"accuracy-{name}"))}
+    records = {name: result for name in ("best", "tiny", "micro") if (result := stored(f"accuracy-{name}"))}
     lines = ["# Results", "", "Made by `python benchmarks/tables.py` from the files in `benchmarks/results/`.", ""]
     for name, result in accuracies.items():
         lines += [*(reference_section(result) if name == "reference" else preset_section(result)), ""]
+    if records:
+        lines += [*records_section(records), ""]
     for name, section in (
         ("epoch-seconds", speed_section),
         ("time-to-accuracy-fast", whole_time_section),
+        ("time-to-accuracy-accurate", whole_time_section),
         ("time-budget", budget_section),
         ("images", images_section),
     ):
@@ -230,7 +293,9 @@ def main() -> None:
     readme = ROOT / "README.md"
     before, rest = readme.read_text(encoding="utf-8").split(START)
     _, after = rest.split(END)
-    table = summary(accuracies, stored("time-to-accuracy-fast"))
+    accurate = stored("time-to-accuracy-accurate")
+    records = ({"accurate": {"runs": accurate["ours"]}} if accurate else {}) | records
+    table = summary(accuracies | records, stored("time-to-accuracy-fast"))
     readme.write_text(before + "\n".join([START, *table, END]) + after, encoding="utf-8")
 
 
