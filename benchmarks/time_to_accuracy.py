@@ -4,7 +4,8 @@
 
 Each round runs the plain script once (20 epochs, its test evaluation included) and then `fmnist train` with a few
 seeds (evaluation, diagnosis, plots and report included), each as a process of its own, so that start-up counts.
-Stored in `benchmarks/results/time-to-accuracy-<preset>.json`.
+Stored in `benchmarks/results/time-to-accuracy-<preset>.json` after each; a series that was stopped goes on, and one that
+is whole begins anew.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import measured
 
-from fmnist.rundir import write_json
+from fmnist.rundir import read_json, write_json
 
 HERE = Path(__file__).parent
 
@@ -27,15 +28,29 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seeds-a-round", type=int, default=4)
     arguments = parser.parse_args()
-    plain, ours = [], []
+    path = measured.RESULTS / f"time-to-accuracy-{arguments.preset}.json"
+    command = (
+        f"python benchmarks/time_to_accuracy.py {arguments.preset} --rounds {arguments.rounds} "
+        f"--seeds-a-round {arguments.seeds_a_round}"
+    )
+    before = read_json(path) if path.is_file() else {}
+    if before.get("command") != command or "medians" in before:
+        before = {"preset": arguments.preset, "command": command, "plain": [], "ours": []}
+    plain, ours = before["plain"], before["ours"]
     for number in range(arguments.rounds):
-        result = measured.command([sys.executable, str(HERE / "plain_keras.py"), "--seed", str(number)])
-        scores = json.loads(result.pop("output").splitlines()[-1])
-        plain.append({"seed": number, **result, "test_accuracy": scores["test_accuracy"]})
-        print(f"plain seed {number}: {plain[-1]}", flush=True)
+        if number >= len(plain):
+            result = measured.command([sys.executable, str(HERE / "plain_keras.py"), "--seed", str(number)])
+            scores = json.loads(result.pop("output").splitlines()[-1])
+            plain.append({"seed": number, **result, "test_accuracy": scores["test_accuracy"]})
+            write_json(path, before)
+            print(f"plain seed {number}: {plain[-1]}", flush=True)
         for seed in range(number * arguments.seeds_a_round, (number + 1) * arguments.seeds_a_round):
-            ours.append({"seed": seed, **measured.train("--preset", arguments.preset, "--seed", str(seed))})
-            last = ours[-1]
+            if seed < len(ours):
+                continue
+            last = {"seed": seed, **measured.train("--preset", arguments.preset, "--seed", str(seed))}
+            ours.append({key: value for key, value in last.items() if key not in ("history", "environment")})
+            before["environment"] = last["environment"]
+            write_json(path, before)
             print(
                 f"{arguments.preset} seed {seed}: {last['seconds']} s, {last['peak_mib']} MiB, "
                 f"test {last['test_accuracy']:.4f}",
@@ -45,17 +60,8 @@ def main() -> None:
         name: {key: statistics.median(run[key] for run in runs) for key in ("seconds", "peak_mib", "test_accuracy")}
         for name, runs in (("plain", plain), ("ours", ours))
     }
-    result = {
-        "preset": arguments.preset,
-        "command": f"python benchmarks/time_to_accuracy.py {arguments.preset} --rounds {arguments.rounds} "
-        f"--seeds-a-round {arguments.seeds_a_round}",
-        "plain": plain,
-        "ours": [{key: value for key, value in run.items() if key not in ("history", "environment")} for run in ours],
-        "medians": medians,
-        "ratio": medians["plain"]["seconds"] / medians["ours"]["seconds"],
-        "environment": ours[-1]["environment"],
-    }
-    write_json(measured.RESULTS / f"time-to-accuracy-{arguments.preset}.json", result)
+    result = {**before, "medians": medians, "ratio": medians["plain"]["seconds"] / medians["ours"]["seconds"]}
+    write_json(path, result)
     print(
         f"plain {medians['plain']['seconds']:.0f} s, {arguments.preset} {medians['ours']['seconds']:.1f} s: "
         f"1/{result['ratio']:.1f} of the time, mean test accuracy "

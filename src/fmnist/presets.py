@@ -39,7 +39,7 @@ PRESETS: dict[str, tuple[str, Config]] = {
         Config(
             preset="accurate",
             data=DataConfig(validation_fraction=1 / 12),
-            model=ModelConfig(family="vgg", filters=(18, 32, 64, 128), flip_average=True),
+            model=ModelConfig(family="vgg", filters=(18, 24, 64, 128), flip_average=True),
             training=TrainingConfig(epochs=8, batch_size=192, **_ONE_CYCLE),
             augmentation=AugmentationConfig(flip=True, shift=1),
             engine=EngineConfig(precision="bfloat16"),
