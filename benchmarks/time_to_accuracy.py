@@ -4,8 +4,8 @@
 
 Each round runs the plain script once (20 epochs, its test evaluation included) and then `fmnist train` with a few
 seeds (evaluation, diagnosis, plots and report included), each as a process of its own, so that start-up counts.
-Stored in `benchmarks/results/time-to-accuracy-<preset>.json` after each; a series that was stopped goes on, and one that
-is whole begins anew.
+Stored in `benchmarks/results/time-to-accuracy-<preset>.json` after each process; a series that was stopped goes on, and
+one that is whole begins anew.
 """
 
 import argparse
