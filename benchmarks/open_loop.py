@@ -1,21 +1,21 @@
 """A client that sends at a fixed rate whether or not it is answered, as the world does. To 127.0.0.1 alone.
 
-Every request takes a connection that is free, or a new one; what cannot be sent because 2,000 are open counts as
-`unsent`. A latency is counted from the moment at which the client turns to the request, connecting included; how much
-later than due that is, is the client's own lag, and told beside it: with a lag of many milliseconds the client is what
-is overloaded.
+Every request takes a connection that is free, or a new one; what cannot be sent because all that it may open are busy
+counts as `unsent`. A latency is counted from the moment at which the client turns to the request, connecting included;
+how much later than due that is, is the client's own lag, and told beside it: with a lag of many milliseconds the client
+is what is overloaded.
 """
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 import uvloop
 
-_MOST_OPEN = 2000
 _PATIENCE = 15.0
 
 
@@ -55,11 +55,11 @@ class _Connection(asyncio.Protocol):
 
 
 class _Client:
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, most_open: int) -> None:
         parts = urlsplit(url)
         if parts.hostname != "127.0.0.1":
             raise ValueError("only this machine is loaded")
-        self.port, self.open = parts.port, 0
+        self.port, self.open, self.most_open = parts.port, 0, most_open
         body = np.random.default_rng(0).integers(0, 256, 784, np.uint8).tobytes()
         self.request = (
             b"POST /api/v1/predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/octet-stream\r\n"
@@ -74,18 +74,22 @@ class _Client:
         self.counts[str(status)] += 1
         self.latencies.setdefault(status, []).append(time.monotonic() - begun)
 
-    async def send(self, due: float) -> None:
+    def send(self, due: float) -> Coroutine[Any, Any, None] | None:
+        """Send a request; return what opens a connection for it, where none is free and one more may be open."""
         begun = time.monotonic()
         self.lags.append(begun - due)
         while self.free:
             connection = self.free.pop()
             if not connection.transport.is_closing():
                 connection.ask(begun)
-                return
-        if self.open >= _MOST_OPEN:
+                return None
+        if self.open >= self.most_open:
             self.counts["unsent"] += 1
-            return
+            return None
         self.open += 1
+        return self.connect(begun)
+
+    async def connect(self, begun: float) -> None:
         try:
             _, connection = await asyncio.get_running_loop().create_connection(
                 lambda: _Connection(self), "127.0.0.1", self.port
@@ -97,7 +101,13 @@ class _Client:
         connection.ask(begun)
 
 
-def send(url: str, rate: float, seconds: float, after: tuple[float, Callable[[], None]] | None = None) -> dict:
+def send(
+    url: str,
+    rate: float,
+    seconds: float,
+    after: tuple[float, Callable[[], None]] | None = None,
+    connections: int = 2000,
+) -> dict:
     """Send requests of one picture at a rate.
 
     Args:
@@ -105,23 +115,26 @@ def send(url: str, rate: float, seconds: float, after: tuple[float, Callable[[],
         rate: requests a second.
         seconds: for how long.
         after: seconds, and what to do then.
+        connections: as many as may be open at a time.
 
     Returns:
-        `rate`; `sent_per_second`; `counts` (answers by status, `lost`, `unsent`, `refused connection`, `unanswered`);
-        for each status the 50th and 99th percentile of the latency, and the 99th of the client's lag, in milliseconds.
+        `rate`; `connections`; `sent_per_second`; `counts` (answers by status, `lost`, `unsent`, `refused connection`,
+        `unanswered`); for each status the 50th and 99th percentile of the latency, and the 99th of the client's lag, in
+        milliseconds.
     """
 
     async def run() -> dict:
-        client, loop = _Client(url), asyncio.get_running_loop()
+        client, loop = _Client(url, connections), asyncio.get_running_loop()
         started, number, tasks = time.monotonic(), 0, set()
         if after:
             loop.call_later(after[0], after[1])
         while time.monotonic() - started < seconds:
             due_until = int((time.monotonic() - started) * rate)
             for _ in range(number, due_until):
-                task = loop.create_task(client.send(started + number / rate))
-                tasks.add(task)
-                task.add_done_callback(tasks.discard)
+                if opening := client.send(started + number / rate):
+                    task = loop.create_task(opening)
+                    tasks.add(task)
+                    task.add_done_callback(tasks.discard)
                 number += 1
             await asyncio.sleep(0.001)
         took = time.monotonic() - started
@@ -135,6 +148,7 @@ def send(url: str, rate: float, seconds: float, after: tuple[float, Callable[[],
         }
         return {
             "rate": round(rate, 1),
+            "connections": connections,
             "sent_per_second": round((number - client.counts["unsent"]) / took, 1),
             "counts": dict(client.counts),
             "latencies": {str(status): span for status, span in spans.items()},

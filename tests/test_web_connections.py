@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import json
+import re
 import socket
 import threading
 import time
@@ -17,7 +18,6 @@ from fmnist.web.workers import listen
 
 HASTY = Limits(seconds=0.4, idle_seconds=2.0, requests=2)
 SMALL = Limits(connections=3)
-BUSY = Limits(requests=2, busy_connections=2)
 
 
 class Running:
@@ -225,63 +225,36 @@ def test_a_full_server_refuses_before_it_parses(running, monkeypatch):
     assert 'fmnist_refused_total{code="overloaded"} 3' in metrics
 
 
-def refusal(connection):
-    """Return the status, the error's code and whether the answer says that the connection ends."""
-    answer = http.client.HTTPResponse(connection)
-    answer.begin()
-    return answer.status, json.loads(answer.read())["error"]["code"], answer.headers["connection"] == "close"
-
-
-@pytest.mark.parametrize("running", [BUSY], indirect=True)
-def test_a_busy_server_keeps_few_connections(running, monkeypatch):
-    """Who is refused goes until few are left, and newcomers are refused whatever they ask; later all may come."""
-    monkeypatch.setattr(connections, "_BUSY_SECONDS", 0.5)
-    whole = ask(bright(5).tobytes())
-    inside = [running.connect(ask(path="/healthz")) for _ in range(4)]
-    assert [answer(connection)[0] for connection in inside] == [200] * 4
-    service = running.server.service
+def test_many_are_refused_in_turns(running, monkeypatch):
+    """Who has left meanwhile holds up nobody."""
+    monkeypatch.setattr(connections, "_REFUSALS", 1)
+    whole, service = ask(bright(5).tobytes()), running.server.service
+    inside = [running.connect(ask(path="/healthz")) for _ in range(20)]
+    assert [answer(connection)[0] for connection in inside] == [200] * 20
     service.requests += 2  # all its places
-    for connection, goes in zip(inside, (True, True, False, False), strict=True):
+    for connection in inside:
         connection.sendall(whole)
-        assert refusal(connection) == (503, "overloaded", goes)
-        if goes:
-            assert ends(connection)
+    inside[3].close()
+    assert [answer(connection)[0] for connection in inside[:3] + inside[4:]] == [503] * 19
     service.requests -= 2
-    for request in (whole, ask(b"x" * 500_000), ask(path="/healthz")):
-        newcomer = running.connect(request)
-        assert refusal(newcomer) == (503, "overloaded", True)
-        assert ends(newcomer)
-    inside[-1].sendall(whole)
-    assert answer(inside[-1])[1]["predictions"][0]["label"] == 5
-    time.sleep(0.6)
-    assert answer(running.connect(whole))[1]["predictions"][0]["label"] == 5
-    assert running.dropped() == 0
+    inside[0].sendall(whole)
+    assert answer(inside[0])[1]["predictions"][0]["label"] == 5
 
 
-@pytest.mark.parametrize("running", [BUSY], indirect=True)
-def test_a_busy_server_takes_the_place_of_the_longest_silent(running, monkeypatch):
-    monkeypatch.setattr(connections, "_GRACE", 0.1)
-    first, second = (running.connect() for _ in range(2))
-    second.sendall(ask(path="/healthz"))
-    assert answer(second)[0] == 200
-    service = running.server.service
-    service.requests += 2
-    second.sendall(ask(bright(5).tobytes()))
-    assert refusal(second) == (503, "overloaded", False)
-    service.requests -= 2
-    time.sleep(0.2)
-    assert answer(running.connect(ask(bright(6).tobytes())))[1]["predictions"][0]["label"] == 6
-    assert ends(first)
-
-
-@pytest.mark.parametrize("running", [BUSY], indirect=True)
-def test_who_is_refused_at_the_door_and_stays_silent_is_let_go(running, monkeypatch):
-    monkeypatch.setattr(connections, "_DOOR_SECONDS", 0.2)
-    inside = [running.connect() for _ in range(2)]
+def test_what_comes_behind_a_refused_prediction_waits_for_it(running, monkeypatch):
+    monkeypatch.setattr(connections.Crowd, "_refuse_some", lambda crowd: None)  # its turn never comes
     running.server.service.requests += 2
-    inside[0].sendall(ask(bright(5).tobytes()))
-    assert refusal(inside[0])[0] == 503
-    assert ends(running.connect(), seconds=1.0)
+    one, other = running.connect(ask(bright(5).tobytes())), running.connect(ask(bright(5).tobytes()))
+    time.sleep(0.2)
+    one.sendall(ask(path="/healthz"))
+    received = b""
+    while received.count(b"HTTP/1.1 ") < 2 or not received.endswith(b"}"):
+        piece = one.recv(65536)
+        assert piece
+        received += piece
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"503", b"200"]
+    running.uvicorn.should_exit = True
+    assert answer(other)[0] == 503
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,9 @@ import numpy as np
 LARGEST = 64
 """Pictures that are computed together, at most; more in one request go one part after the other."""
 # Work that is expected to take less, in seconds, is done where it is: handing it to the thread and back costs more than
-# a small network takes for one picture (100 to 700 against 80 µs of processor time).
-_QUICK = 0.003
+# a small network takes for one picture (100 to 700 against 80 µs of processor time), and in a busy process the thread
+# has to ask for the interpreter again and again.
+_QUICK = 0.01
 
 
 class Batcher:

@@ -1,14 +1,14 @@
-"""One connection of a client: how slow it may be, how many there may be, and what is refused at the door.
+"""One connection of a client: how slow it may be, how many there may be, and what is refused unread.
 
 Uvicorn waits without end for a request that has begun, and takes everybody; a few hundred clients that send a byte now
-and then ("slow loris") would keep all others out. And a server that parses two thousand requests to refuse them has no
+and then ("slow loris") would keep all others out. And a server that parses thousands of requests to refuse them has no
 time left for those that it accepts.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -23,10 +23,8 @@ from fmnist.web.settings import Limits
 _HEAD_BYTES = 64 * 1024
 # A full server takes the place of whoever has been without a request for longer than this, in seconds.
 _GRACE = 5.0
-# After there was no place for a prediction, few connections are kept and let in for so long, in seconds.
-_BUSY_SECONDS = 1.0
-# So long a newcomer who is refused may take to ask and to leave.
-_DOOR_SECONDS = 2.0
+# Refusals in one turn of the event loop. An accepted request takes a few turns, and whoever is refused asks again.
+_REFUSALS = 32
 _PREDICTION = f"POST {api.PREDICT} HTTP/1.1\r\n".encode()
 # What changes how long a request is, or what comes after it.
 _UNUSUAL = (b"\r\ntransfer-encoding:", b"\r\nexpect:", b"\r\nconnection:", b"\r\nupgrade:")
@@ -37,58 +35,31 @@ class Crowd:
 
     Attributes:
         waiting: those without a whole request, and since when; the longest first.
-        doors: how many newcomers are being refused.
+        refused: those that are to be told so.
     """
 
     def __init__(self, limits: Limits, counters: Counters, full: Callable[[], bool]) -> None:
         """Begin with none; `full` says whether a prediction would be refused now."""
-        self.limits, self.counters, self._full = limits, counters, full
-        self._refusal = _answer("503 Service Unavailable", overloaded())
-        self._farewell = _answer("503 Service Unavailable", overloaded([(b"connection", b"close")]))
-        self._busy_until = 0.0
+        self.limits, self.counters, self.full = limits, counters, full
+        self.refusal = _answer("503 Service Unavailable", overloaded())
         self.waiting: dict[_Connection, float] = {}
-        self.doors = 0
+        self.refused: deque[_Connection] = deque()
 
-    def connection(self, **uvicorns: Any) -> asyncio.Protocol:
-        """Return a new member, made as Uvicorn makes its protocols; or what refuses it."""
-        members = uvicorns["server_state"].connections
-        now = time.monotonic()
-        if self.too_many(len(members) + 1, now) and self.longest_silent(now) is None:
-            return _Door(self)
+    def refuse(self, connection: _Connection) -> None:
+        """Refuse a prediction, in its turn."""
+        self.refused.append(connection)
+        if len(self.refused) == 1:
+            asyncio.get_running_loop().call_soon(self._refuse_some)
+
+    def _refuse_some(self) -> None:
+        for connection in [self.refused.popleft() for _ in range(min(_REFUSALS, len(self.refused)))]:
+            connection.tell_refused()
+        if self.refused:
+            asyncio.get_running_loop().call_soon(self._refuse_some)
+
+    def connection(self, **uvicorns: Any) -> _Connection:
+        """Return a new member, made as Uvicorn makes its protocols."""
         return _Connection(self, **uvicorns)
-
-    def is_full(self) -> bool:
-        """Whether a prediction would be refused now."""
-        if full := self._full():
-            self._busy_until = time.monotonic() + _BUSY_SECONDS
-        return full
-
-    def too_many(self, members: int, now: float) -> bool:
-        """Whether so many connections are more than can be served while predictions have to be refused.
-
-        Each of them asks again as soon as it is answered; who is accepted waits until all the others are refused.
-        """
-        return members > self.limits.busy_connections and now < self._busy_until
-
-    def longest_silent(self, now: float) -> _Connection | None:
-        """Return who has been without a request for longer than others should have to wait for a place, if any."""
-        longest = next(iter(self.waiting), None)
-        return longest if longest is not None and now - self.waiting[longest] > _GRACE else None
-
-    def refuse(self, transport: asyncio.Transport, members: int) -> bool:
-        """Refuse a prediction; return whether that was also the connection's end."""
-        ends = members > self.limits.busy_connections
-        self._tell(transport, "predict", self._farewell if ends else self._refusal)
-        return ends
-
-    def send_away(self, transport: asyncio.Transport) -> None:
-        """Refuse a newcomer."""
-        self._tell(transport, "other", self._farewell)
-
-    def _tell(self, transport: asyncio.Transport, route: str, refusal: bytes) -> None:
-        self.counters.add("refused", "overloaded")
-        self.counters.request(route, 503)
-        transport.write(refusal)
 
 
 class _Connection(HttpToolsProtocol):
@@ -100,20 +71,21 @@ class _Connection(HttpToolsProtocol):
         self._arriving = "head"  # the part of a request that has begun to come: "head", "body" or none
         self._timed = ""  # the part that the clock runs for
         self._head_bytes = 0
+        self._refused = False  # a prediction, and not told yet
         self._clock: asyncio.TimerHandle | None = None
         self._stuck: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        now, members = time.monotonic(), len(self.connections)
-        if members > self._limits.connections or self._crowd.too_many(members, now):
-            longest = self._crowd.longest_silent(now)
-            if longest is not None:
+        now, waiting = self.loop.time(), self._crowd.waiting
+        if len(self.connections) > self._limits.connections:
+            longest = next(iter(waiting), None)
+            if longest is not None and now - waiting[longest] > _GRACE:
                 longest.drop()
-            elif members + self._crowd.doors > 2 * self._limits.connections:
+            elif len(self.connections) > 2 * self._limits.connections:
                 self.drop()
                 return
-        self._crowd.waiting[self] = now
+        waiting[self] = now
         self._time()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -130,8 +102,14 @@ class _Connection(HttpToolsProtocol):
         self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        if self._crowd.is_full() and self._is_between() and _is_whole_prediction(data):
-            self._refuse()
+        if self._refused:  # what comes now, comes behind that
+            self._crowd.refused.remove(self)
+            self.tell_refused()
+        elif self._crowd.full() and self._is_between() and _is_whole_prediction(data):
+            self._refused, self._arriving = True, ""
+            self._crowd.waiting.pop(self, None)
+            self._time()
+            self._crowd.refuse(self)
             return
         super().data_received(data)
         if self.transport.is_closing():
@@ -162,7 +140,7 @@ class _Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if not self.transport.is_closing() and not self._arriving:
-            self._crowd.waiting[self] = time.monotonic()
+            self._crowd.waiting[self] = self.loop.time()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -187,15 +165,22 @@ class _Connection(HttpToolsProtocol):
             return self._head_bytes == 0
         return not self._arriving and bool(self.cycle.response_complete)
 
-    def _refuse(self) -> None:
-        """Refuse a prediction before it is parsed: a tenth of the time, and so there is time left for the others."""
-        self._crowd.waiting.pop(self, None)
-        self._arriving = ""
-        if self._crowd.refuse(self.transport, len(self.connections)):
-            self.transport.close()
+    def shutdown(self) -> None:
+        """End, as Uvicorn asks for."""
+        if self._refused:
+            self._crowd.refused.remove(self)
+            self.tell_refused()
+        super().shutdown()
+
+    def tell_refused(self) -> None:
+        """Refuse the prediction that has come."""
+        self._refused = False
+        if self.transport.is_closing():
             return
-        self._crowd.waiting[self] = time.monotonic()
-        self._time()
+        self._crowd.counters.add("refused", "overloaded")
+        self._crowd.counters.request("predict", 503)
+        self.transport.write(self._crowd.refusal)
+        self._crowd.waiting[self] = self.loop.time()
 
     def _time(self) -> None:
         """Let the clock run for the part that is arriving; one clock for each part, however many pieces it comes in."""
@@ -208,33 +193,6 @@ class _Connection(HttpToolsProtocol):
             # A slow body is told so by whoever reads it, after `seconds`; this is for those that nobody reads.
             seconds = self._limits.seconds * (2 if self._arriving == "body" else 1)
             self._clock = self.loop.call_later(seconds, self.drop)
-
-
-class _Door(asyncio.Protocol):
-    """Whoever comes while the server is busy: told so at the first byte, whatever is asked, and heard out."""
-
-    transport: asyncio.Transport
-
-    def __init__(self, crowd: Crowd) -> None:
-        self._crowd, self._told = crowd, False
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self.transport = transport
-        self._crowd.doors += 1
-        if self._crowd.doors > self._crowd.limits.connections:
-            self._crowd.counters.add("dropped")
-            transport.abort()
-        self._clock = asyncio.get_running_loop().call_later(_DOOR_SECONDS, transport.abort)
-
-    def data_received(self, data: bytes) -> None:
-        if not self._told:
-            self._told = True
-            self._crowd.send_away(self.transport)
-            self.transport.write_eof()  # closed at once, with bytes unread, the answer could be lost
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._crowd.doors -= 1
-        self._clock.cancel()
 
 
 def _is_whole_prediction(data: bytes) -> bool:

@@ -17,7 +17,6 @@ class Limits:
         requests: whose bodies are there, that one process holds at a time; further ones are refused at once.
         waiting_bytes: of the bodies that one process holds at a time.
         connections: of one process; above it, who is silent for longest goes, and above twice that nobody gets in.
-        busy_connections: of one process while it has to refuse predictions.
         idle_seconds: in which a connection may bring no request, or not take its answer.
         drain_seconds: in which a stopping server still takes requests, so that proxies notice.
         stop_seconds: from the signal to the end, at most.
@@ -29,7 +28,6 @@ class Limits:
     requests: int = 64
     waiting_bytes: int = 64_000_000
     connections: int = 1000
-    busy_connections: int = 128
     idle_seconds: float = 75.0  # longer than proxies keep theirs, which would otherwise race with our closing
     drain_seconds: float = 1.0
     stop_seconds: float = 10.0
