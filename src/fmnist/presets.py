@@ -17,6 +17,8 @@ _ONE_CYCLE: dict[str, Any] = {
     "warmup_fraction": 0.1,
     "label_smoothing": 0.1,
 }
+# What the small networks have in common.
+_SMALL: dict[str, Any] = {"family": "residual", "separable": True, "flip_average": True}
 
 PRESETS: dict[str, tuple[str, Config]] = {
     "fast": (
@@ -65,6 +67,26 @@ PRESETS: dict[str, tuple[str, Config]] = {
             training=TrainingConfig(epochs=100, batch_size=512, **_ONE_CYCLE),
             augmentation=AugmentationConfig(flip=True, shift=2, erase=0.4, cutmix=1.0),
             engine=EngineConfig(precision="bfloat16"),
+        ),
+    ),
+    "tiny": (
+        "fewer than 100,000 parameters, for devices: separable convolutions around shortcuts; give it a --teacher",
+        Config(
+            preset="tiny",
+            data=DataConfig(validation_fraction=0.05),
+            model=ModelConfig(filters=(18, 48, 96, 144), **_SMALL),
+            training=TrainingConfig(epochs=60, batch_size=128, **_ONE_CYCLE),
+            augmentation=AugmentationConfig(flip=True, shift=1),
+        ),
+    ),
+    "micro": (
+        "the same with fewer than 10,000; give it a --teacher",
+        Config(
+            preset="micro",
+            data=DataConfig(validation_fraction=0.05),
+            model=ModelConfig(filters=(18, 16, 24, 40), **_SMALL),
+            training=TrainingConfig(epochs=60, batch_size=128, **_ONE_CYCLE),
+            augmentation=AugmentationConfig(flip=True, shift=1),
         ),
     ),
     "transfer": (
