@@ -143,6 +143,14 @@ def test_errors_have_one_form_with_the_page_too(address, method, path, code):
     assert (error["code"], error["status"]) == (code, answer.status_code)
 
 
+@pytest.mark.parametrize("number", [100_000, -1])
+def test_an_event_that_is_none_of_the_page_s(address, number, caplog):
+    event = {"data": [], "fn_index": number, "session_hash": "someone"}
+    answer = httpx.post(address + "gradio_api/queue/join", json=event)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "bad_form")
+    assert "Traceback" not in caplog.text
+
+
 def test_a_picture_is_forgotten(address):
     """At the latest with the next one, though nobody waits for the answer: clients could fill the memory."""
     dependencies = httpx.get(address + "config").json()["dependencies"]

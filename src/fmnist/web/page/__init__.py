@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from fmnist.web.guard import App, Message, Send
+from fmnist.web.guard import JOIN, App, Message, Send
 from fmnist.web.problems import Problem
 from fmnist.web.service import Service
 from fmnist.web.settings import Settings
@@ -100,11 +100,14 @@ async def _in_one_form(app: App, scope: Message, receive: Any, send: Send) -> No
 
     try:
         await app(scope, receive, select)
-    except Exception:
+    except Exception as error:
         if 0 < status < 400:
             raise
-        _log.exception("the page failed")
-        status = 500
+        if isinstance(error, KeyError) and scope["path"] == JOIN:  # no event of the page has this number
+            status = 422
+        else:
+            _log.exception("the page failed")
+            status = 500
     if status >= 400:
         code = {404: "not_found", 403: "not_found", 405: "method_not_allowed", 422: "bad_form", 503: "overloaded"}
         raise Problem(code.get(status, "internal" if status >= 500 else "bad_parameter"), f"the page says {status}")
