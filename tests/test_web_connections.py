@@ -241,6 +241,18 @@ def test_many_are_refused_in_turns(running, monkeypatch):
     assert answer(inside[0])[1]["predictions"][0]["label"] == 5
 
 
+def test_who_is_refused_and_then_silent_is_let_go(running):
+    running.server.service.requests += 2
+    clients = [running.connect(ask(bright(5).tobytes())), running.connect(ask(path="/healthz"))]
+    assert [answer(client)[0] for client in clients] == [503, 200]
+    time.sleep(0.75 * HASTY.idle_seconds)
+    clients[1].sendall(ask(bright(5).tobytes()))  # the clock begins anew
+    assert answer(clients[1])[0] == 503
+    assert ends(clients[0], seconds=0.75 * HASTY.idle_seconds)
+    clients[1].sendall(ask(path="/healthz"))
+    assert answer(clients[1])[0] == 200 and running.dropped() == 1
+
+
 def test_what_comes_behind_a_refused_prediction_waits_for_it(running, monkeypatch):
     monkeypatch.setattr(connections.Crowd, "_refuse_some", lambda crowd: None)  # its turn never comes
     running.server.service.requests += 2

@@ -69,7 +69,7 @@ class _Connection(HttpToolsProtocol):
         super().__init__(**uvicorns)
         self._crowd, self._limits = crowd, crowd.limits
         self._arriving = "head"  # the part of a request that has begun to come: "head", "body" or none
-        self._timed = ""  # the part that the clock runs for
+        self._timed = ""  # the part that the clock runs for, or "idle"
         self._head_bytes = 0
         self._refused = False  # a prediction, and not told yet
         self._clock: asyncio.TimerHandle | None = None
@@ -108,6 +108,7 @@ class _Connection(HttpToolsProtocol):
         elif self._crowd.full() and self._is_between() and _is_whole_prediction(data):
             self._refused, self._arriving = True, ""
             self._crowd.waiting.pop(self, None)
+            self._unset_keepalive_if_required()
             self._time()
             self._crowd.refuse(self)
             return
@@ -181,6 +182,8 @@ class _Connection(HttpToolsProtocol):
         self._crowd.counters.request("predict", 503)
         self.transport.write(self._crowd.refusal)
         self._crowd.waiting[self] = self.loop.time()
+        # Uvicorn, which has seen no request, would wait for the next one without end.
+        self._timed, self._clock = "idle", self.loop.call_later(self._limits.idle_seconds, self.drop)
 
     def _time(self) -> None:
         """Let the clock run for the part that is arriving; one clock for each part, however many pieces it comes in."""
