@@ -15,9 +15,9 @@ START, END = "<!-- results: made by benchmarks/tables.py -->", "<!-- end of resu
 
 
 def mean_and_deviation(values: list[float], scale: float = 100, digits: int = 2) -> str:
-    """Format the mean ± the standard deviation (n − 1) of a list."""
-    deviation = statistics.stdev(values) if len(values) > 1 else math.nan
-    return f"{scale * statistics.mean(values):.{digits}f} ± {scale * deviation:.{digits}f}"
+    """Format the mean ± the standard deviation (n − 1) of a list; of one value, the value."""
+    mean = f"{scale * statistics.mean(values):.{digits}f}"
+    return f"{mean} ± {scale * statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
 
 
 def machine(environment: dict) -> str:
