@@ -78,6 +78,16 @@ def workers_of(pid):
     return found
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_interrupt_from_a_terminal_is_an_orderly_end(model, workers):
+    """It goes to every process of the group: once for the one that was started, which tells the others."""
+    with Process(model, "--workers", workers) as server:
+        until(lambda: httpx.get(f"{server.url}/").status_code == 200)
+        os.killpg(server.popen.pid, signal.SIGINT)
+        assert server.popen.wait(30) == 130
+    assert [line for line in server.lines if "ERROR" in line or "Traceback" in line] == []
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_nothing_accepted_is_lost_at_the_end(model, workers):
     answered, lost, stop = [], [], threading.Event()

@@ -73,10 +73,14 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._service, self._limits = service, settings.limits
         self._deaf_at = float("inf")
+        # Uvicorn listens to it even where it is to be ignored: by one of several processes, whose parent is told.
+        self._without_interrupt = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
         self.signal = 0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop; a second signal ends at once."""
+        if sig == signal.SIGINT and self._without_interrupt:
+            return
         if self.signal:
             self.should_exit = self.force_exit = True
         self.signal = sig
