@@ -1,6 +1,6 @@
 """A client that sends at a fixed rate whether or not it is answered, as the world does. To 127.0.0.1 alone.
 
-Every request takes a connection that is free, or a new one; what cannot be sent because all that it may open are busy
+Every request takes a connection that is free, or a new one; what cannot be sent because 2,000 are open and busy
 counts as `unsent`. A latency is counted from the moment at which the client turns to the request, connecting included;
 how much later than due that is, is the client's own lag, and told beside it: with a lag of many milliseconds the client
 is what is overloaded.
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import uvloop
 
+_MOST_OPEN = 2000
 _PATIENCE = 15.0
 
 
@@ -55,11 +56,11 @@ class _Connection(asyncio.Protocol):
 
 
 class _Client:
-    def __init__(self, url: str, most_open: int) -> None:
+    def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         if parts.hostname != "127.0.0.1":
             raise ValueError("only this machine is loaded")
-        self.port, self.open, self.most_open = parts.port, 0, most_open
+        self.port, self.open = parts.port, 0
         body = np.random.default_rng(0).integers(0, 256, 784, np.uint8).tobytes()
         self.request = (
             b"POST /api/v1/predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/octet-stream\r\n"
@@ -83,7 +84,7 @@ class _Client:
             if not connection.transport.is_closing():
                 connection.ask(begun)
                 return None
-        if self.open >= self.most_open:
+        if self.open >= _MOST_OPEN:
             self.counts["unsent"] += 1
             return None
         self.open += 1
@@ -101,13 +102,7 @@ class _Client:
         connection.ask(begun)
 
 
-def send(
-    url: str,
-    rate: float,
-    seconds: float,
-    after: tuple[float, Callable[[], None]] | None = None,
-    connections: int = 2000,
-) -> dict:
+def send(url: str, rate: float, seconds: float, after: tuple[float, Callable[[], None]] | None = None) -> dict:
     """Send requests of one picture at a rate.
 
     Args:
@@ -115,16 +110,14 @@ def send(
         rate: requests a second.
         seconds: for how long.
         after: seconds, and what to do then.
-        connections: as many as may be open at a time.
 
     Returns:
-        `rate`; `connections`; `sent_per_second`; `counts` (answers by status, `lost`, `unsent`, `refused connection`,
-        `unanswered`); for each status the 50th and 99th percentile of the latency, and the 99th of the client's lag, in
-        milliseconds.
+        `rate`; `sent_per_second`; `counts` (answers by status, `lost`, `unsent`, `refused connection`, `unanswered`);
+        for each status the 50th and 99th percentile of the latency, and the 99th of the client's lag, in milliseconds.
     """
 
     async def run() -> dict:
-        client, loop = _Client(url, connections), asyncio.get_running_loop()
+        client, loop = _Client(url), asyncio.get_running_loop()
         started, number, tasks = time.monotonic(), 0, set()
         if after:
             loop.call_later(after[0], after[1])
@@ -148,7 +141,6 @@ def send(
         }
         return {
             "rate": round(rate, 1),
-            "connections": connections,
             "sent_per_second": round((number - client.counts["unsent"]) / took, 1),
             "counts": dict(client.counts),
             "latencies": {str(status): span for status, span in spans.items()},

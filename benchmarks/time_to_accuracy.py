@@ -33,24 +33,24 @@ def main() -> None:
         f"python benchmarks/time_to_accuracy.py {arguments.preset} --rounds {arguments.rounds} "
         f"--seeds-a-round {arguments.seeds_a_round}"
     )
-    before = read_json(path) if path.is_file() else {}
-    if before.get("command") != command or "medians" in before:
-        before = {"preset": arguments.preset, "command": command, "plain": [], "ours": []}
-    plain, ours = before["plain"], before["ours"]
+    result = read_json(path) if path.is_file() else {}
+    if result.get("command") != command or "medians" in result:
+        result = {"preset": arguments.preset, "command": command, "plain": [], "ours": []}
+    plain, ours = result["plain"], result["ours"]
     for number in range(arguments.rounds):
         if number >= len(plain):
-            result = measured.command([sys.executable, str(HERE / "plain_keras.py"), "--seed", str(number)])
-            scores = json.loads(result.pop("output").splitlines()[-1])
-            plain.append({"seed": number, **result, "test_accuracy": scores["test_accuracy"]})
-            write_json(path, before)
+            timed = measured.command([sys.executable, str(HERE / "plain_keras.py"), "--seed", str(number)])
+            scores = json.loads(timed.pop("output").splitlines()[-1])
+            plain.append({"seed": number, **timed, "test_accuracy": scores["test_accuracy"]})
+            write_json(path, result)
             print(f"plain seed {number}: {plain[-1]}", flush=True)
         for seed in range(number * arguments.seeds_a_round, (number + 1) * arguments.seeds_a_round):
             if seed < len(ours):
                 continue
             last = {"seed": seed, **measured.train("--preset", arguments.preset, "--seed", str(seed))}
             ours.append({key: value for key, value in last.items() if key not in ("history", "environment")})
-            before["environment"] = last["environment"]
-            write_json(path, before)
+            result["environment"] = last["environment"]
+            write_json(path, result)
             print(
                 f"{arguments.preset} seed {seed}: {last['seconds']} s, {last['peak_mib']} MiB, "
                 f"test {last['test_accuracy']:.4f}",
@@ -60,7 +60,7 @@ def main() -> None:
         name: {key: statistics.median(run[key] for run in runs) for key in ("seconds", "peak_mib", "test_accuracy")}
         for name, runs in (("plain", plain), ("ours", ours))
     }
-    result = {**before, "medians": medians, "ratio": medians["plain"]["seconds"] / medians["ours"]["seconds"]}
+    result |= {"medians": medians, "ratio": medians["plain"]["seconds"] / medians["ours"]["seconds"]}
     write_json(path, result)
     print(
         f"plain {medians['plain']['seconds']:.0f} s, {arguments.preset} {medians['ours']['seconds']:.1f} s: "
