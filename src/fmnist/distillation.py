@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -10,6 +11,9 @@ from keras import ops
 
 from fmnist.calibration import at_temperature
 from fmnist.config import Config
+
+# Images on which a teacher shows whether it tells one from its mirror image.
+_FEW = 100
 
 
 class DistillationLoss(keras.losses.Loss):
@@ -45,11 +49,26 @@ def loss(config: Config) -> keras.losses.Loss:
     return DistillationLoss(settings.distillation_weight, settings.distillation_temperature, smoothing)
 
 
-def answers(probabilities: np.ndarray, temperature: float) -> tuple[np.ndarray, np.ndarray]:
-    """Split a teacher's probabilities, float32 (2 × N, classes), in those of the images and of their mirror images.
+def images_to_ask_for(images: np.ndarray, teacher: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Return the training images, uint8 (N, H, W), and behind them their mirror images, which flips show the network.
+
+    A teacher that averages over flips says the same of both, to the bit; then the images alone.
+    """
+    few = images[:_FEW]
+    same = np.array_equal(teacher(few), teacher(few[:, :, ::-1]))
+    return images if same else np.concatenate([images, images[:, :, ::-1]])
+
+
+def answers(probabilities: np.ndarray, count: int, temperature: float) -> tuple[np.ndarray, np.ndarray]:
+    """Split what a teacher said of `images_to_ask_for` in those of the images and of their mirror images.
+
+    Args:
+        probabilities: float32 (N or 2 × N, classes).
+        count: N.
+        temperature: what the teacher's logits are divided by.
 
     Returns:
         Each float32 (N, classes), at the temperature.
     """
-    images, mirrored = np.split(at_temperature(probabilities, temperature), 2)
-    return images, mirrored
+    probabilities = at_temperature(probabilities, temperature)
+    return probabilities[:count], probabilities[-count:]

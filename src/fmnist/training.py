@@ -101,13 +101,17 @@ def train(
     taught = None
     if teacher:
         watcher.note("The teacher answers for each training image and its mirror image, once")
-        both = np.concatenate([examples.train, examples.train[:, :, ::-1]])
-        taught = outputs.kept(run.teacher, teacher, both, (dataset.num_classes,), should_stop)
+        asked = distillation.images_to_ask_for(examples.train, teacher)
+        taught = outputs.kept(run.teacher, teacher, asked, (dataset.num_classes,), should_stop)
     if begun is None or (teacher and taught is None):
         if not resume:
             _save(run, variables, [], progress, steps, "interrupted")
         raise Interrupted
-    answers = None if taught is None else distillation.answers(taught, config.distillation.distillation_temperature)
+    answers = (
+        None
+        if taught is None
+        else distillation.answers(taught, len(examples.train), config.distillation.distillation_temperature)
+    )
     stage = begun
     best = _continue(stage, stored, run)  # early stopping: the weights of the best epoch so far
 
