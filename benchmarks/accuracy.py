@@ -8,7 +8,9 @@ Every seed is a process of its own: `fmnist train`, evaluation, plots and report
     python benchmarks/accuracy.py best --seeds 0 1 --keep runs
     python benchmarks/accuracy.py tiny --seeds 0 1 2 --keep runs --exports --teacher best-0
 
-keeps the runs as `runs/<preset>-<seed>`, and exports and measures the files of those that a `best` one taught.
+keeps the runs as `runs/<preset>-<seed>`; `--exports` exports and measures those that are kept, after the training, also
+where a seed is in the file already. Two such commands may train different seeds at once, each on a core of its own
+(`taskset -c 0 …`); what they store says on how many cores it was measured.
 """
 
 import argparse
@@ -20,27 +22,37 @@ from fmnist.rundir import read_json, write_json
 
 
 def main() -> None:
-    """Run the seeds that are missing."""
+    """Run the seeds that are missing, then export those that are to be exported and are not."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("preset")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--keep", type=Path, metavar="RUNS_DIR", help="keep the runs, in this folder")
-    parser.add_argument("--exports", action="store_true", help="export and benchmark each run too")
+    parser.add_argument("--exports", action="store_true", help="export and benchmark each kept run too")
     arguments, extra = parser.parse_known_args()
+    if arguments.exports and not arguments.keep:
+        parser.error("--exports needs the runs: give --keep as well")
     path = measured.RESULTS / f"accuracy-{arguments.preset}.json"
     command = " ".join(["fmnist train --preset", arguments.preset, *extra])
-    results = read_json(path) if path.is_file() else {"preset": arguments.preset, "command": command, "runs": []}
-    if results["command"] != command:
-        parser.error(f"{path} holds results of '{results['command']}'; remove it first")
-    done = {run["seed"] for run in results["runs"]}
+    if (found := _stored(path, arguments.preset, command)["command"]) != command:
+        parser.error(f"{path} holds results of '{found}'; remove it first")
     for seed in arguments.seeds:
-        if seed not in done:
+        if seed not in {run["seed"] for run in _stored(path, arguments.preset, command)["runs"]}:
             keep = arguments.keep and arguments.keep / f"{arguments.preset}-{seed}"
-            options = ["--preset", arguments.preset, "--seed", str(seed), *extra]
-            run = measured.train(*options, keep=keep, exports=arguments.exports)
-            results["runs"].append({"seed": seed, **run})
+            run = measured.train("--preset", arguments.preset, "--seed", str(seed), *extra, keep=keep)
+            results = _stored(path, arguments.preset, command)  # anew: another command may have stored a seed meanwhile
+            results["runs"] = sorted([*results["runs"], {"seed": seed, **run}], key=lambda run: run["seed"])
             write_json(path, results)
             print(f"seed {seed}: test {run['test_accuracy']:.4f} in {run['seconds']:.0f} s", flush=True)
+    results = _stored(path, arguments.preset, command)
+    for run in results["runs"] if arguments.exports else []:
+        if run["seed"] in arguments.seeds and "exports" not in run:
+            run |= measured.exports(arguments.keep / f"{arguments.preset}-{run['seed']}")
+            write_json(path, results)
+            print(f"seed {run['seed']}: exported", flush=True)
+
+
+def _stored(path: Path, preset: str, command: str) -> dict:
+    return read_json(path) if path.is_file() else {"preset": preset, "command": command, "runs": []}
 
 
 if __name__ == "__main__":

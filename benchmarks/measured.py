@@ -37,23 +37,17 @@ def command(words: list[str]) -> dict:
 FMNIST = [sys.executable, "-m", "fmnist"]
 
 
-def train(*options: str, keep: Path | None = None, exports: bool = False) -> dict:
+def train(*options: str, keep: Path | None = None) -> dict:
     """Run `fmnist train` with the options, its evaluation, plots and report included, and return what it reached.
 
     Args:
         options: of the command.
         keep: the run directory to be made; without it the run is gone afterwards.
-        exports: export and benchmark the run as well, outside the time; `exports` and `benchmark` hold their rows.
     """
     with tempfile.TemporaryDirectory() as folder:
         run = RunDirectory(keep or Path(folder) / "run")
         place = ["--runs-dir", str(run.path.parent)]
         result = command([*FMNIST, "train", *place, "--name", run.name, *options])
-        files = {}
-        if exports:
-            command([*FMNIST, "export", str(run.path)])
-            command([*FMNIST, "benchmark", str(run.path)])
-            files = {"exports": read_json(run.exports_index)["files"], "benchmark": read_json(run.benchmark)["rows"]}
         scores, environment, config = read_json(run.metrics), read_json(run.environment), read_json(run.config)
         history = read_history(run.history)
     return {
@@ -66,5 +60,12 @@ def train(*options: str, keep: Path | None = None, exports: bool = False) -> dic
         "family": config["model"]["family"],
         "history": history,
         "environment": {key: value for key, value in environment.items() if not key.startswith("data_")},
-        **files,
     }
+
+
+def exports(path: Path) -> dict:
+    """Export a run and benchmark its files; return their rows, as `exports` and `benchmark`."""
+    run = RunDirectory(path)
+    command([*FMNIST, "export", str(run.path)])
+    command([*FMNIST, "benchmark", str(run.path)])
+    return {"exports": read_json(run.exports_index)["files"], "benchmark": read_json(run.benchmark)["rows"]}

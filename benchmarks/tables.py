@@ -107,21 +107,24 @@ def records_section(results: dict[str, dict]) -> list[str]:
         "Whole commands: training, evaluation, diagnosis, plots and report. The accuracy is that of the saved model, "
         "after the last epoch.",
         "",
-        "| preset | command | parameters | seeds | minutes (longest) | peak memory, MiB | validation, % | test, % |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| preset | command | parameters | seeds | cores | minutes (longest) | peak memory, MiB | validation, % "
+        "| test, % |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     small = []
     for name, result in results.items():
         runs = result["runs"]
         lines.append(
             f"| `{name}` | `{result['command']} --seed S` | {runs[0]['parameters']:,} | {len(runs)} "
-            f"| {max(run['seconds'] for run in runs) / 60:.1f} | {max(run['peak_mib'] for run in runs)} "
+            f"| {runs[0]['environment']['cores']} | {max(run['seconds'] for run in runs) / 60:.1f} "
+            f"| {max(run['peak_mib'] for run in runs)} "
             f"| {mean_and_deviation(last_epochs(result, 'val_accuracy'))} "
             f"| **{mean_and_deviation([run['test_accuracy'] for run in runs])}** |"
         )
-        if "exports" in runs[0]:
-            small += _small_rows(name, runs)
-    lines += ["", f"{machine(next(iter(results.values()))['runs'][0]['environment'])}.", ""]
+        if exported := [run for run in runs if "exports" in run]:
+            small += _small_rows(name, exported)
+    on = machine(next(iter(results.values()))["runs"][0]["environment"]).split(" of ", 1)[1]
+    lines += ["", f"Cores of {on}.", ""]
     if small:
         lines += [
             "What is exported of the small ones, means over the seeds; lost are points of test accuracy against Keras, "
@@ -139,6 +142,8 @@ def _small_rows(name: str, runs: list[dict]) -> list[str]:
     """Write a row for each format of the exported files of a preset's runs."""
     rows = []
     for place, first in enumerate(runs[0]["exports"]):
+        if first["format"] == "web":
+            continue  # a folder with a page, the ONNX model and its runtime
         files = [run["exports"][place] for run in runs]
         speeds = [next(row for row in run["benchmark"] if row["format"] == first["format"]) for run in runs]
         size, accuracy, latency, rate = (
