@@ -271,9 +271,10 @@ def summary(results: dict[str, dict], whole_time: dict | None) -> list[str]:
 
 
 def stored(name: str) -> dict | None:
-    """Return a stored result, or None where it is not measured yet."""
+    """Return a stored result, or None where it is not measured yet, or not to its end."""
     path = RESULTS / f"{name}.json"
-    return read_json(path) if path.is_file() else None
+    result = read_json(path) if path.is_file() else {}
+    return result if result and ("plain" not in result or "medians" in result) else None
 
 
 def main() -> None:
