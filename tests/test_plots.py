@@ -9,6 +9,7 @@ from dataclasses import replace
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib import font_manager
 from PIL import Image
 
 from fmnist import plots
@@ -189,6 +190,15 @@ def test_the_same_input_gives_the_same_bytes_whatever_the_users_style(tmp_path):
     with matplotlib.rc_context({"savefig.bbox": "tight", "axes.facecolor": "black", "lines.linewidth": 9}):
         assert draw("second") == first
         assert matplotlib.rcParams["lines.linewidth"] == 9
+
+
+def test_letters_that_the_usual_font_lacks_come_from_an_installed_one(monkeypatch):
+    assert style.families()[0] == "DejaVu Sans"
+    fonts = [font_manager.FontEntry(name=name) for name in ("Yu Gothic", "Comic Sans MS", "Noto Sans CJK SC")]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", fonts)
+    with style.styled():
+        assert matplotlib.rcParams["font.family"] == ["DejaVu Sans", "Noto Sans CJK SC", "Yu Gothic"]
+    assert "Yu Gothic" not in matplotlib.rcParams["font.family"]
 
 
 def test_draw_all(tmp_path, tiny_dataset):

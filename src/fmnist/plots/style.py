@@ -6,11 +6,13 @@ Every colour is one of these few, so that the report can exchange them for those
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+from matplotlib import font_manager
 from matplotlib.figure import Figure
 
 from fmnist.rundir import atomic_path
@@ -26,8 +28,15 @@ TRAINING, VALIDATION = "#0072b2", "#bf4f00"
 # Mistakes are laid over the page with an opacity of at most 0.7, on which dark and light text can both be read.
 MISTAKE = "#d65a00"
 
+# Comes with matplotlib. What it lacks, Chinese letters say, is taken from the first of the others that is installed.
+_LETTERS = "DejaVu Sans"
+_MORE_LETTERS = (
+    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans CJK KR", "Source Han Sans SC", "WenQuanYi Micro Hei"),
+    *("WenQuanYi Zen Hei", "PingFang SC", "Hiragino Sans", "Apple SD Gothic Neo", "Microsoft YaHei", "Yu Gothic"),
+    *("Malgun Gothic", "Nirmala UI", "Noto Sans Devanagari", "Noto Sans Thai", "Arial Unicode MS"),
+)
+
 _STYLE = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib
     "font.size": 9,
     "text.color": INK,
     "text.parse_math": False,  # a class may have a dollar sign in its name
@@ -47,10 +56,22 @@ _STYLE = {
 @contextlib.contextmanager
 def styled() -> Iterator[None]:
     """Set our style on matplotlib's defaults, whatever a matplotlibrc says; decorates each drawing function."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_STYLE)
-        yield
+    talk = logging.getLogger("matplotlib.font_manager")
+    level = talk.level
+    talk.setLevel(logging.ERROR)  # that a font for other letters has no bold ones is no news to a user
+    try:
+        with matplotlib.rc_context():
+            matplotlib.rcdefaults()
+            matplotlib.rcParams.update(_STYLE | {"font.family": families()})
+            yield
+    finally:
+        talk.setLevel(level)
+
+
+def families() -> list[str]:
+    """Return the fonts in which letters are looked for, one after the other."""
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    return [_LETTERS, *(name for name in _MORE_LETTERS if name in installed)]
 
 
 def headline(figure: Figure, text: str) -> None:
