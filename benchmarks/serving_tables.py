@@ -25,7 +25,12 @@ def verdicts(result: dict) -> list[tuple[bool, str]]:
     counts = over["counts"]
     others = {key: count for key, count in counts.items() if key not in ("200", "503", "unsent") and count}
     bars.append(
-        (counts.get("503", 0) > 0 and not others, f"overload: answered or refused with 503, nothing else; {counts}")
+        (
+            counts.get("503", 0) > 0 and not others,
+            f"overload: {counts.get('200', 0):,} answered, {counts.get('503', 0):,} refused with 503, "
+            f"{counts.get('unsent', 0):,} never sent for want of a free connection; "
+            f"{sum(others.values()):,} anything else (none)",
+        )
     )
     one, two = _p99(before), _p99(over)
     bars.append(
@@ -35,11 +40,16 @@ def verdicts(result: dict) -> list[tuple[bool, str]]:
     held = f"{early / 2**20:.0f} MiB in its second quarter, {late / 2**20:.0f} in its last"
     bars.append((late <= _GROWTH * early, f"overload: memory {held} (no growth)"))
     normal = set(filter(later["counts"].get, later["counts"])) == {"200"} and _p99(later) <= 2 * one
-    bars.append((normal, f"5 s after: {later['counts']}, p99 {_p99(later):.1f} ms (normal)"))
+    bars.append((normal, f"5 s after: {later['counts'].get('200', 0):,} answered, p99 {_p99(later):.1f} ms (normal)"))
     stops = result["sigterm"]
     lost = sum(row["counts"].get("lost", 0) + row["counts"].get("unanswered", 0) for row in stops)
     clean = lost == 0 and len(stops) >= 10 and all(row["exit"] == 143 for row in stops)
-    bars.append((clean, f"{len(stops)} stops under load: {lost} accepted requests lost (10 stops, none)"))
+    bars.append(
+        (
+            clean,
+            f"{len(stops)} stops under load: accepted requests lost: {lost or 'none'} (10 stops, none)",
+        )
+    )
     return bars
 
 
@@ -82,7 +92,11 @@ def tables(result: dict) -> str:
     )
     lines.append("| " + " | ".join(head) + " |")
     lines.append("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    names = {"before": "half of its throughput", "overload": "five times its throughput", "later": "half, 5 s after"}
+    names = {
+        "before": "half of its throughput",
+        "overload": "five times its throughput wanted",
+        "later": "half, 5 s after",
+    }
     for key, name in names.items():
         row = result["overload"][key]
         counts = f"{row['counts'].get('200', 0):,} | {row['counts'].get('503', 0):,}"

@@ -59,7 +59,7 @@ def reference_section(result: dict) -> list[str]:
         "",
         _compared("validation", 91.76, last_epochs(result, "val_accuracy")),
         _compared("test", 91.23, [run["test_accuracy"] for run in runs]),
-        "The published figures are those of one run, on a split of its own.",
+        "Published are those of the notebook project that the recipe is known from: one run, on a split of its own.",
         "",
         f"The validation loss is lowest after epoch {min(best)} to {max(best)} (median {statistics.median(best):g}).",
         "",
@@ -183,6 +183,7 @@ def speed_section(result: dict) -> list[str]:
         "",
         f"Ratios of the rounds: {', '.join(f'{ratio:.2f}' for ratio in sorted(each))}. An epoch of plain Keras took "
         f"{min(theirs):.1f} to {max(theirs):.1f} s: its `fit` over arrays returns at 10 ms × 2ⁿ only (`LOG.md`).",
+        "Seconds are medians over all rounds, the ratio is the median of the rounds' own: not the quotient of the two.",
         "Ours measures 5,000 training images after each epoch as well. In float32 nearly all of an epoch is the",
         "convolutions' own arithmetic, near this processor's peak: only other arithmetic makes it much shorter.",
     ]
@@ -211,7 +212,8 @@ def whole_time_section(result: dict) -> list[str]:
             f"| {max(run['peak_mib'] for run in runs)} "
             f"| {mean_and_deviation([run['test_accuracy'] for run in runs])} |"
         )
-    return [*lines, "", f"**1/{result['ratio']:.1f} of the time.**"]
+    share = 1 / result["ratio"]
+    return [*lines, "", f"**{f'1/{1 / share:.1f}' if share < 0.5 else f'{100 * share:.0f}%'} of the time.**"]
 
 
 def budget_section(result: dict) -> list[str]:
@@ -241,7 +243,8 @@ def images_section(result: dict) -> list[str]:
     lines = [
         "## Cost by the number of images",
         "",
-        f"`{result['command']}`, preset `fast`, medians over the seeds. {machine(result['environment'])}.",
+        f"`{result['command']}`, preset `fast`, medians over the seeds, in another hour than the whole times "
+        f"above: compare the rows with each other. {machine(result['environment'])}.",
         "",
         "| images | training, s | ms an image | whole command, s | peak memory, MiB |",
         "| --- | --- | --- | --- | --- |",

@@ -34,7 +34,7 @@ class TrainingConfig:
 
     epochs: int = setting(20, "Passes over the training images.", minimum=1, maximum=100_000)
     time_budget: float | None = setting(
-        None, "Time that training may take (90s, 10m): its length, and with preset fast its network.", minimum=1.0
+        None, "Longest time that training may take (90s, 10m); preset fast also chooses its network by it.", minimum=1.0
     )
     batch_size: int = setting(64, "Images a step.", minimum=1, maximum=65_536)
     optimizer: str = setting("adam", "Optimizer.", choices=("adam", "adamw", "sgd", "muon"))
@@ -46,7 +46,7 @@ class TrainingConfig:
     )
     warmup_fraction: float = setting(0.2, "Share of the steps in which the triangle rises.", minimum=0.0, maximum=1.0)
     adam_learning_rate: float = setting(
-        4e-3, "With muon: learning rate of what is no hidden kernel, which Adam trains.", minimum=0.0
+        4e-3, "With muon: learning rate of Adam, which trains all but the hidden kernels.", minimum=0.0
     )
     momentum: float = setting(0.9, "Nesterov momentum of sgd and muon.", minimum=0.0, maximum=0.9999)
     weight_decay: float = setting(0.0, "Decoupled weight decay of adamw, sgd and muon.", minimum=0.0, maximum=1.0)

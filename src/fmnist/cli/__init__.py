@@ -18,7 +18,7 @@ COMMANDS = {
     "diagnose": ("fmnist.cli.diagnose", "Say in words what a training history shows, and what to try next."),
     "compare": ("fmnist.cli.compare", "Train a baseline and its variants, and say what each changes."),
     "predict": ("fmnist.cli.predict", "Say what a model sees in pictures."),
-    "export": ("fmnist.cli.export", "Write a model for phones and servers, proven equal to it."),
+    "export": ("fmnist.cli.export", "Write a model for phones and servers, checked against it."),
     "benchmark": ("fmnist.cli.benchmark", "Measure exported files: speed, size, memory, accuracy."),
     "serve": ("fmnist.cli.serve", "Offer a model on a web page and through a REST API."),
     "report": ("fmnist.cli.report", "Draw a run's plots and write its report."),

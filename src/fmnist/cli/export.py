@@ -1,4 +1,4 @@
-"""`fmnist export`: a run's model for phones, servers and others, each file proven equal to it."""
+"""`fmnist export`: a run's model for phones, servers and others, each file checked against it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,11 @@ from fmnist.errors import RunError
     help="Also: onnx-int8, keras, savedmodel, web.",
 )
 @click.option("--no-calibrate", is_flag=True, help="Leave the temperature out: probabilities as the run's model's.")
-@click.option("--force", is_flag=True, help="Write a file that its gate refuses too, marked in exports.json.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Write a file that its gate refuses too, marked in exports.json; the exit code stays 1.",
+)
 @click.option(
     "--web-runtime",
     type=click.Path(path_type=Path),

@@ -65,7 +65,8 @@ def command(
     A photo is made like the training pictures: turned upright, the object cut out of its background, shrunk, centred,
     light on black. Pictures of the model's own size are taken as they are, and so are arrays.
 
-    A picture unlike all that the model was trained on is called unfamiliar: above 1 in --json and --csv.
+    A picture unlike all that the model was trained on is called unfamiliar; its
+    unfamiliarity in --json and --csv is then above 1.
 
     What cannot be read is named on stderr and left out. The exit code is 2 if nothing could be read, or if --strict is
     given and anything could not.
