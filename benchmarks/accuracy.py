@@ -43,12 +43,17 @@ def main() -> None:
             results["runs"] = sorted([*results["runs"], {"seed": seed, **run}], key=lambda run: run["seed"])
             write_json(path, results)
             print(f"seed {seed}: test {run['test_accuracy']:.4f} in {run['seconds']:.0f} s", flush=True)
-    results = _stored(path, arguments.preset, command)
-    for run in results["runs"] if arguments.exports else []:
-        if run["seed"] in arguments.seeds and "exports" not in run:
-            run |= measured.exports(arguments.keep / f"{arguments.preset}-{run['seed']}")
+    for seed in arguments.seeds if arguments.exports else []:
+        if "exports" not in _row(_stored(path, arguments.preset, command), seed):
+            files = measured.exports(arguments.keep / f"{arguments.preset}-{seed}")
+            results = _stored(path, arguments.preset, command)
+            _row(results, seed).update(files)
             write_json(path, results)
-            print(f"seed {run['seed']}: exported", flush=True)
+            print(f"seed {seed}: exported", flush=True)
+
+
+def _row(results: dict, seed: int) -> dict:
+    return next(run for run in results["runs"] if run["seed"] == seed)
 
 
 def _stored(path: Path, preset: str, command: str) -> dict:

@@ -57,8 +57,14 @@ def reference_section(result: dict) -> list[str]:
         "| --- | --- | --- |",
         *(f"| {name} | {published} | {ours} |" for name, published, ours in rows),
         "",
-        _compared("validation", 91.76, last_epochs(result, "val_accuracy")),
-        _compared("test", 91.23, [run["test_accuracy"] for run in runs]),
+        *(
+            [
+                _compared("validation", 91.76, last_epochs(result, "val_accuracy")),
+                _compared("test", 91.23, [run["test_accuracy"] for run in runs]),
+            ]
+            if len(runs) > 1
+            else []
+        ),
         "Published are those of the notebook project that the recipe is known from: one run, on a split of its own.",
         "",
         f"The validation loss is lowest after epoch {min(best)} to {max(best)} (median {statistics.median(best):g}).",
@@ -78,14 +84,18 @@ def reference_section(result: dict) -> list[str]:
 def _compared(name: str, published: float, values: list[float]) -> str:
     """Say how far a published figure (%) lies from ours, in standard deviations of a single run."""
     distance = (100 * statistics.mean(values) - published) / (100 * statistics.stdev(values))
-    return f"The published {name} accuracy lies {distance:.1f} standard deviations of a single run below our mean."
+    side = "below" if distance > 0 else "above"
+    return (
+        f"The published {name} accuracy lies {abs(distance):.1f} standard deviations of a single run {side} our mean."
+    )
 
 
 def preset_section(result: dict) -> list[str]:
     """Write a preset's row of scores."""
     runs = result["runs"]
     scores = [run["test_accuracy"] for run in runs]
-    half = 1.96 * statistics.stdev(scores) / math.sqrt(len(scores)) if len(scores) > 1 else math.nan
+    half = 1.96 * statistics.stdev(scores) / math.sqrt(len(scores)) if len(scores) > 1 else 0
+    interval = f" (95% interval of the mean ± {100 * half:.2f})" if half else ""
     return [
         f"## Preset `{result['preset']}`",
         "",
@@ -94,7 +104,7 @@ def preset_section(result: dict) -> list[str]:
         "| figure | mean ± standard deviation |",
         "| --- | --- |",
         f"| validation accuracy, % | {mean_and_deviation(last_epochs(result, 'val_accuracy'))} |",
-        f"| test accuracy, % | {mean_and_deviation(scores)} (95% interval of the mean ± {100 * half:.2f}) |",
+        f"| test accuracy, % | {mean_and_deviation(scores)}{interval} |",
         f"| test loss | {mean_and_deviation([run['test_loss'] for run in runs], 1, 4)} |",
     ]
 
@@ -116,7 +126,8 @@ def records_section(results: dict[str, dict]) -> list[str]:
         runs = result["runs"]
         lines.append(
             f"| `{name}` | `{result['command']} --seed S` | {runs[0]['parameters']:,} | {len(runs)} "
-            f"| {runs[0]['environment']['cores']} | {max(run['seconds'] for run in runs) / 60:.1f} "
+            f"| {' or '.join(map(str, sorted({run['environment']['cores'] for run in runs})))} "
+            f"| {max(run['seconds'] for run in runs) / 60:.1f} "
             f"| {max(run['peak_mib'] for run in runs)} "
             f"| {mean_and_deviation(last_epochs(result, 'val_accuracy'))} "
             f"| **{mean_and_deviation([run['test_accuracy'] for run in runs])}** |"

@@ -112,5 +112,7 @@ def test_fast_suits_its_network_to_the_time():
     middle, long = preset("fast", time_budget=120.0), preset("fast", time_budget=600.0)
     assert middle.model.filters == (18, 16, 96) and middle.augmentation.flip
     assert long.model.family == "vgg" and long.training.time_budget == 600
-    assert preset("fast", time_budget=600.0, family="fast", filters=(18, 64)).model == preset("fast").model
+    for own in ({"family": "fast"}, {"filters": (18, 64)}, {"family": "fast", "filters": (18, 64)}):
+        given = preset("fast", time_budget=600.0, **own)
+        assert given.model == preset("fast").model and given.augmentation.flip
     assert preset("reference", time_budget=600.0).model == preset("reference").model

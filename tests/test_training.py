@@ -178,6 +178,20 @@ def test_without_validation_there_are_no_validation_columns(tiny_dataset, tmp_pa
     assert read_json(run.config)["dataset"]["num_train"] == 100
 
 
+def test_a_share_too_small_for_one_image_is_no_validation(tiny_dataset, tmp_path):
+    config = fmnist.preset("reference", epochs=1, validation_fraction=0.01, limit=40, **SMALL)
+    run = fmnist.train(config, tiny_dataset, tmp_path / "run")
+    assert run.report.is_file() and not run.diagnosis.exists()
+    assert read_json(run.config)["dataset"]["num_validation"] == 0
+
+
+def test_a_weight_decay_that_does_nothing_is_refused(tiny_dataset, tmp_path):
+    config = fmnist.preset("reference", weight_decay=0.01, **SMALL)
+    with pytest.raises(InputError, match="weight_decay: adam has none; take --optimizer adamw"):
+        fmnist.train(config, tiny_dataset, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_is_not_overwritten_unasked(tiny_dataset, tiny_run, tmp_path):
     config = fmnist.preset("reference", epochs=1, **SMALL)
     with pytest.raises(InputError, match="holds a run already \\(finished\\); take another --name, or --overwrite"):

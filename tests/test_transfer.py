@@ -173,14 +173,22 @@ def test_weights_that_are_not_there_are_told_before_anything_is_written(
 @pytest.mark.parametrize(
     ("name", "settings", "expected"),
     [
-        ("transfer", {"filters": (8, 16)}, "filters: efficientnet_lite0 has its own; leave it out"),
+        (
+            "transfer",
+            {"filters": (8, 16)},
+            "filters: efficientnet_lite0 has its own; take --preset transfer, leave it out",
+        ),
         ("transfer", {"activation": "relu", "kernel_size": 5}, "activation: efficientnet_lite0 has its own"),
         ("transfer", {"dropout": (0.1, 0.2)}, "got 2 numbers, expected one, for before efficientnet_lite0's last"),
         ("transfer", {"weights": "fresh"}, "frozen_epochs: nothing has been learnt yet that could be kept"),
         ("reference", {"weights": "imagenet"}, "weights: only for a pre-trained family, .*; got reference"),
         ("reference", {"fine_tuned_blocks": 2}, "fine_tuned_blocks: only for a pre-trained family"),
         ("transfer", {"fine_tuned_blocks": 0}, "fine_tuned_blocks: got 0, expected at least 1"),
-        ("transfer", {"flip_average": True}, "flip_average: only for a whole network; set frozen_epochs to 0"),
+        (
+            "transfer",
+            {"flip_average": True},
+            "flip_average: only for a whole network; take --no-flip-average, or --frozen-epochs 0",
+        ),
         ("transfer", {"image_size": 16}, "image_size: got 16, expected 32 to 512"),
     ],
 )
@@ -244,6 +252,35 @@ def test_only_the_last_layer_is_trained_on_frozen_features(tiny_run, tiny_datase
     changed = [name for name in after if not same(before[name], after[name])]
     assert changed == ["probabilities"]
     assert {row["learning_rate"] for row in read_history(run.history)} == {0.001}
+
+
+def test_the_last_layers_rate_holds_with_muon_too(tiny_run, tiny_dataset, tmp_path):
+    """Which leaves that layer to Adam, whose rate is a setting of its own."""
+    settings = {"epochs": 1, "frozen_epochs": 1, "optimizer": "muon", "head_learning_rate": 1e-8, **SMALL}
+    config = preset("reference", initial_weights=str(tiny_run.path), **settings)
+    run = fmnist.train(config, tiny_dataset, tmp_path / "run", train_only=True)
+    before, after = (weights(one)["probabilities"] for one in (tiny_run, run))
+    assert all(np.abs(x - y).max() < 1e-6 for x, y in zip(before, after, strict=True))
+
+
+def test_a_run_cannot_start_from_itself(tiny_run, tiny_dataset, tmp_path):
+    shutil.copytree(tiny_run.path, tmp_path / "run")
+    for settings in (
+        {"initial_weights": str(tmp_path / "run")},
+        {"teacher": str(tmp_path / "run")},
+        {"teacher": str(tmp_path / "run" / "model.keras")},
+    ):
+        with pytest.raises(InputError, match="which would be replaced; take another --name"):
+            fmnist.train(preset("reference", **settings), tiny_dataset, tmp_path / "run", overwrite=True)
+    assert (tmp_path / "run" / "model.keras").is_file()
+
+
+def test_latest_is_the_newest_before_the_new_one(tiny_run, tiny_dataset, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(tiny_run.path, "runs/first")
+    config = preset("reference", initial_weights="latest", epochs=1, **SMALL)
+    run = fmnist.train(config, tiny_dataset, "runs/second", train_only=True)
+    assert Path(read_json(run.config)["transfer"]["initial_weights"]) == Path("runs/first")
 
 
 def test_another_data_set_gets_a_fresh_last_layer(tiny_run, tiny_dataset, tmp_path):

@@ -169,7 +169,7 @@ class Config:
         usual = ModelConfig()
         if family in BACKBONES:
             problems += [
-                f"{name}: {family} has its own; leave it out, or take another --family"
+                f"{name}: {family} has its own; take --preset transfer, leave it out, or take another --family"
                 for name in SIZES
                 if getattr(self.model, name) != getattr(usual, name)
             ]
@@ -185,13 +185,15 @@ class Config:
                 if getattr(self.model, name) != getattr(usual, name)
             ]
         whole = {
-            "flip_average": self.model.flip_average,
-            "ema_decay": self.training.ema_decay,
-            "teacher": self.distillation.teacher,
+            "flip_average": (self.model.flip_average, "--no-flip-average"),
+            "ema_decay": (self.training.ema_decay, "--ema-decay 0"),
+            "teacher": (self.distillation.teacher, "no --teacher"),
         }
         if self.transfer.frozen_epochs:
             problems += [
-                f"{name}: only for a whole network; set frozen_epochs to 0" for name, on in whole.items() if on
+                f"{name}: only for a whole network; take {off}, or --frozen-epochs 0"
+                for name, (on, off) in whole.items()
+                if on
             ]
         return problems
 

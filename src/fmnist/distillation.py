@@ -49,14 +49,15 @@ def loss(config: Config) -> keras.losses.Loss:
     return DistillationLoss(settings.distillation_weight, settings.distillation_temperature, smoothing)
 
 
-def images_to_ask_for(images: np.ndarray, teacher: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Return the training images, uint8 (N, H, W), and behind them their mirror images, which flips show the network.
+def images_to_ask_for(images: np.ndarray, teacher: Callable[[np.ndarray], np.ndarray], *, mirrored: bool) -> np.ndarray:
+    """Return the training images, uint8 (N, H, W), and behind them their mirror images where the network sees such.
 
     A teacher that averages over flips says the same of both, to the bit; then the images alone.
     """
     few = images[:_FEW]
-    same = np.array_equal(teacher(few), teacher(few[:, :, ::-1]))
-    return images if same else np.concatenate([images, images[:, :, ::-1]])
+    if not mirrored or np.array_equal(teacher(few), teacher(few[:, :, ::-1])):
+        return images
+    return np.concatenate([images, images[:, :, ::-1]])
 
 
 def answers(probabilities: np.ndarray, count: int, temperature: float) -> tuple[np.ndarray, np.ndarray]:

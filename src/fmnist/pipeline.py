@@ -13,7 +13,7 @@ from fmnist.config import Config
 from fmnist.data import Dataset
 from fmnist.errors import InputError, RunError
 from fmnist.presets import restore
-from fmnist.rundir import STUDY_FILE, RunDirectory, find_run, read_json, write_json
+from fmnist.rundir import STUDY_FILE, RunDirectory, find_run, has_validation, read_json, write_json
 
 if TYPE_CHECKING:
     from fmnist.progress import Watcher
@@ -41,11 +41,13 @@ def train(
         train_only: stop after training.
 
     Raises:
-        InputError: there is a run already and `overwrite` is not set, or the data set does not fit the settings.
+        InputError: there is a run already and `overwrite` is not set, the data set does not fit the settings, or the
+            run would start from itself.
         RunError: the run is in use, the loss is not finite, the disk is full.
         Interrupted: `should_stop` said so; `resume` goes on.
     """
     run = run if isinstance(run, RunDirectory) else RunDirectory(run)
+    config = initial.with_paths(config, run)
     check(config, dataset)
     with run.lock():
         if (run.path / STUDY_FILE).is_file():
@@ -139,7 +141,7 @@ def _go(
     evaluation.evaluate(run, dataset)
     if should_stop():
         raise training.Interrupted
-    if config.data.validation_fraction:  # without validation images there is nothing to diagnose
+    if has_validation(run):
         diagnosis.diagnose_run(run)
     watcher.note("Drawing the plots and writing the report")
     plots.draw_all(run, dataset)
@@ -193,6 +195,8 @@ def check(config: Config, dataset: Dataset) -> None:
             f"training image(s); expected at least one for each of the {dataset.num_classes} classes"
         )
     initial.check(config)
+    if config.training.optimizer == "adam" and config.training.weight_decay:
+        raise InputError("weight_decay: adam has none; take --optimizer adamw, or --l2 for a penalty on the loss")
     if config.training.early_stopping and not validation:
         raise InputError(
             f"--early-stopping {config.training.early_stopping} watches the validation loss, and --validation-fraction "

@@ -181,6 +181,12 @@ def list_runs(runs_dir: Path) -> list[RunDirectory]:
     return sorted(runs, key=lambda run: (run.config.stat().st_mtime_ns, run.name))
 
 
+def has_validation(run: RunDirectory) -> bool:
+    """Whether a run keeps images for validation; without any there is nothing to diagnose."""
+    config = read_json(run.config)
+    return bool(config["dataset"].get("num_validation", config["data"]["validation_fraction"]))
+
+
 def find_run(text: str, runs_dir: Path = Path("runs")) -> RunDirectory:
     """Return the run that a path, a name in `runs_dir`, or `latest` stands for.
 

@@ -140,6 +140,7 @@ def last_layer(
         return None
     count = len(examples.train)
     known = replace(examples, train=features[:count], val=features[count:])
-    recipe = replace(config.training, learning_rate=config.transfer.head_learning_rate, schedule="constant")
+    rate = config.transfer.head_learning_rate
+    recipe = replace(config.training, learning_rate=rate, adam_learning_rate=rate, schedule="constant")
     plain = replace(config, training=recipe, augmentation=AugmentationConfig())
     return Stage(parts.split(model)[1], head, known, plain, 0)

@@ -100,11 +100,11 @@ def train(
         begun = stages.whole(model, final, examples, config)
     taught = None
     if teacher:
-        watcher.note("The teacher answers for each training image and its mirror image, once")
-        asked = distillation.images_to_ask_for(examples.train, teacher)
+        watcher.note("The teacher answers for each training image, once")
+        asked = distillation.images_to_ask_for(examples.train, teacher, mirrored=config.augmentation.flip)
         taught = outputs.kept(run.teacher, teacher, asked, (dataset.num_classes,), should_stop)
     if begun is None or (teacher and taught is None):
-        if not resume:
+        if not checkpoints.complete(run.checkpoints):
             _save(run, variables, [], progress, steps, "interrupted")
         raise Interrupted
     answers = (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from fmnist.config import Config
 from fmnist.data import Dataset
 from fmnist.errors import FmnistError, RunError
-from fmnist.rundir import RunDirectory, read_json
+from fmnist.rundir import RunDirectory, has_validation, read_json
 
 if TYPE_CHECKING:
     from fmnist.progress import Watcher
@@ -95,7 +95,7 @@ def _complete(
     with run.lock():
         if not (run.metrics.is_file() and run.predictions.is_file()):
             evaluation.evaluate(run, dataset)
-        if config.data.validation_fraction:
+        if has_validation(run):
             diagnosis.diagnose_run(run)
 
 
@@ -104,8 +104,8 @@ def is_done(run: RunDirectory) -> bool:
     try:
         if not run.exists():
             return False
-        validation = read_json(run.config)["data"]["validation_fraction"]
-        scored = run.metrics.is_file() and run.predictions.is_file() and (run.diagnosis.is_file() or not validation)
+        diagnosed = run.diagnosis.is_file() or not has_validation(run)
+        scored = run.metrics.is_file() and run.predictions.is_file() and diagnosed
         return has_diverged(run) or (run.state() == "finished" and scored)
     except (FmnistError, KeyError, TypeError):  # a damaged file: done again
         return False
