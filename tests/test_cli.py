@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from fmnist.cli import COMMANDS
+from fmnist.cli import COMMANDS, train
 from fmnist.config import leaf_fields
-from fmnist.presets import command_flags, restore
+from fmnist.presets import command_flags, preset, restore
 from fmnist.rundir import RunDirectory, read_json, write_json
 
 QUICK = ["--preset", "reference", "--filters", "4,8,8", "--epochs", "1", "--batch-size", "32"]
@@ -103,6 +103,26 @@ def test_every_remedy_is_a_flag(run_cli, tmp_path, tiny_data_dir):
     command = " ".join(word for flag in command_flags(settings) for word in flag)
     assert "--activation gelu --batch-normalization --dropout 0.1,0.1,0.1,0.5 --l2 0.0001" in command
     assert "the model has the weights of epoch 1, the best by validation loss" in err
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"time_budget": 600.0},
+        {"time_budget": 600.0, "flip": False},
+        {"time_budget": 600.0, "family": "fast", "shift": 0},
+        {"time_budget": 60.0, "filters": (18, 64)},
+        {"epochs": 3, "dropout": (0.1, 0.2, 0.3), "batch_normalization": False},
+    ],
+)
+def test_the_flags_of_a_configuration_give_it_again(settings):
+    """As the report and the diagnosis print them; a time budget chooses settings that flags may take back."""
+    config = preset("fast", **settings)
+    words = [word for flag in command_flags(config) for word in flag]
+    given = train.command.make_context("train", words).params
+    known = {name: value for name, value in given.items() if name in leaf_fields() and value is not None}
+    assert preset(given["preset_name"], **known) == config
 
 
 def test_results_for_people(run_cli, tiny_run, tiny_data_dir):

@@ -136,13 +136,17 @@ def preset(name: str = "fast", **overrides: Any) -> Config:
         raise InputError(
             f"no preset is named '{name}'; expected one of {', '.join(PRESETS)}{did_you_mean(name, list(PRESETS))}"
         )
-    budget = overrides.get("time_budget")
-    if name == "fast" and isinstance(budget, (int, float)):
-        grown = next((settings for least, settings in WITH_TIME if budget >= least), {})
-        if {"family", "filters"} & overrides.keys():  # a network of the user's own; half of ours would be neither
-            grown = {name: value for name, value in grown.items() if name not in ("family", "filters")}
-        overrides = grown | overrides
-    return PRESETS[name][1].with_overrides(**overrides)
+    grown = _grown(name, overrides.get("time_budget"))
+    if {"family", "filters"} & overrides.keys():  # a network of the user's own; half of ours would be neither
+        grown = {name: value for name, value in grown.items() if name not in ("family", "filters")}
+    return PRESETS[name][1].with_overrides(**grown | overrides)
+
+
+def _grown(name: str, budget: Any) -> dict[str, Any]:
+    """Return the settings that a preset takes over from `WITH_TIME`."""
+    if name != "fast" or not isinstance(budget, (int, float)):
+        return {}
+    return next((settings for least, settings in WITH_TIME if budget >= least), {})
 
 
 # Sections that files written by earlier versions lack.
@@ -172,10 +176,10 @@ def restore(values: dict[str, Any]) -> Config:
 def command_flags(config: Config) -> list[list[str]]:
     """Return `--preset NAME`, then the flag of each setting that differs from the preset's, each as a list of words."""
     name = config.preset if config.preset in PRESETS else "reference"
-    usual = leaves(preset(name))
+    usual, grown = leaves(preset(name)), _grown(name, config.training.time_budget)
     flags = [["--preset", name]]
     for leaf, value in leaves(config).items():
-        if value == usual[leaf]:
+        if value == usual[leaf] == grown.get(leaf, value):
             continue
         flag = leaf.replace("_", "-")
         if isinstance(value, bool):
