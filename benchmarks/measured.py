@@ -64,8 +64,10 @@ def train(*options: str, keep: Path | None = None) -> dict:
 
 
 def exports(path: Path) -> dict:
-    """Export a run and benchmark its files; return their rows, as `exports` and `benchmark`."""
+    """Export a run and benchmark its files; return the rows, as `exports` and `benchmark`, and `benchmark_cores`."""
     run = RunDirectory(path)
     command([*FMNIST, "export", str(run.path)])
     command([*FMNIST, "benchmark", str(run.path)])
-    return {"exports": read_json(run.exports_index)["files"], "benchmark": read_json(run.benchmark)["rows"]}
+    speeds = read_json(run.benchmark)
+    cores = speeds["environment"]["cores"]
+    return {"exports": read_json(run.exports_index)["files"], "benchmark": speeds["rows"], "benchmark_cores": cores}

@@ -121,7 +121,7 @@ def records_section(results: dict[str, dict]) -> list[str]:
         "| test, % |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    small = []
+    small, cores = [], set()
     for name, result in results.items():
         runs = result["runs"]
         lines.append(
@@ -134,12 +134,13 @@ def records_section(results: dict[str, dict]) -> list[str]:
         )
         if exported := [run for run in runs if "exports" in run]:
             small += _small_rows(name, exported)
+            cores |= {str(run["benchmark_cores"]) for run in exported}
     on = machine(next(iter(results.values()))["runs"][0]["environment"]).split(" of ", 1)[1]
     lines += ["", f"Cores of {on}.", ""]
     if small:
         lines += [
             "What is exported of the small ones, means over the seeds; lost are points of test accuracy against Keras, "
-            "at most:",
+            f"at most. Cores: {' or '.join(sorted(cores))}.",
             "",
             "| preset | format | size, kB | test, % | lost, at most | latency of one image, ms | images a second |",
             "| --- | --- | --- | --- | --- | --- | --- |",
