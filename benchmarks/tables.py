@@ -136,7 +136,13 @@ def records_section(results: dict[str, dict]) -> list[str]:
             small += _small_rows(name, exported)
             cores |= {str(run["benchmark_cores"]) for run in exported}
     on = machine(next(iter(results.values()))["runs"][0]["environment"]).split(" of ", 1)[1]
-    lines += ["", f"Cores of {on}.", ""]
+    lines += ["", f"Cores of {on}."]
+    if any("--teacher" in result["command"] for result in results.values()):
+        lines += [
+            "`best-0` is `best` with seed 0. It has learnt from most of the validation images of a student with "
+            "another seed, whose validation scores flatter therefore. Nobody has learnt from the test images."
+        ]
+    lines += [""]
     if small:
         lines += [
             "What is exported of the small ones, means over the seeds; lost are points of test accuracy against Keras, "

@@ -8,6 +8,7 @@ from conftest import StopAfter
 
 import fmnist
 from fmnist import distillation, engine
+from fmnist.data.split import split_indices
 from fmnist.errors import InputError
 from fmnist.history import read_history
 from fmnist.rundir import RunDirectory, read_json
@@ -113,6 +114,27 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(tiny_run, tiny_dataset,
     assert rows[0] == rows[1] and not run.teacher.exists()
     weights = [keras.models.load_model(one.model, compile=False).get_weights() for one in (run, whole)]
     assert all(np.array_equal(x, y) for x, y in zip(*weights, strict=True))
+
+
+@pytest.mark.parametrize(("seed", "fraction", "seen"), [(0, 0.2, 0), (0, 0.1, 0), (1, 0.2, None), (0, 0.4, 120)])
+def test_validation_images_that_the_teacher_learnt_from_are_told(
+    seed, fraction, seen, tiny_run, tiny_dataset, tmp_path
+):
+    """The teacher kept a fifth of 600 for itself, with seed 0; the same seed keeps the same ones, and more."""
+    told = []
+
+    class Notes(fmnist.Watcher):
+        def note(self, text):
+            told.append(text)
+
+    settings = {"seed": seed, "validation_fraction": fraction, "epochs": 1, "teacher": str(tiny_run.path)}
+    config = fmnist.preset("reference", **{**SMALL, **settings})
+    fmnist.train(config, tiny_dataset, tmp_path / "run", watcher=Notes(), train_only=True)
+    told = [text for text in told if "of the validation images" in text]
+    if seen is None:
+        theirs, ours = (split_indices(tiny_dataset.train_labels, 0.2, number)[1] for number in (0, seed))
+        seen = len(set(ours) - set(theirs))
+    assert (f"learnt from {seen} of" in told[0]) if seen else not told
 
 
 def test_a_run_goes_on_with_its_own_teacher_alone(tiny_run, tiny_dataset, tmp_path):

@@ -8,9 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fmnist import diagnosis, engine, environment, initial, models
 from fmnist.config import Config
 from fmnist.data import Dataset
+from fmnist.data.split import run_split
 from fmnist.errors import InputError, RunError
 from fmnist.presets import restore
 from fmnist.rundir import STUDY_FILE, RunDirectory, find_run, has_validation, read_json, write_json
@@ -126,6 +129,11 @@ def _go(
         if not resume:
             write_status(run, "running", Progress(epochs=config.training.epochs), 0)
         if run.state() != "finished":
+            if teacher and teacher.num_seen:
+                watcher.note(
+                    f"The teacher learnt from {teacher.num_seen:,} of the validation images, whose scores flatter "
+                    "therefore; with its own --seed and --validation-fraction it learns from none"
+                )
             how: dict[str, Any] = {"resume": resume, "teacher": teacher.probabilities if teacher else None}
             training.train(config, dataset, run, watcher=watcher, should_stop=should_stop, **how)
     except training.Interrupted:
@@ -177,7 +185,17 @@ class _Teacher:
                 f"expected {wanted[0]}×{wanted[1]} and {wanted[2]}; take one that was trained on the same data"
             )
         self.probabilities = model.probabilities
+        self.num_seen = _num_seen(run, config, dataset) if run else 0
         self.facts = {"run": run.name if run else None, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+def _num_seen(teacher: RunDirectory, config: Config, dataset: Dataset) -> int:
+    """Return how many of a run's validation images its teacher learnt from; 0 where that was on other data."""
+    if read_json(teacher.environment).get("data_sha256") != dataset.sha256:
+        return 0
+    learnt, _ = run_split(read_json(teacher.config), dataset.train_labels)
+    _, validation = run_split(config.to_dict(), dataset.train_labels)
+    return len(np.intersect1d(learnt, validation))
 
 
 def check(config: Config, dataset: Dataset) -> None:
