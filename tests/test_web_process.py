@@ -24,10 +24,11 @@ def model(tmp_path_factory):
 class Process:
     """`fmnist serve` on a free port."""
 
-    def __init__(self, model, *options):
+    def __init__(self, model, *options, before=None):
         command = [sys.executable, "-m", "fmnist", "serve", str(model), "--port", "0", "--json", *options]
         pipe = subprocess.PIPE
-        self.popen = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+        settings = {"stdout": pipe, "stderr": pipe, "text": True, "start_new_session": True, "preexec_fn": before}
+        self.popen = subprocess.Popen(command, **settings)
         self.lines = []
         with self.popen.stdout as told:
             text = "".join(iter(told.readline, "}\n"))
@@ -79,9 +80,13 @@ def workers_of(pid):
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_an_interrupt_from_a_terminal_is_an_orderly_end(model, workers):
-    """It goes to every process of the group: once for the one that was started, which tells the others."""
-    with Process(model, "--workers", workers) as server:
+@pytest.mark.parametrize("usual", [signal.SIG_DFL, signal.SIG_IGN])
+def test_an_interrupt_from_a_terminal_is_an_orderly_end(model, workers, usual):
+    """It goes to every process of the group: once for the one that was started, which tells the others.
+
+    A script that starts a server in the background has it ignore the signal at first.
+    """
+    with Process(model, "--workers", workers, before=lambda: signal.signal(signal.SIGINT, usual)) as server:
         until(lambda: httpx.get(f"{server.url}/").status_code == 200)
         os.killpg(server.popen.pid, signal.SIGINT)
         assert server.popen.wait(30) == 130

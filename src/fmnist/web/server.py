@@ -69,18 +69,17 @@ def application(
 class _Server(uvicorn.Server):
     """Uvicorn, with a way out in steps: not ready, then deaf, then gone."""
 
-    def __init__(self, config: uvicorn.Config, service: Service, settings: Settings) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, settings: Settings, *, worker: bool) -> None:
         super().__init__(config)
         self._service, self._limits = service, settings.limits
         self._deaf_at = float("inf")
-        # Uvicorn listens to it even where it is to be ignored: by one of several processes, whose parent is told.
-        self._without_interrupt = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+        self._worker = worker
         self.signal = 0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop; a second signal ends at once."""
-        if sig == signal.SIGINT and self._without_interrupt:
-            return
+        if sig == signal.SIGINT and self._worker:
+            return  # a terminal's Ctrl-C goes to every process; the parent tells its own
         if self.signal:
             self.should_exit = self.force_exit = True
         self.signal = sig
@@ -130,8 +129,17 @@ class _Server(uvicorn.Server):
             )
 
 
-def run(guard: Guard, service: Service, settings: Settings, sockets: list[socket.socket]) -> int:
+def run(
+    guard: Guard, service: Service, settings: Settings, sockets: list[socket.socket], *, worker: bool = False
+) -> int:
     """Answer requests until a signal, then finish what was accepted.
+
+    Args:
+        guard: the application.
+        service: its part that answers predictions.
+        settings: of the server.
+        sockets: where it listens.
+        worker: one of several processes, which SIGTERM ends and SIGINT does not.
 
     Returns:
         The exit code: 130 after SIGINT, 143 after SIGTERM.
@@ -152,7 +160,7 @@ def run(guard: Guard, service: Service, settings: Settings, sockets: list[socket
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 50, 50)
-    server = _Server(config, service, settings)
+    server = _Server(config, service, settings, worker=worker)
     server.run(sockets)
     service.close()
     return 130 if server.signal == signal.SIGINT else 143
@@ -186,5 +194,5 @@ def run_worker(settings: Settings, number: int, folder: Path, listener: socket.s
         sockets.append(private)
     relay_to = socket_path if number else None
     guard, service = application(settings, open_predictor(settings), counters, relay_to)
-    run(guard, service, settings, sockets)
+    run(guard, service, settings, sockets, worker=True)
     os._exit(0)  # a thread that still reads a picture for nobody must not hold us up
