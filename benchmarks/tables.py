@@ -216,7 +216,7 @@ def whole_time_section(result: dict) -> list[str]:
     lines = [
         f"## Whole time: `{result['preset']}` beside the tutorial's script",
         "",
-        f"`{result['command']}`: both in turn, in one go, from the start of the process to its end. "
+        f"`{result['command']}`: both in turn, from the start of the process to its end. "
         f"{machine(result['environment'])}.",
         "",
         "| | runs | seconds, median (lowest to highest) | peak memory, MiB | test accuracy, % |",
