@@ -17,6 +17,7 @@ engine.prepare()
 import keras  # noqa: E402
 
 from fmnist import training  # noqa: E402
+from fmnist.teacher import Teacher  # noqa: E402
 
 SMALL = {"filters": (4, 8), "batch_size": 32, "segment_steps": 4, "epochs": 3}
 
@@ -135,6 +136,14 @@ def test_validation_images_that_the_teacher_learnt_from_are_told(
         theirs, ours = (split_indices(tiny_dataset.train_labels, 0.2, number)[1] for number in (0, seed))
         seen = len(set(ours) - set(theirs))
     assert (f"learnt from {seen} of" in told[0]) if seen else not told
+
+
+def test_what_a_teacher_of_unknown_data_learnt_from_is_not_guessed(tiny_run, tiny_dataset, tmp_path):
+    shutil.copytree(tiny_run.path, tmp_path / "sage")
+    config = fmnist.preset("reference", seed=1, teacher=str(tmp_path / "sage"), **SMALL)
+    assert Teacher(config, tiny_dataset).num_seen > 0
+    (tmp_path / "sage" / "environment.json").unlink()
+    assert Teacher(config, tiny_dataset).num_seen == 0
 
 
 def test_a_run_goes_on_with_its_own_teacher_alone(tiny_run, tiny_dataset, tmp_path):

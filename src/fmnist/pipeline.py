@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fmnist import diagnosis, engine, environment, initial, models
 from fmnist.config import Config
 from fmnist.data import Dataset
-from fmnist.data.split import run_split
 from fmnist.errors import InputError, RunError
 from fmnist.presets import restore
-from fmnist.rundir import STUDY_FILE, RunDirectory, find_run, has_validation, read_json, write_json
+from fmnist.rundir import STUDY_FILE, RunDirectory, has_validation, read_json, write_json
+from fmnist.teacher import Teacher
 
 if TYPE_CHECKING:
     from fmnist.progress import Watcher
@@ -62,7 +59,7 @@ def train(
                 "take another --name, or --overwrite to replace it"
             )
         engine.prepare(config.engine)
-        teacher = _Teacher(config, dataset) if config.distillation.teacher else None
+        teacher = Teacher(config, dataset) if config.distillation.teacher else None
         _clear(run)
         write_json(run.environment, _environment(dataset))
         facts = _facts(config, dataset) | ({"teacher": teacher.facts} if teacher else {})
@@ -100,7 +97,7 @@ def resume(
         engine.prepare(config.engine)
         teacher = None
         if config.distillation.teacher and run.state() != "finished":
-            teacher = _Teacher(config, dataset)
+            teacher = Teacher(config, dataset)
             before = read_json(run.config).get("teacher")
             if teacher.facts != before:
                 raise InputError(
@@ -117,7 +114,7 @@ def _go(
     watcher: Watcher | None,
     should_stop: Callable[[], bool],
     train_only: bool,
-    teacher: _Teacher | None,
+    teacher: Teacher | None,
     *,
     resume: bool,
 ) -> RunDirectory:
@@ -155,47 +152,6 @@ def _go(
     plots.draw_all(run, dataset)
     report.write_report(run)
     return run
-
-
-class _Teacher:
-    """The model that a network learns from: what it answers, and what a run records of it."""
-
-    def __init__(self, config: Config, dataset: Dataset) -> None:
-        """Open it as a file from anybody is opened.
-
-        Raises:
-            InputError: there is no such run or file, it has no model yet, or it answers about something else.
-        """
-        from fmnist.predictor.keras_file import open_keras
-
-        name = str(config.distillation.teacher)
-        run = None if name.endswith(".keras") else find_run(name)
-        path = run.need(run.model, f"train --resume {run.path}") if run else Path(name)
-        if not path.is_file():
-            raise InputError(f"--teacher {name}: there is no such file; expected a run, or a .keras file")
-        expected = list(dataset.class_names)
-        if run and (known := read_json(run.config)["dataset"]["class_names"]) != expected:
-            raise InputError(f"--teacher {name}: knows the classes {', '.join(known)}; expected {', '.join(expected)}")
-        model = open_keras(path)
-        found = (*model.image_shape, len(model.class_names))
-        wanted = (*dataset.image_shape, dataset.num_classes)
-        if found != wanted:
-            raise InputError(
-                f"--teacher {name}: takes images of {found[0]}×{found[1]} pixels and knows {found[2]} classes; "
-                f"expected {wanted[0]}×{wanted[1]} and {wanted[2]}; take one that was trained on the same data"
-            )
-        self.probabilities = model.probabilities
-        self.num_seen = _num_seen(run, config, dataset) if run else 0
-        self.facts = {"run": run.name if run else None, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-
-
-def _num_seen(teacher: RunDirectory, config: Config, dataset: Dataset) -> int:
-    """Return how many of a run's validation images its teacher learnt from; 0 where that was on other data."""
-    if read_json(teacher.environment).get("data_sha256") != dataset.sha256:
-        return 0
-    learnt, _ = run_split(read_json(teacher.config), dataset.train_labels)
-    _, validation = run_split(config.to_dict(), dataset.train_labels)
-    return len(np.intersect1d(learnt, validation))
 
 
 def check(config: Config, dataset: Dataset) -> None:
