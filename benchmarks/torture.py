@@ -44,7 +44,7 @@ SECONDS_BETWEEN_SAVES = training.CHECKPOINT_SECONDS  # as it is; some parts save
 
 
 def kill_runs(folder: Path, data: Path) -> dict:
-    """100 SIGKILLs at random moments and 50 inside saves, over runs of five recipes, two at a time."""
+    """100 SIGKILLs at random moments and 50 inside saves, over runs of six recipes, two at a time."""
     tallies = [kills.Tally(), kills.Tally()]
 
     def work(number: int) -> None:

@@ -21,7 +21,7 @@ from fmnist.rundir import RunDirectory, read_json
 VICTIM = Path(__file__).with_name("victim.py")
 SECONDS_BETWEEN_SAVES = 0.3
 # All that a run has to remember: dropout's random state, augmentation, a schedule, early stopping with its best
-# weights, batch normalisation's averages, the moments of four optimizers.
+# weights, averages of the weights and of batch normalisation, the moments of four optimizers, how images were mixed.
 COMMON = ["--validation-fraction", "0.2", "--batch-size", "32", "--segment-steps", "3", "--train-only"]
 COMMON += ["--early-stopping", "8"]
 SETTINGS = tuple(
@@ -35,6 +35,7 @@ SETTINGS = tuple(
         "--l2 1e-4 --epochs 60",
         "--preset reference --family vgg --filters 8,8 --dropout 0.3 --erase 0.3 --rotation 5 --schedule triangle "
         "--label-smoothing 0.1 --epochs 60",
+        "--preset fast --family residual --filters 8,8,8 --flip --cutmix 1 --mixup 0.2 --ema-decay 0.95 --epochs 60",
     )
 )
 
