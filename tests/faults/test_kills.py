@@ -83,7 +83,7 @@ def test_deterministic_operations_give_the_same_bits(tmp_path, tiny_data_dir):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("settings", kills.SETTINGS[1:3])
+@pytest.mark.parametrize("settings", [*kills.SETTINGS[1:3], kills.SETTINGS[-1]], ids=["dropout", "fast", "mixed"])
 def test_a_run_killed_again_and_again_ends_the_same(settings, tmp_path, tiny_data_dir):
     tally, plan = kills.Tally(), ["save", "random", "random", "save", "random"]
     kills.kill_and_resume(tmp_path, tiny_data_dir, settings, random.Random(3), plan, tally)
