@@ -73,41 +73,28 @@ def times(run: str, images: np.ndarray) -> dict[str, dict]:
 
 def tables(result: dict) -> str:
     """Write the figures as the docs have them."""
-    models = result["photos"]
-    number = result["number"] * len(photos.KINDS)
-
-    def line(kind: str, cells: Iterable[str], last: str) -> str:
-        return f"| {kind} | {' | '.join(cells)} | {last} |"
 
     def percent(shares: Iterable[float]) -> str:
-        return f"{100 * statistics.mean(shares):.1f}%"
-
-    def mark(text: str) -> str:
-        return f"**{text}**"
-
-    def same(model: dict, *kinds: str) -> str:
-        return percent(model["shares"][kind]["same_class"] for kind in kinds)
-
-    def unfamiliar(*kinds: str) -> str:
-        return percent(model["shares"][kind]["unfamiliar"] for kind in kinds for model in models)
+        return f"{100 * statistics.mean(shares):.1f}"
 
     lines = [
-        f"{result['number']} test images, each as a photo of each kind: how many are classified like the image itself. "
-        f"Pillow {result['pillow']}.",
+        f"{result['number']} test images, each as a photo of each kind, by what the object lies on: how many % are "
+        f"classified like the image itself. Pillow {result['pillow']}.",
         "",
-        line(
-            "the object lies on",
-            (f"`{model['model']}`, {100 * model['accuracy']:.2f}% on the test set" for model in models),
-            "called unfamiliar",
-        ),
-        "| --- |" + " --- |" * (len(models) + 1),
-        *(line(kind, (same(model, kind) for model in models), unfamiliar(kind)) for kind in photos.KINDS),
-        line(
-            f"all {number:,} photos",
-            (mark(same(model, *photos.KINDS)) for model in models),
-            mark(unfamiliar(*photos.KINDS)),
-        ),
+        f"| trained with `fmnist train` … | test, % | {' | '.join(photos.KINDS)} | all | called unfamiliar |",
+        "| --- |" + " --- |" * (len(photos.KINDS) + 3),
     ]
+    for model in result["photos"]:
+        kinds = [model["shares"][kind] for kind in photos.KINDS]
+        same = [kind["same_class"] for kind in kinds]
+        cells = [
+            f"`{model['model'].removeprefix('fmnist train ')}`",
+            f"{100 * model['accuracy']:.2f}",
+            *(percent([share]) for share in same),
+            f"**{percent(same)}**",
+            percent(kind["unfamiliar"] for kind in kinds),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
     if "times" in result:
         machine = result["environment"]
         lines += [
