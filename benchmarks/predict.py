@@ -81,7 +81,7 @@ def tables(result: dict) -> str:
         f"{result['number']} test images, each as a photo of each kind, by what the object lies on: how many % are "
         f"classified like the image itself. Pillow {result['pillow']}.",
         "",
-        f"| trained with `fmnist train` … | test, % | {' | '.join(photos.KINDS)} | all | called unfamiliar |",
+        f"| trained with `fmnist train` … | test, % | {' | '.join(photos.KINDS)} | all | called unfamiliar, % |",
         "| --- |" + " --- |" * (len(photos.KINDS) + 3),
     ]
     for model in result["photos"]:
