@@ -95,6 +95,8 @@ def tables(result: dict) -> str:
             percent(kind["unfamiliar"] for kind in kinds),
         ]
         lines.append(f"| {' | '.join(cells)} |")
+    strange = [percent(model["shares"][kind]["unfamiliar"] for model in result["photos"]) for kind in photos.KINDS]
+    lines.append(f"| called unfamiliar, %, mean of all | | {' | '.join(strange)} | | |")
     if "times" in result:
         machine = result["environment"]
         lines += [

@@ -140,7 +140,8 @@ def records_section(results: dict[str, dict]) -> list[str]:
     if any("--teacher" in result["command"] for result in results.values()):
         lines += [
             "`best-0` is `best` with seed 0. It has learnt from most of the validation images of a student with "
-            "another seed, whose validation scores flatter therefore. Nobody has learnt from the test images."
+            "another seed, whose validation scores may flatter. Nobody has learnt from the test images.",
+            "Each seed has its own 3,000 validation images, and some are easier: LOG.md has how much that is.",
         ]
     lines += [""]
     if small:

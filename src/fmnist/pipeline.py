@@ -128,8 +128,8 @@ def _go(
         if run.state() != "finished":
             if teacher and teacher.num_seen:
                 watcher.note(
-                    f"The teacher learnt from {teacher.num_seen:,} of the validation images, whose scores flatter "
-                    "therefore; with its own --seed and --validation-fraction it learns from none"
+                    f"The teacher learnt from {teacher.num_seen:,} of the validation images, whose scores may flatter; "
+                    "with its own --seed and --validation-fraction it learns from none"
                 )
             how: dict[str, Any] = {"resume": resume, "teacher": teacher.probabilities if teacher else None}
             training.train(config, dataset, run, watcher=watcher, should_stop=should_stop, **how)
