@@ -27,7 +27,7 @@ run: $(READY) ## environment, data, training with the default preset, report (AR
 	@echo "== Training, evaluation, report: fmnist train $(ARGS)"
 	@$(BIN)/fmnist train $(ARGS)
 
-test: $(READY) ## the tests, without the slow ones (ARGS="tests/test_config.py -x" to choose)
+test: $(READY) ## the tests, without the slow ones (ARGS="tests/config -x" to choose)
 	@$(PYTEST) $(ARGS)
 
 # pytest's status 5 says that no test was selected; that alone is no failure here.
@@ -75,7 +75,7 @@ lock: python-check ## make requirements.lock and requirements-serve.lock again f
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet uv
 	@cp requirements*.lock $(VENV)/ 2>/dev/null || true
-	@$(COMPILE) --all-extras --output-file $(VENV)/requirements.lock $(ARGS)
+	@$(COMPILE) --all-extras --group dev --output-file $(VENV)/requirements.lock $(ARGS)
 	@$(COMPILE) --extra serve --constraint $(VENV)/requirements.lock --no-annotate --output-file $(VENV)/requirements-serve.lock $(ARGS)
 	@for file in requirements.lock requirements-serve.lock; do \
 	    if grep -nE '://|^-|(^|[ (])/' $(VENV)/$$file; then echo "$$file holds an address or a path" >&2; exit 1; fi; \

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import measured
 
-from fmnist.rundir import read_json, write_json
+from fmnist.run.directory import read_json, write_json
 
 
 def main() -> None:

@@ -14,11 +14,13 @@ from PIL import Image, ImageFilter
 from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 
-from fmnist import environment, evaluation, load_dataset
-from fmnist.calibration import at_temperature, expected_calibration_error
+from fmnist import load_dataset
 from fmnist.data import run_split
-from fmnist.familiarity import THRESHOLD, Familiarity
-from fmnist.rundir import RunDirectory, find_run, read_json, write_json
+from fmnist.evaluation import evaluate
+from fmnist.evaluation.calibration import at_temperature, expected_calibration_error
+from fmnist.evaluation.novelty import THRESHOLD, Familiarity
+from fmnist.run import environment
+from fmnist.run.directory import RunDirectory, find_run, read_json, write_json
 
 ROOT = Path(__file__).parent.parent
 RESULT = ROOT / "benchmarks" / "results" / "calibration.json"
@@ -67,7 +69,7 @@ def measure(run: RunDirectory, dataset, others: dict[str, np.ndarray]) -> dict:
     config, calibration, metrics = (read_json(path) for path in (run.config, run.calibration, run.metrics))
     _, validation = run_split(config, dataset.train_labels)
     temperature, images = calibration["temperature"], dataset.train_images[validation]
-    probabilities = at_temperature(evaluation.load_model(run)(images), temperature)
+    probabilities = at_temperature(evaluate.load_model(run)(images), temperature)
     known = Familiarity.from_dict(read_json(run.familiarity))
     garments = known.unfamiliarity(dataset.test_images)
     found = {

@@ -22,7 +22,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-import histories  # noqa: E402
+from support import histories  # noqa: E402
 
 from fmnist.diagnosis import Diagnosis, diagnose  # noqa: E402
 

@@ -15,8 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from fmnist.history import read_history
-from fmnist.rundir import RunDirectory, read_json, write_json
+from fmnist.run.directory import RunDirectory, read_json, write_json
+from fmnist.run.history import read_history
 
 HERE = Path(__file__).parent
 

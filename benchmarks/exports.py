@@ -10,7 +10,7 @@ Stores a run's `exports.json` and, where there is one, its `benchmark.json` as
 import argparse
 from pathlib import Path
 
-from fmnist.rundir import RunDirectory, read_json, write_json
+from fmnist.run.directory import RunDirectory, read_json, write_json
 
 RESULTS = Path(__file__).parent / "results"
 DOCUMENT = Path(__file__).parent.parent / "docs" / "export.md"

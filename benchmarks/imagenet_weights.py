@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from fmnist import engine, models
-from fmnist.initial import load, locate
-from fmnist.models import parts
-from fmnist.presets import preset
+from fmnist import backend, models
+from fmnist.config import preset
+from fmnist.models import head
+from fmnist.models.pretrained import load, locate
 
-FIXTURE = Path(__file__).parents[1] / "tests" / "data" / "efficientnet-lite0.json"
+FIXTURE = Path(__file__).parents[1] / "tests" / "support" / "data" / "efficientnet-lite0.json"
 SIZES = (64, 96, 224)
 # Blocks that do not follow from the file: the first of a group with stride 2.
 STRIDED = (1, 3, 5, 11)
@@ -71,7 +71,7 @@ def original(state: dict[str, torch.Tensor], pixels: np.ndarray, size: int) -> n
 
 def main() -> int:
     """Compare, print, write the fixture."""
-    engine.prepare()
+    backend.prepare()
     path = locate("efficientnet_lite0", "imagenet")
     state = torch.load(path, map_location="cpu")
     rows = {}
@@ -80,7 +80,7 @@ def main() -> int:
         config = preset("transfer", image_size=size)
         model = models.build(config.model)
         load(model, config, tuple("0123456789"))
-        found = engine.Predictor(parts.split(model)[0])(image())
+        found = backend.Predictor(head.split(model)[0])(image())
         difference = float(np.abs(found - wanted).max())
         print(f"{size:3} px: features up to {wanted.max():.3f}, largest difference {difference:.1e}")
         rows[str(size)] = [round(float(value), 6) for value in wanted[0, ::80]]

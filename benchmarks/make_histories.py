@@ -3,9 +3,9 @@
     python benchmarks/make_histories.py                  # all, about a minute each on two cores
     python benchmarks/make_histories.py overfit-500      # some
 
-Writes `tests/data/histories/<name>.csv` and, for all of them, `expected.json`: the verdict that the settings are bound
-to lead to, set down before the run, and the number of validation images. The runs named `keras-` are what a plain Keras
-script leaves behind with a `CSVLogger`.
+Writes `tests/support/data/histories/<name>.csv` and, for all of them, `expected.json`: the verdict that the settings
+are bound to lead to, set down before the run, and the number of validation images. The runs named `keras-` are what a
+plain Keras script leaves behind with a `CSVLogger`.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-FOLDER = Path(__file__).parents[1] / "tests" / "data" / "histories"
+FOLDER = Path(__file__).parents[1] / "tests" / "support" / "data" / "histories"
 # Where only that much is certain beforehand.
 NOT_OVERFITTING = "not overfitting"
 REFERENCE = "--preset reference --batch-size 64"

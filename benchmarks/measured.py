@@ -7,8 +7,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from fmnist.history import read_history
-from fmnist.rundir import RunDirectory, read_json
+from fmnist.run.directory import RunDirectory, read_json
+from fmnist.run.history import read_history
 
 RESULTS = Path(__file__).parent / "results"
 

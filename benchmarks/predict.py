@@ -26,13 +26,13 @@ import PIL
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-import photos  # noqa: E402
+from support import photos  # noqa: E402
 
-from fmnist import environment  # noqa: E402
+from fmnist.config import command_flags, restore  # noqa: E402
 from fmnist.data import load_dataset, write_idx  # noqa: E402
 from fmnist.predictor import Predictor, open_model  # noqa: E402
-from fmnist.presets import command_flags, restore  # noqa: E402
-from fmnist.rundir import RunDirectory, find_run, read_json, write_json  # noqa: E402
+from fmnist.run import environment  # noqa: E402
+from fmnist.run.directory import RunDirectory, find_run, read_json, write_json  # noqa: E402
 
 DOCS = ROOT / "docs" / "predict.md"
 STORED = measured.RESULTS / "predict.json"

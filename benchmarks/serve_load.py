@@ -36,8 +36,8 @@ from measured import RESULTS
 from open_loop import send
 from serving_tables import verdicts, write_docs
 
-from fmnist.environment import machine
-from fmnist.rundir import RunDirectory, find_run, read_json, write_json
+from fmnist.run.directory import RunDirectory, find_run, read_json, write_json
+from fmnist.run.environment import machine
 
 HERE, STORED = Path(__file__).parent, RESULTS / "serving.json"
 SCRIPT = """

@@ -14,7 +14,7 @@ import re
 import shutil
 from pathlib import Path
 
-from fmnist.rundir import STUDY_FILE, RunDirectory, read_json, write_json
+from fmnist.run.directory import STUDY_FILE, RunDirectory, read_json, write_json
 from fmnist.study import words
 
 ROOT = Path(__file__).parent.parent

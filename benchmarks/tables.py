@@ -7,7 +7,7 @@ import math
 import statistics
 from pathlib import Path
 
-from fmnist.rundir import read_json
+from fmnist.run.directory import read_json
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"

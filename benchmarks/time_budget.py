@@ -10,7 +10,7 @@ import argparse
 
 import measured
 
-from fmnist.rundir import write_json
+from fmnist.run.directory import write_json
 
 
 def main() -> None:

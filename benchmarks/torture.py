@@ -3,7 +3,7 @@
     python benchmarks/torture.py                 # everything: about 20 minutes on two quiet cores
     python benchmarks/torture.py kills disk      # some parts
 
-The tools of tests/faults, in larger numbers. A part's result goes to benchmarks/results/torture.json when it is done.
+The tools of tests/support, in larger numbers. A part's result goes to benchmarks/results/torture.json when it is done.
 Exit code 1 if anything was lost, unequal, not refused, or not told.
 """
 
@@ -18,29 +18,30 @@ import threading
 import time
 from pathlib import Path
 
-from fmnist import engine
+from fmnist import backend
 
 ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT / "tests" / "faults"), str(ROOT / "tests")]
-engine.prepare(lean=True)
+sys.path[:0] = [str(ROOT / "tests" / folder) for folder in ("", "data", "run", "training")]
+backend.prepare(lean=True)
 
-import kills  # noqa: E402
 import numpy as np  # noqa: E402
 import test_disk  # noqa: E402
 import test_kills  # noqa: E402
 import torture_docs  # noqa: E402
 import torture_files  # noqa: E402
-from conftest import pattern_images, write_idx_folder  # noqa: E402
+from support import kills  # noqa: E402
+from support.small_data import pattern_images, write_idx_folder  # noqa: E402
 
 import fmnist  # noqa: E402
-from fmnist import checkpoints, environment, training  # noqa: E402
 from fmnist.data import load_dataset  # noqa: E402
 from fmnist.errors import RunError  # noqa: E402
-from fmnist.history import read_history  # noqa: E402
-from fmnist.rundir import RunDirectory, read_json, write_json  # noqa: E402
+from fmnist.run import checkpoints, environment  # noqa: E402
+from fmnist.run.directory import RunDirectory, read_json, write_json  # noqa: E402
+from fmnist.run.history import read_history  # noqa: E402
+from fmnist.training import loop  # noqa: E402
 
 KILLS = {"random": 50, "save": 25}  # by each of two workers
-SECONDS_BETWEEN_SAVES = training.CHECKPOINT_SECONDS  # as it is; some parts save more often
+SECONDS_BETWEEN_SAVES = loop.CHECKPOINT_SECONDS  # as it is; some parts save more often
 
 
 def kill_runs(folder: Path, data: Path) -> dict:
@@ -85,7 +86,7 @@ def kill_saves(folder: Path, data: Path) -> dict:
 
 def damage(folder: Path, data: Path) -> dict:
     """Damage the newest checkpoint at 200 random places."""
-    training.CHECKPOINT_SECONDS = 0.0
+    loop.CHECKPOINT_SECONDS = 0.0
     seed = random.SystemRandom().randrange(2**31)
     run = fmnist.train(test_disk.CONFIG, load_dataset(data), folder / "damage", train_only=True)
     noticed = test_disk.harm_newest(run.checkpoints, 200, random.Random(seed))
@@ -94,7 +95,7 @@ def damage(folder: Path, data: Path) -> dict:
 
 def fill_disk(folder: Path, data: Path) -> dict:
     """A file-size limit from every write of a run on; a small tmpfs with more and more room."""
-    training.CHECKPOINT_SECONDS = 0.0
+    loop.CHECKPOINT_SECONDS = 0.0
     dataset = load_dataset(data)
     whole = fmnist.train(test_disk.CONFIG, dataset, folder / "whole", train_only=True)
     place = folder / "disk"

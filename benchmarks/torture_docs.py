@@ -5,7 +5,7 @@ python benchmarks/torture_docs.py
 
 from pathlib import Path
 
-from fmnist.rundir import read_json
+from fmnist.run.directory import read_json
 
 ROOT = Path(__file__).parent.parent
 RESULT = ROOT / "benchmarks" / "results" / "torture.json"

@@ -8,10 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-import hostile
-import hostile_keras
-import malformed_reading
 import test_sources
+from support import hostile, hostile_keras, malformed_reading
 
 from fmnist.errors import InputError
 from fmnist.predictor import open_model

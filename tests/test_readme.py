@@ -3,15 +3,14 @@
 The tree is the first fenced block under the heading 'Layout'. A line is a path, two or more spaces, and a description:
 
     src/fmnist/          the package
-      config.py          one frozen tree of settings; presets
+      errors.py          the errors a user can meet
       data/              the data set
-        idx.py           the IDX format
     tests/               the tests
     Makefile             run, test, lint
 
-A path that ends in `/` is a folder, and lines indented more than it lie inside; otherwise a path starts at the root. A
-package's folder stands for its `__init__.py`. Each module of src/fmnist and each file or folder directly in benchmarks/
-and docs/ has its line, and so has tests/. Other files may have one. No line names what doesn't exist.
+A path that ends in `/` is a folder, and lines indented more than it lie inside; otherwise a path starts at the root.
+Each room has its line, a module or folder directly in src/fmnist, and so have tests/, benchmarks/ and docs/. Others
+may have one. No line names what doesn't exist.
 """
 
 import importlib
@@ -53,10 +52,9 @@ def tree_paths(tree: str) -> list[str]:
 def required_paths(root: Path) -> set[str]:
     """What the tree must name; folders end in `/`."""
     package = root / "src" / "fmnist"
-    found = {path.parent if path.name == "__init__.py" else path for path in package.rglob("*.py")}
-    for folder in ("benchmarks", "docs"):
-        found |= {path for path in (root / folder).glob("*") if path.name[0] != "." and path.name != "__pycache__"}
-    found.add(root / "tests")
+    found = {path for path in package.glob("*.py") if not path.name.startswith("__")}
+    found |= {path.parent for path in package.glob("*/__init__.py")} | {package}
+    found |= {root / folder for folder in ("tests", "benchmarks", "docs")}
     return {path.relative_to(root).as_posix() + ("/" if path.is_dir() else "") for path in found}
 
 
@@ -142,16 +140,16 @@ def test_commands_exist(readme: str):
 
 
 def test_tree_check_sees(tmp_path: Path):
-    for path in ("src/fmnist/__init__.py", "src/fmnist/data/__init__.py", "src/fmnist/data/idx.py", "tests/test_a.py"):
+    for path in ("src/fmnist/__init__.py", "src/fmnist/data/__init__.py", "tests/test_a.py", "benchmarks/b", "docs/c"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).touch()
-    tree = "src/fmnist/  package\n  data/  data\n    idx.py  format\ntests/  tests\n"
+    tree = "src/fmnist/  package\n  data/  data\nbenchmarks/  figures\ndocs/  texts\ntests/  tests\n"
     good = f"# Title\n\n## Layout\nText.\n\n```text\n{tree}```\n\n## Next\n"
-    assert tree_paths(tree) == ["src/fmnist/", "src/fmnist/data/", "src/fmnist/data/idx.py", "tests/"]
+    assert tree_paths(tree) == ["src/fmnist/", "src/fmnist/data/", "benchmarks/", "docs/", "tests/"]
     assert tree_problems(good, tmp_path) == []
     assert tree_problems("# Title\n", tmp_path) == ["README.md has no fenced block under a heading 'Layout'"]
     for old, new, complaint in (
-        ("    idx.py  format\n", "", "missing from README's Layout: src/fmnist/data/idx.py"),
+        ("  data/  data\n", "", "missing from README's Layout: src/fmnist/data/"),
         ("tests/  tests\n", "tests/  tests\ntests/  tests\n", "twice in README's Layout: tests/"),
         ("tests/  tests\n", "tests/  tests\n  test_b.py  none\n", "names what is not there: tests/test_b.py"),
     ):

@@ -7,16 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fmnist import diagnosis, engine, environment, initial, models
-from fmnist.config import Config
+from fmnist import backend, diagnosis, models
+from fmnist.config import Config, restore
 from fmnist.data import Dataset
 from fmnist.errors import InputError, RunError
-from fmnist.presets import restore
-from fmnist.rundir import STUDY_FILE, RunDirectory, has_validation, read_json, write_json
-from fmnist.teacher import Teacher
+from fmnist.models import pretrained
+from fmnist.run import environment
+from fmnist.run.directory import STUDY_FILE, RunDirectory, has_validation, read_json, write_json
 
 if TYPE_CHECKING:
-    from fmnist.progress import Watcher
+    from fmnist.training.distillation import Teacher
+    from fmnist.training.progress import Watcher
 
 
 def train(
@@ -47,7 +48,7 @@ def train(
         Interrupted: `should_stop` said so; `resume` goes on.
     """
     run = run if isinstance(run, RunDirectory) else RunDirectory(run)
-    config = initial.with_paths(config, run)
+    config = pretrained.with_paths(config, run)
     check(config, dataset)
     with run.lock():
         if (run.path / STUDY_FILE).is_file():
@@ -58,8 +59,8 @@ def train(
                 f"{run.path} holds a run already ({run.state()}){mend}; "
                 "take another --name, or --overwrite to replace it"
             )
-        engine.prepare(config.engine)
-        teacher = Teacher(config, dataset) if config.distillation.teacher else None
+        backend.prepare(config.engine)
+        teacher = _teacher(config, dataset) if config.distillation.teacher else None
         _clear(run)
         write_json(run.environment, _environment(dataset))
         facts = _facts(config, dataset) | ({"teacher": teacher.facts} if teacher else {})
@@ -94,10 +95,10 @@ def resume(
             raise InputError(
                 f"{run.path} was trained on other data than {dataset.source}; give the same data with --data-dir"
             )
-        engine.prepare(config.engine)
+        backend.prepare(config.engine)
         teacher = None
         if config.distillation.teacher and run.state() != "finished":
-            teacher = Teacher(config, dataset)
+            teacher = _teacher(config, dataset)
             before = read_json(run.config).get("teacher")
             if teacher.facts != before:
                 raise InputError(
@@ -118,8 +119,8 @@ def _go(
     *,
     resume: bool,
 ) -> RunDirectory:
-    from fmnist import training
-    from fmnist.progress import Progress, Watcher, write_status
+    from fmnist.training import loop
+    from fmnist.training.progress import Progress, Watcher, write_status
 
     watcher = watcher or Watcher()
     try:
@@ -132,26 +133,33 @@ def _go(
                     "with its own --seed and --validation-fraction it learns from none"
                 )
             how: dict[str, Any] = {"resume": resume, "teacher": teacher.probabilities if teacher else None}
-            training.train(config, dataset, run, watcher=watcher, should_stop=should_stop, **how)
-    except training.Interrupted:
+            loop.train(config, dataset, run, watcher=watcher, should_stop=should_stop, **how)
+    except loop.Interrupted:
         raise
     except Exception as error:
         _mark_failed(run, str(error))
         raise
     if train_only:
         return run
-    from fmnist import evaluation, plots, report
+    from fmnist.evaluation.evaluate import evaluate
+    from fmnist.report import plots, run_page
 
     watcher.note(f"Calibrating the saved model, evaluating it on {len(dataset.test_labels):,} test images")
-    evaluation.evaluate(run, dataset)
+    evaluate(run, dataset)
     if should_stop():
-        raise training.Interrupted
+        raise loop.Interrupted
     if has_validation(run):
         diagnosis.diagnose_run(run)
     watcher.note("Drawing the plots and writing the report")
     plots.draw_all(run, dataset)
-    report.write_report(run)
+    run_page.write_report(run)
     return run
+
+
+def _teacher(config: Config, dataset: Dataset) -> Teacher:
+    from fmnist.training.distillation import Teacher
+
+    return Teacher(config, dataset)
 
 
 def check(config: Config, dataset: Dataset) -> None:
@@ -168,7 +176,7 @@ def check(config: Config, dataset: Dataset) -> None:
             f"--limit {config.data.limit} and --validation-fraction {config.data.validation_fraction} leave {left} "
             f"training image(s); expected at least one for each of the {dataset.num_classes} classes"
         )
-    initial.check(config)
+    pretrained.check(config)
     if config.training.optimizer == "adam" and config.training.weight_decay:
         raise InputError("weight_decay: adam has none; take --optimizer adamw, or --l2 for a penalty on the loss")
     if config.training.early_stopping and not validation:

@@ -32,7 +32,7 @@ def command(run_name: str, seconds: float, runs_dir: Path, data_dir: Path | None
     run = options.open_run(run_name, runs_dir)
     dataset = options.load_data(data_dir)
 
-    from fmnist.benchmark import benchmark_run
+    from fmnist.export.benchmark import benchmark_run
 
     with run.lock():
         result = benchmark_run(run, dataset, seconds=seconds, note=options.say)

@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 
-from fmnist import lock
 from fmnist.cli import options
 from fmnist.cli.train import StopSignals
 from fmnist.errors import InputError
-from fmnist.rundir import RunDirectory
+from fmnist.run import lock
+from fmnist.run.directory import RunDirectory
 
 
 class _Seeds(click.ParamType):
@@ -73,11 +73,11 @@ def command(
         options.say(f"Data      {dataset.source}")
         options.say(f"Study     {folder}: {len(study.names())} variants × {len(study.seeds)} seeds")
 
-        from fmnist import engine
+        from fmnist import backend
 
-        engine.prepare()
+        backend.prepare()
         from fmnist.cli.study_progress import StudyProgress
-        from fmnist.training import Interrupted
+        from fmnist.training.loop import Interrupted
 
         watcher = StudyProgress()
         try:

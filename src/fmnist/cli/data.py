@@ -91,7 +91,7 @@ def _draw(dataset: Dataset, path: Path) -> list[Path]:
     import numpy as np
 
     try:
-        from fmnist.plots import sample_sheet
+        from fmnist.report.plots import sample_sheet
     except ModuleNotFoundError as error:
         raise RunError(
             f"the sample sheet needs '{error.name}', which is not installed; install it with: pip install "

@@ -24,10 +24,10 @@ def command(run_name: str, runs_dir: Path, data_dir: Path | None, as_json: bool)
     run = options.open_run(run_name, runs_dir)
     dataset = options.load_data(data_dir)
 
-    from fmnist import evaluation
+    from fmnist.evaluation import evaluate
 
     with run.lock():
-        result = evaluation.evaluate(run, dataset)
+        result = evaluate.evaluate(run, dataset)
     if as_json:
         options.print_json({"run": str(run.path), **result})
     else:

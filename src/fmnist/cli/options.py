@@ -11,12 +11,11 @@ from typing import Any
 
 import click
 
-from fmnist import contents
-from fmnist.config import leaf_fields, leaf_type
+from fmnist.config import kinds, leaf_fields, leaf_type
 from fmnist.data import Dataset, load_dataset
 from fmnist.errors import InputError
-from fmnist.rundir import RunDirectory, find_run
-from fmnist.setting import kinds
+from fmnist.run import schema
+from fmnist.run.directory import RunDirectory, find_run
 
 runs_dir_option = click.option(
     "--runs-dir",
@@ -41,7 +40,7 @@ def open_run(name: str, runs_dir: Path) -> RunDirectory:
     Raises:
         InputError: there is no such run, or its files are damaged.
     """
-    return contents.check(find_run(name, runs_dir))
+    return schema.check(find_run(name, runs_dir))
 
 
 def examples(*lines: str) -> str:

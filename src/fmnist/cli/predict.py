@@ -201,7 +201,7 @@ def _show(path: Path, seen: list[np.ndarray], rows: list[dict[str, Any]]) -> Non
     import numpy as np
 
     from fmnist.images import contact_sheet
-    from fmnist.rundir import write_bytes
+    from fmnist.run.directory import write_bytes
 
     captions = [f"{row['top'][0]['class']} {100 * row['top'][0]['probability']:.0f}%" for row in rows]
     write_bytes(path, contact_sheet(np.concatenate(seen), captions))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from fmnist.cli.options import percent, say
-from fmnist.progress import Progress, Watcher
+from fmnist.training.progress import Progress, Watcher
 
 if TYPE_CHECKING:
     import keras

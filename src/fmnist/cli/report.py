@@ -23,11 +23,11 @@ def command(run_name: str, runs_dir: Path, data_dir: Path | None, as_json: bool,
     run = options.open_run(run_name, runs_dir)
     dataset = options.load_data(data_dir)
 
-    from fmnist import plots, report
+    from fmnist.report import plots, run_page
 
     with run.lock():
         drawn = plots.draw_all(run, dataset)
-        path = report.write_report(run)
+        path = run_page.write_report(run)
     if as_json:
         options.print_json({"run": str(run.path), "report": str(path), "plots": [str(plot) for plot in drawn]})
     else:

@@ -9,7 +9,7 @@ import click
 
 from fmnist.cli import options
 from fmnist.errors import FmnistError
-from fmnist.rundir import RunDirectory, list_runs, read_json
+from fmnist.run.directory import RunDirectory, list_runs, read_json
 from fmnist.study import list_studies
 
 

@@ -9,10 +9,10 @@ from typing import Any
 from tqdm import tqdm
 
 from fmnist.cli.options import percent, say
-from fmnist.progress import Progress, Watcher
-from fmnist.rundir import RunDirectory, read_json
+from fmnist.run.directory import RunDirectory, read_json
 from fmnist.study import Forecast, Job, StudyWatcher, has_diverged, is_done, total
 from fmnist.study.result import model_row
+from fmnist.training.progress import Progress, Watcher
 
 
 def time_words(seconds: float) -> str:

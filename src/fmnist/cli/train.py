@@ -12,12 +12,12 @@ from typing import Any
 
 import click
 
-from fmnist import lock
 from fmnist.cli import options
+from fmnist.config import PRESETS, preset
 from fmnist.errors import InputError
-from fmnist.history import read_history
-from fmnist.presets import PRESETS, preset
-from fmnist.rundir import RunDirectory, read_json
+from fmnist.run import lock
+from fmnist.run.directory import RunDirectory, read_json
+from fmnist.run.history import read_history
 
 PRESET_LINES = "\n".join(f"  {name:10} {summary}" for name, (summary, _) in PRESETS.items())
 
@@ -109,11 +109,11 @@ def command(
         options.say(f"Data      {dataset.source}")
         options.say(f"Run       {run.path}")
 
-        from fmnist import engine, pipeline
+        from fmnist import backend, pipeline
 
-        engine.prepare(lean=True)
+        backend.prepare(lean=True)
         from fmnist.cli.progress import ProgressBar
-        from fmnist.training import Interrupted
+        from fmnist.training.loop import Interrupted
 
         watcher = ProgressBar()
         how: dict[str, Any] = {"watcher": watcher, "should_stop": stop, "train_only": train_only}

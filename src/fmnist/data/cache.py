@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from fmnist.rundir import TEMPORARY, atomic_path
+from fmnist.run.directory import TEMPORARY, atomic_path
 
 Progress = Callable[[int, int | None, str], None]
 """Called as `progress(received_bytes, total_bytes, label)`; the total is `None` where it isn't known."""

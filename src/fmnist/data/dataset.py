@@ -14,7 +14,7 @@ from fmnist.data import sources
 from fmnist.data.cache import Progress
 from fmnist.data.idx import find_idx, parse_idx, read_content
 from fmnist.errors import InputError
-from fmnist.rundir import read_bounded
+from fmnist.run.directory import read_bounded
 
 CLASSES_FILE = "classes.txt"
 MAX_CLASSES_BYTES = 2**16

@@ -31,8 +31,8 @@ from fmnist.diagnosis.verdict import (
     third,
 )
 from fmnist.errors import InputError
-from fmnist.history import TRAIN_SAMPLE, read_history
-from fmnist.rundir import RunDirectory, read_json, write_json
+from fmnist.run.directory import RunDirectory, read_json, write_json
+from fmnist.run.history import TRAIN_SAMPLE, read_history
 
 __all__ = ["VERDICTS", "Advice", "Diagnosis", "Estimate", "Moment", "diagnose", "diagnose_run"]
 

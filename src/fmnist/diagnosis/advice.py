@@ -7,10 +7,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fmnist.config import Config, leaf_fields, leaves
+from fmnist.config import PRESETS, Config, command_flags, leaf_fields, leaves, preset
 from fmnist.diagnosis.remedies import REMEDIES, Remedy
 from fmnist.errors import InputError
-from fmnist.presets import PRESETS, command_flags, preset
 
 MAX_OFFERS = 5
 

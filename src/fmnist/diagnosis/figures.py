@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from fmnist.diagnosis.finding import Estimate, Moment
+from fmnist.diagnosis.finding import Estimate, Moment
 
 
 def interval(moment: Moment) -> str:

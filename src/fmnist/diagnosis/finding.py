@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import textwrap
 from dataclasses import dataclass
 from typing import Any
 
-from fmnist.diagnosis import words
 from fmnist.diagnosis.advice import Advice
+
+# Columns of a terminal.
+WIDTH = 100
 
 
 @dataclass(frozen=True)
@@ -75,5 +78,24 @@ class Diagnosis:
         return dataclasses.asdict(self)
 
     def text(self) -> str:
-        """Return the diagnosis for a person: the sentences, the advice with its commands, the notes."""
-        return words.text(self)
+        """Return the diagnosis for a terminal, 100 columns wide: the sentences, the advice, the notes.
+
+        Commands stay on one line, ready to be copied.
+        """
+        lines = [textwrap.fill(" ".join(self.sentences[:1]), WIDTH), ""]
+        lines += [_item("-", sentence) for sentence in self.sentences[1:]]
+        if self.advice:
+            lines += ["", "What to try, most useful first:"]
+            for number, advice in enumerate(self.advice, 1):
+                lines += [
+                    "",
+                    _item(f"{number}.", f"{advice.title}. {advice.reason} {advice.evidence}"),
+                    f"   {advice.command}",
+                ]
+        if self.notes:
+            lines += ["", *(_item("Note:", note) for note in self.notes)]
+        return "\n".join(lines)
+
+
+def _item(mark: str, sentence: str) -> str:
+    return textwrap.fill(sentence, WIDTH, initial_indent=f"{mark} ", subsequent_indent=" " * (len(mark) + 1))

@@ -16,7 +16,7 @@ import numpy as np
 
 from fmnist.diagnosis.columns import EXAMPLE, from_csv, from_json, numbers, recognise
 from fmnist.errors import InputError
-from fmnist.rundir import read_bounded
+from fmnist.run.directory import read_bounded
 
 # Parsed, JSON takes up to 25 times its size in memory.
 MAX_BYTES = 3 * 2**20

@@ -6,15 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fmnist.diagnosis.verdict import (
-    DIVERGED,
-    GOOD_FIT,
-    OVERFITTING,
-    STILL_IMPROVING,
-    TOO_SHORT,
-    UNDERFITTING,
-    UNSTABLE,
-)
+from fmnist.diagnosis.verdict import DIVERGED, GOOD_FIT, OVERFITTING, STILL_IMPROVING, TOO_SHORT, UNDERFITTING, UNSTABLE
 
 OVERCONFIDENT = "overconfident"  # a finding that comes with a verdict, and has remedies of its own
 

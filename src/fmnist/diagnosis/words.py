@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from fmnist.diagnosis.figures import duration, interval, loss, moved, percent, points, signed
+from fmnist.diagnosis.finding import Estimate, Moment
 from fmnist.diagnosis.history import History
 from fmnist.diagnosis.verdict import (
     DIVERGED,
@@ -25,12 +25,8 @@ from fmnist.diagnosis.verdict import (
     third,
 )
 
-if TYPE_CHECKING:
-    from fmnist.diagnosis.finding import Diagnosis, Estimate, Moment
-
 # The facts that are told, in this order; the others only serve as evidence for advice.
 ORDER = ("verdict", "certainty", "onset", "turn", "final_gap", "overconfidence", "stopping", "noise")
-WIDTH = 100
 
 
 def facts(history: History, found: Judgement, numbers: dict[str, Any], overconfident: bool) -> dict[str, str]:
@@ -222,24 +218,3 @@ def _stopping(found: Judgement, numbers: dict[str, Any], last: int) -> dict[str,
         word = "gained" if gained.value >= 0 else "cost"
         sentence += f" and {word} {abs(gained.value):.1f} ± {gained.margin:.1f} points of validation accuracy"
     return {"stopping": sentence + ".", "stop": str(numbers["best_epoch"])}
-
-
-def text(diagnosis: Diagnosis) -> str:
-    """Return the whole diagnosis for a terminal, 100 columns wide; commands stay on one line, ready to be copied."""
-    lines = [textwrap.fill(" ".join(diagnosis.sentences[:1]), WIDTH), ""]
-    lines += [_item("-", sentence) for sentence in diagnosis.sentences[1:]]
-    if diagnosis.advice:
-        lines += ["", "What to try, most useful first:"]
-        for number, advice in enumerate(diagnosis.advice, 1):
-            lines += [
-                "",
-                _item(f"{number}.", f"{advice.title}. {advice.reason} {advice.evidence}"),
-                f"   {advice.command}",
-            ]
-    if diagnosis.notes:
-        lines += ["", *(_item("Note:", note) for note in diagnosis.notes)]
-    return "\n".join(lines)
-
-
-def _item(mark: str, sentence: str) -> str:
-    return textwrap.fill(sentence, WIDTH, initial_indent=f"{mark} ", subsequent_indent=" " * (len(mark) + 1))

@@ -12,7 +12,7 @@ from fmnist.doctor.check import OK, WRONG, Check, attempt
 from fmnist.doctor.installation import check_data, check_installation
 from fmnist.doctor.rundirectory import check_run
 from fmnist.errors import InputError
-from fmnist.rundir import STUDY_FILE, RunDirectory, find_run, list_runs
+from fmnist.run.directory import STUDY_FILE, RunDirectory, find_run, list_runs
 
 __all__ = ["OK", "WRONG", "Check", "examine"]
 

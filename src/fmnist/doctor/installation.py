@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-from fmnist import engine, environment, lock
+from fmnist import backend
 from fmnist.data import read_folder, sources
 from fmnist.data.cache import Cache, Unavailable, default_cache_dir
 from fmnist.doctor.check import NOTE, OK, WRONG, Check, attempt
 from fmnist.errors import FmnistError, RunError
+from fmnist.run import environment, lock
 
 PYTHONS = ((3, 11), (3, 13))
 # Room for some runs of the larger networks, in bytes.
@@ -94,7 +95,7 @@ def _disk(runs_dir: Path) -> Check:
 def _runtimes() -> Iterator[Check]:
     for name, module in (("LiteRT", "ai_edge_litert.interpreter"), ("ONNX Runtime", "onnxruntime")):
         try:
-            with engine.silent_stderr():
+            with backend.silent_stderr():
                 importlib.import_module(module)
         except Exception as error:  # a damaged installation raises anything
             text = f"cannot be loaded: {type(error).__name__}: {error}"
@@ -107,7 +108,7 @@ def _engine() -> Iterator[Check]:
     """Yield whether Keras starts and computes, and which settings make it slow."""
     before = os.environ.get("TF_ENABLE_ONEDNN_OPTS")
     try:
-        backend = engine.prepare()
+        name = backend.prepare()
         import keras
         import numpy as np
 
@@ -123,14 +124,14 @@ def _engine() -> Iterator[Check]:
         yield Check("engine", WRONG, text, "pip install --force-reinstall 'fmnist[train]'")
         return
     facts = environment.environment()
-    text = f"Keras {facts['keras']} on {backend} {facts[backend]}, {facts['cores']} cores of {facts['processor']}"
+    text = f"Keras {facts['keras']} on {name} {facts[name]}, {facts['cores']} cores of {facts['processor']}"
     yield Check("engine", OK if good else WRONG, text, "" if good else "it computes wrongly; install it again")
-    if backend == "tensorflow" and before == "0":
+    if name == "tensorflow" and before == "0":
         text = "TF_ENABLE_ONEDNN_OPTS=0 is set: training takes up to 1.3 times as long"
         yield Check("oneDNN", NOTE, text, "unset TF_ENABLE_ONEDNN_OPTS")
-    for name in _THREADS:
-        if os.environ.get(name) == "1" and facts["cores"] > 1:
-            yield Check("threads", NOTE, f"{name}=1 is set: training may use one core only", f"unset {name}")
+    for variable in _THREADS:
+        if os.environ.get(variable) == "1" and facts["cores"] > 1:
+            yield Check("threads", NOTE, f"{variable}=1 is set: training may use one core only", f"unset {variable}")
 
 
 def check_data(data_dir: Path | None) -> Check:

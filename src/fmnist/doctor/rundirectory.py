@@ -6,20 +6,21 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fmnist import checkpoints, contents, lock, metrics
+from fmnist.config import restore
 from fmnist.doctor.check import NOTE, OK, WRONG, Check, attempt
 from fmnist.errors import FmnistError, InputError
+from fmnist.evaluation import metrics
 from fmnist.export import load_exports, sha256
-from fmnist.history import read_history
 from fmnist.predictor import open_model
-from fmnist.presets import restore
-from fmnist.rundir import RunDirectory, read_json
+from fmnist.run import checkpoints, lock, schema
+from fmnist.run.directory import RunDirectory, read_json
+from fmnist.run.history import read_history
 
 
 def check_run(run: RunDirectory) -> Iterator[Check]:
     """Yield what is found in a run."""
     resume = f"fmnist train --resume {run.path}"
-    found = contents.problems(run)
+    found = schema.problems(run)
     for text in found:
         yield Check("files", WRONG, text, _who_makes(text, run))
     if found:

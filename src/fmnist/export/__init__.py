@@ -13,19 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from fmnist import environment
-from fmnist.calibration import run_temperature
 from fmnist.data import Dataset, run_split
 from fmnist.errors import FmnistError, RunError
-from fmnist.evaluation import calibrate as calibrate_run
-from fmnist.evaluation import check_dataset
+from fmnist.evaluation.calibration import run_temperature
+from fmnist.evaluation.evaluate import calibrate as calibrate_run
+from fmnist.evaluation.evaluate import check_dataset
 from fmnist.export.formats import DEFAULT_FORMATS, FORMATS, check_formats
 from fmnist.export.gate import compare
 from fmnist.export.process import call
 from fmnist.export.runtime import load_runtime
 from fmnist.export.site import build as build_site
 from fmnist.predictor import remember
-from fmnist.rundir import RunDirectory, read_json, sync_directory, write_json
+from fmnist.run import environment
+from fmnist.run.directory import RunDirectory, read_json, sync_directory, write_json
 
 __all__ = ["DEFAULT_FORMATS", "FORMATS", "check_formats", "export_run", "load_exports"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fmnist import engine
+from fmnist import backend
 from fmnist.predictor import open_model
 
 _BATCH_SIZE = 500
@@ -22,7 +22,7 @@ def open_artefact(path: Path) -> Callable[[np.ndarray], np.ndarray]:
         RunError: the runtime that it needs is not installed.
     """
     if path.is_dir() or path.suffix == ".keras":
-        engine.prepare(lean=True)
+        backend.prepare(lean=True)
     if not path.is_dir():
         return open_model(path).probabilities
     import tensorflow as tf

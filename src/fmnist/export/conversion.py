@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fmnist import engine, metrics
+from fmnist import backend
 from fmnist.errors import RunError
+from fmnist.evaluation import metrics
 from fmnist.export import artefact, litert, onnx
 from fmnist.predictor import METADATA_KEY
 
@@ -57,7 +58,7 @@ def _write(source: str, path: Path, format: str, examples: np.ndarray) -> None:
     for package in ("onnx", "tf2onnx") if path.suffix == ".onnx" else ():
         if importlib.util.find_spec(package) is None:
             raise RunError(f"'{package}' is not installed; install it with: pip install 'fmnist[export]'")
-    engine.prepare(lean=True)
+    backend.prepare(lean=True)
     import keras
 
     model = keras.models.load_model(source, compile=False, safe_mode=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fmnist import engine
+from fmnist import backend
 from fmnist.errors import RunError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def fold(*, source: str, target: str, temperature: float) -> tuple[dict[str, Any
     Raises:
         RunError: what makes the logits is no dense layer.
     """
-    engine.prepare(lean=True)
+    backend.prepare(lean=True)
     import keras
 
     model = keras.models.load_model(source, compile=False, safe_mode=True)

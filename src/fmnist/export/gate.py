@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fmnist import metrics
+from fmnist.evaluation import metrics
 
 
 @dataclass(frozen=True)

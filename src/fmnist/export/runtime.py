@@ -18,7 +18,7 @@ from pathlib import Path
 
 from fmnist.data.cache import default_cache_dir
 from fmnist.errors import InputError, RunError
-from fmnist.rundir import atomic_path
+from fmnist.run.directory import atomic_path
 
 # The last release with a build for one thread: later ones want shared memory even for one, and iOS 16 and 17 refuse
 # the amount that they reserve (onnxruntime's issue 22086).

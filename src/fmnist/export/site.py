@@ -15,7 +15,7 @@ from typing import Any
 
 from PIL import Image
 
-from fmnist.familiarity import THRESHOLD
+from fmnist.evaluation.novelty import THRESHOLD
 from fmnist.images import decoding, recipe
 
 _WORKER, _PAGE = "service-worker.js", "index.html"

@@ -9,8 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from fmnist.config import ModelConfig
 from fmnist.errors import InputError
-from fmnist.model_config import ModelConfig
 
 if TYPE_CHECKING:
     import keras

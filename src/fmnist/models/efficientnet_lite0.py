@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from fmnist.model_config import ModelConfig
+from fmnist.config import ModelConfig
 from fmnist.models.inverted import Group, build
 
 __all__ = ["convert", "network"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from fmnist.model_config import ModelConfig
+from fmnist.config import ModelConfig
 from fmnist.models import optional
 from fmnist.models.whitening import initialize, stem
 

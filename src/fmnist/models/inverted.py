@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from fmnist.model_config import ModelConfig
+from fmnist.config import ModelConfig
 from fmnist.models import optional
 
 STEM_FILTERS, FEATURES = 32, 1280

@@ -8,7 +8,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from fmnist.model_config import ModelConfig
+from fmnist.config import ModelConfig
 from fmnist.models.inverted import Group, build
 
 __all__ = ["convert", "network"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from keras import layers, regularizers
 
-from fmnist.model_config import ModelConfig
+from fmnist.config import ModelConfig
 
 # Of LeakyReLU.
 NEGATIVE_SLOPE = 0.1

@@ -8,7 +8,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from fmnist.model_config import ModelConfig
+from fmnist.config import ModelConfig
 from fmnist.models import optional
 
 HIDDEN_UNITS = 128

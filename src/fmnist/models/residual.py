@@ -13,7 +13,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from fmnist.model_config import ModelConfig
+from fmnist.config import ModelConfig
 from fmnist.models import optional
 from fmnist.models.whitening import initialize, stem
 

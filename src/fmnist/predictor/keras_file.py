@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from fmnist import engine
-from fmnist.calibration import at_temperature
+from fmnist import backend
 from fmnist.errors import InputError
+from fmnist.evaluation.calibration import at_temperature
 from fmnist.predictor.predictor import METADATA_KEY, Predictor, checked, first_line
 
 BATCH_SIZE = 500
@@ -61,7 +61,7 @@ def open_keras(path: Path, metadata: dict[str, Any] | None = None, temperature: 
         RunError: Keras is not installed.
     """
     config, facts = _check_archive(path)
-    engine.prepare()
+    backend.prepare()
     import keras
 
     _check_weights(path)
@@ -72,7 +72,7 @@ def open_keras(path: Path, metadata: dict[str, Any] | None = None, temperature: 
         raise InputError(f"{path}: Keras cannot open it: {first_line(error)}") from error
     if len(model.inputs) != 1 or len(model.outputs) != 1 or model.inputs[0].dtype != "uint8":
         raise InputError(f"{path}: expected a model with one input of uint8 and one output")
-    shape, answer = list(model.inputs[0].shape), engine.Predictor(model, BATCH_SIZE)
+    shape, answer = list(model.inputs[0].shape), backend.Predictor(model, BATCH_SIZE)
 
     def compute(batch: np.ndarray) -> np.ndarray:
         probabilities = answer(batch[..., 0])

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fmnist.engine import silent_stderr
-from fmnist.environment import cores
+from fmnist.backend import silent_stderr
 from fmnist.errors import InputError, RunError
 from fmnist.predictor.predictor import METADATA_KEY, Predictor, checked, first_line, parse_metadata
+from fmnist.run.environment import cores
 
 # Small batches stay in the cache: 16 to 64 were the fastest for the small networks, 500 took half as long again.
 BATCH_SIZE = 32

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from fmnist.engine import silent_stderr
-from fmnist.environment import cores
+from fmnist.backend import silent_stderr
 from fmnist.errors import InputError, RunError
 from fmnist.predictor.predictor import METADATA_KEY, Predictor, checked, first_line, parse_metadata
+from fmnist.run.environment import cores
 
 # See `litert.BATCH_SIZE`.
 BATCH_SIZE = 32

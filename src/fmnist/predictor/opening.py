@@ -7,12 +7,12 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from fmnist.calibration import run_temperature
 from fmnist.errors import InputError
+from fmnist.evaluation.calibration import run_temperature
 from fmnist.predictor.keras_file import open_keras
 from fmnist.predictor.predictor import Predictor
 from fmnist.predictor.trial import OPENERS, try_model
-from fmnist.rundir import RunDirectory, find_run, read_json
+from fmnist.run.directory import RunDirectory, find_run, read_json
 
 MODEL_SUFFIXES = (*OPENERS, ".keras")
 EXPORTS_FILE = "exports.json"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fmnist.errors import InputError, RunError
-from fmnist.familiarity import THRESHOLD, Familiarity
+from fmnist.evaluation.novelty import THRESHOLD, Familiarity
 
 METADATA_KEY = "fmnist"
 """The name under which an exported file carries its facts, as the UTF-8 text of one JSON object."""

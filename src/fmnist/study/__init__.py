@@ -11,16 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fmnist.config import Config, leaves
+from fmnist.config import Config, leaves, restore
 from fmnist.data import Dataset
 from fmnist.errors import FmnistError, InputError
-from fmnist.presets import restore
-from fmnist.rundir import STUDY_FILE, RunDirectory, read_json, write_bytes, write_json
+from fmnist.run.directory import STUDY_FILE, RunDirectory, read_json, write_bytes, write_json
 from fmnist.study import words
 from fmnist.study.definition import BASELINE, Study, builtin_studies, folder_name, read_study
-from fmnist.study.duration import Forecast, forecast, total
+from fmnist.study.duration import forecast, total
 from fmnist.study.result import collect
-from fmnist.study.runner import Job, Runner, StudyWatcher, has_diverged, is_done, run_in_turn
+from fmnist.study.runner import Forecast, Job, Runner, StudyWatcher, has_diverged, is_done, run_in_turn
 
 __all__ = [
     "BASELINE",

@@ -10,9 +10,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from fmnist.config import Config
+from fmnist.config import PRESETS, Config, preset
 from fmnist.errors import InputError, did_you_mean
-from fmnist.presets import PRESETS, preset
 
 BASELINE = "baseline"
 MAX_VARIANTS, MAX_SEEDS = 50, 100
@@ -72,7 +71,7 @@ def folder_name(variant: str, seed: int) -> str:
 
 def builtin_studies() -> dict[str, Path]:
     """Return the file of each study that comes with the package, by name."""
-    folder = Path(str(resources.files("fmnist") / "studies"))
+    folder = Path(str(resources.files("fmnist.study") / "shipped"))
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +13,16 @@ import numpy as np
 from fmnist.config import Config
 from fmnist.data import Dataset
 from fmnist.errors import RunError
-from fmnist.history import TRAIN_SAMPLE, read_history
-from fmnist.progress import Progress, Watcher
-from fmnist.rundir import RunDirectory, read_json
-from fmnist.study.runner import Job, is_done
+from fmnist.run.directory import RunDirectory, read_json
+from fmnist.run.history import TRAIN_SAMPLE, read_history
+from fmnist.study.runner import Forecast, Job, is_done
+from fmnist.training.progress import Progress, Watcher
 
 # Images of a probe's epoch, of which there are two: 24 steps of 64 images, of which a fifth is kept for validation.
 PROBE_IMAGES = 1_920
 # What a whole run may take of what its forecast says. Whole runs differ by a fifth on a machine that does other things
 # besides; a probe is shorter than the processor's changes of clock, and misses what only a long run meets.
 KNOWN_RANGE, PROBED_RANGE = (0.8, 1.25), (0.7, 1.6)
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """Seconds that a run will take, with the range they are expected in, and where they come from."""
-
-    seconds: float
-    low: float
-    high: float
-    source: str  # "runs" or "probe"
 
 
 def forecast(
@@ -78,9 +67,9 @@ def probe(config: Config, dataset: Dataset, should_stop: Callable[[], bool] = la
     A run that stops early takes less, and one with a time budget takes that. Where only the last layer is trained
     first, that stage and the rest are probed one after another.
     """
-    from fmnist import engine, pipeline
+    from fmnist import backend, pipeline
 
-    engine.expect_many_models()
+    backend.expect_many_models()
     if config.training.time_budget:
         return config.training.time_budget
     frozen, planned = config.transfer.frozen_epochs, config.training.epochs

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fmnist.history import read_history
-from fmnist.plots import study as pictures
-from fmnist.rendering import duration, page_environment, picture
-from fmnist.rundir import RunDirectory, write_bytes
+from fmnist.report.plots import study as pictures
+from fmnist.report.rendering import duration, page_environment, picture
+from fmnist.run.directory import RunDirectory, write_bytes
+from fmnist.run.history import read_history
 from fmnist.study import words
 from fmnist.study.result import METRICS
 

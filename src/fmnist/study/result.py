@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from fmnist.errors import InputError
-from fmnist.history import read_history
-from fmnist.metrics import EPSILON
-from fmnist.rundir import RunDirectory, read_json
+from fmnist.evaluation.metrics import EPSILON
+from fmnist.run.directory import RunDirectory, read_json
+from fmnist.run.history import read_history
 from fmnist.study.definition import BASELINE, Study, folder_name
 from fmnist.study.runner import has_diverged, is_done
 from fmnist.study.statistics import Difference, crossed, paired, summarize

@@ -7,18 +7,28 @@ elsewhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fmnist.config import Config
 from fmnist.data import Dataset
 from fmnist.errors import FmnistError, RunError
-from fmnist.rundir import RunDirectory, has_validation, read_json
+from fmnist.run.directory import RunDirectory, has_validation, read_json
 
 if TYPE_CHECKING:
-    from fmnist.progress import Watcher
-    from fmnist.study.duration import Forecast
+    from fmnist.training.progress import Watcher
 
 Job = tuple[RunDirectory, Config]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Seconds that a run will take, with the range they are expected in, and where they come from."""
+
+    seconds: float
+    low: float
+    high: float
+    source: str  # "runs" or "probe"
 
 
 class StudyWatcher:
@@ -59,9 +69,9 @@ def run_in_turn(
         Interrupted: `should_stop` said so; the run under way is saved.
         RunError: a run failed for a reason that would stop the next one too, such as a full disk.
     """
-    from fmnist import engine
+    from fmnist import backend
 
-    engine.expect_many_models()
+    backend.expect_many_models()
     for run, config in jobs:
         if is_done(run):
             continue
@@ -78,7 +88,9 @@ def _complete(
     run: RunDirectory, config: Config, dataset: Dataset, watcher: Watcher | None, should_stop: Callable[[], bool]
 ) -> None:
     """Do what a run still lacks: training, evaluation, diagnosis. Its pictures are left to `fmnist report`."""
-    from fmnist import checkpoints, diagnosis, evaluation, pipeline
+    from fmnist import diagnosis, pipeline
+    from fmnist.evaluation import evaluate
+    from fmnist.run import checkpoints
 
     if not run.exists() or run.state() != "finished":
         try:
@@ -94,7 +106,7 @@ def _complete(
             )
     with run.lock():
         if not (run.metrics.is_file() and run.predictions.is_file()):
-            evaluation.evaluate(run, dataset)
+            evaluate.evaluate(run, dataset)
         if has_validation(run):
             diagnosis.diagnose_run(run)
 

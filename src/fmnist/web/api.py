@@ -10,7 +10,7 @@ from fastapi.security import HTTPBearer
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from fmnist.environment import machine
+from fmnist.run.environment import machine
 from fmnist.web.bodies import FORM, JSON, RAW, Gone
 from fmnist.web.counters import Counters
 from fmnist.web.problems import KINDS, Problem, wait

@@ -14,8 +14,8 @@ from typing import Any
 
 import uvicorn
 
-from fmnist.environment import cores
 from fmnist.predictor import Predictor, open_model
+from fmnist.run.environment import cores
 from fmnist.web import api
 from fmnist.web.connections import Crowd
 from fmnist.web.counters import Counters

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import orjson
 
-from fmnist.environment import cores
 from fmnist.predictor import Predictor
+from fmnist.run.environment import cores
 from fmnist.web import bodies
 from fmnist.web.batcher import Batcher
 from fmnist.web.counters import Counters

@@ -116,7 +116,7 @@ async def _in_one_form(app: App, scope: Message, receive: Any, send: Send) -> No
 def _run_of(settings: Settings) -> Path | None:
     """Return the folder of the run that is served, if it is one."""
     from fmnist.errors import InputError
-    from fmnist.rundir import find_run
+    from fmnist.run.directory import find_run
 
     path = Path(settings.model)
     if path.is_file():

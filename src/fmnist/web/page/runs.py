@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from fmnist.benchmark import exported_files
 from fmnist.data import Dataset, load_dataset
 from fmnist.errors import FmnistError, InputError
-from fmnist.evaluation import check_dataset
-from fmnist.history import read_history
-from fmnist.rundir import RunDirectory, list_runs, read_json
+from fmnist.evaluation.evaluate import check_dataset
+from fmnist.export.benchmark import exported_files
+from fmnist.run.directory import RunDirectory, list_runs, read_json
+from fmnist.run.history import read_history
 
 _MAX_PICTURES = 60
 

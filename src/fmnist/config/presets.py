@@ -1,0 +1,189 @@
+"""The presets: whole configurations by name, and what a stored or a printed configuration says relative to one."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from fmnist.config.model import ModelConfig, TransferConfig
+from fmnist.config.tree import (
+    AugmentationConfig,
+    Config,
+    DataConfig,
+    DistillationConfig,
+    EngineConfig,
+    TrainingConfig,
+    leaves,
+)
+from fmnist.errors import InputError, did_you_mean
+
+# What the quick recipes have in common: Muon, and a learning rate that rises once and falls to zero.
+_ONE_CYCLE: dict[str, Any] = {
+    "optimizer": "muon",
+    "learning_rate": 0.1,
+    "schedule": "triangle",
+    "warmup_fraction": 0.1,
+    "label_smoothing": 0.1,
+}
+
+PRESETS: dict[str, tuple[str, Config]] = {
+    "fast": (
+        "a small network with a whitening stem, one epoch with Muon: above 91.5% in seconds",
+        Config(
+            preset="fast",
+            data=DataConfig(validation_fraction=1 / 12),
+            model=ModelConfig(family="fast", filters=(18, 64)),
+            training=TrainingConfig(epochs=1, batch_size=128, **_ONE_CYCLE),
+            # A run of 430 steps: in longer segments the learning rate would end on a stair.
+            engine=EngineConfig(segment_steps=10),
+        ),
+    ),
+    "reference": (
+        "three convolution blocks with LeakyReLU, 356,234 parameters, Adam, 20 epochs: overfits, instructively",
+        Config(preset="reference"),
+    ),
+    "accurate": (
+        "six convolutions, 8 epochs of mirrored and shifted images, answers averaged over flips: minutes, not seconds",
+        Config(
+            preset="accurate",
+            data=DataConfig(validation_fraction=1 / 12),
+            model=ModelConfig(family="vgg", filters=(18, 24, 64, 128), flip_average=True),
+            training=TrainingConfig(epochs=8, batch_size=192, **_ONE_CYCLE),
+            augmentation=AugmentationConfig(flip=True, shift=1),
+            engine=EngineConfig(precision="bfloat16"),
+        ),
+    ),
+    "best": (
+        "six wider convolutions, 28 epochs of images with a square blanked out: under an hour",
+        Config(
+            preset="best",
+            data=DataConfig(validation_fraction=0.05),
+            model=ModelConfig(family="vgg", filters=(18, 32, 96, 192), flip_average=True),
+            training=TrainingConfig(epochs=28, batch_size=192, **_ONE_CYCLE),
+            augmentation=AugmentationConfig(flip=True, shift=1, erase=0.3),
+            engine=EngineConfig(precision="bfloat16"),
+        ),
+    ),
+    "best-gpu": (
+        "the same for a GPU, four times as wide and for 100 epochs; with KERAS_BACKEND=jax or torch",
+        Config(
+            preset="best-gpu",
+            data=DataConfig(validation_fraction=0.05),
+            model=ModelConfig(family="vgg", filters=(18, 128, 384, 768), flip_average=True),
+            training=TrainingConfig(epochs=100, batch_size=512, **_ONE_CYCLE),
+            augmentation=AugmentationConfig(flip=True, shift=2, erase=0.4, cutmix=1.0),
+            engine=EngineConfig(precision="bfloat16"),
+        ),
+    ),
+    "tiny": (
+        "fewer than 100,000 parameters, for devices: six narrow convolutions, 40 epochs; give it a --teacher",
+        Config(
+            preset="tiny",
+            data=DataConfig(validation_fraction=0.05),
+            model=ModelConfig(family="vgg", filters=(18, 24, 40, 64), flip_average=True),
+            training=TrainingConfig(epochs=40, batch_size=128, **_ONE_CYCLE),
+            augmentation=AugmentationConfig(flip=True, shift=1),
+            # A teacher that learnt smoothed labels has soft answers as it is.
+            distillation=DistillationConfig(distillation_temperature=1.0),
+            engine=EngineConfig(precision="bfloat16"),
+        ),
+    ),
+    "micro": (
+        "fewer than 10,000: separable convolutions around shortcuts, 40 epochs; give it a --teacher",
+        Config(
+            preset="micro",
+            data=DataConfig(validation_fraction=0.05),
+            model=ModelConfig(family="residual", separable=True, filters=(18, 16, 26, 44), flip_average=True),
+            training=TrainingConfig(epochs=40, batch_size=128, **_ONE_CYCLE),
+            # Not shifted: that makes the images harder than so small a network has use for.
+            augmentation=AugmentationConfig(flip=True),
+            distillation=DistillationConfig(distillation_temperature=1.0),
+        ),
+    ),
+    "transfer": (
+        "EfficientNet-Lite0 from ImageNet: its last layer on frozen features, then all of it for two epochs",
+        Config(
+            preset="transfer",
+            data=DataConfig(validation_fraction=1 / 12),
+            model=ModelConfig(family="efficientnet_lite0", dropout=0.2),
+            training=TrainingConfig(epochs=12, learning_rate=5e-5, schedule="triangle"),
+            transfer=TransferConfig(weights="imagenet", frozen_epochs=10),
+            # Its steps are long, and between segments is where a run can be stopped.
+            engine=EngineConfig(segment_steps=10),
+        ),
+    ),
+}
+
+# What `fast` becomes when it is given so many seconds and more, unless settings say otherwise: what reached the best
+# validation accuracy in that time on two cores.
+WITH_TIME: tuple[tuple[float, dict[str, Any]], ...] = (
+    (200, {"family": "vgg", "filters": (18, 32, 64, 128), "flip": True, "shift": 1}),
+    (30, {"filters": (18, 16, 96), "flip": True, "shift": 1}),
+)
+
+
+def preset(name: str = "fast", **overrides: Any) -> Config:
+    """Return a preset, with the named settings replaced; `fast` suits network and augmentation to a `time_budget`.
+
+    Args:
+        name: a key of `PRESETS`.
+        overrides: settings by their leaf names, e.g. `epochs=5`.
+
+    Raises:
+        InputError: the preset or a setting is unknown, or a value is not valid.
+    """
+    if name not in PRESETS:
+        raise InputError(
+            f"no preset is named '{name}'; expected one of {', '.join(PRESETS)}{did_you_mean(name, list(PRESETS))}"
+        )
+    grown = _grown(name, overrides.get("time_budget"))
+    if {"family", "filters"} & overrides.keys():  # a network of the user's own; half of ours would be neither
+        grown = {name: value for name, value in grown.items() if name not in ("family", "filters")}
+    return PRESETS[name][1].with_overrides(**grown | overrides)
+
+
+def _grown(name: str, budget: Any) -> dict[str, Any]:
+    """Return the settings that a preset takes over from `WITH_TIME`."""
+    if name != "fast" or not isinstance(budget, (int, float)):
+        return {}
+    return next((settings for least, settings in WITH_TIME if budget >= least), {})
+
+
+# Sections that files written by earlier versions lack.
+NEWER_SECTIONS = ("transfer", "distillation")
+
+
+def restore(values: dict[str, Any]) -> Config:
+    """Rebuild a configuration from `Config.to_dict`; keys which are not settings (facts of the run) are ignored.
+
+    Raises:
+        InputError: a section is missing or is not a mapping, or a setting is unknown or not valid.
+    """
+    if not isinstance(values, dict):
+        raise InputError(f"a configuration must be a mapping of sections, got {type(values).__name__}")
+    newer: dict[str, Any] = {section: {} for section in NEWER_SECTIONS}
+    values = newer | values
+    names = [spec.name for spec in fields(Config) if spec.name != "preset"]
+    broken = [name for name in names if not isinstance(values.get(name), dict)]
+    if broken:
+        raise InputError(f"the configuration lacks the section(s) {', '.join(broken)}")
+    flat = {leaf: value for name in names for leaf, value in values[name].items()}
+    name = str(values.get("preset", "custom"))
+    # A setting that came after the file was written has the value of the file's preset.
+    return (PRESETS[name][1] if name in PRESETS else Config(preset=name)).with_overrides(**flat)
+
+
+def command_flags(config: Config) -> list[list[str]]:
+    """Return `--preset NAME`, then the flag of each setting that differs from the preset's, each as a list of words."""
+    name = config.preset if config.preset in PRESETS else "reference"
+    usual, grown = leaves(preset(name)), _grown(name, config.training.time_budget)
+    flags = [["--preset", name]]
+    for leaf, value in leaves(config).items():
+        if value == usual[leaf] == grown.get(leaf, value):
+            continue
+        flag = leaf.replace("_", "-")
+        if isinstance(value, bool):
+            flags.append([f"--{flag}" if value else f"--no-{flag}"])
+        else:
+            flags.append([f"--{flag}", ",".join(map(str, value)) if isinstance(value, tuple) else str(value)])
+    return flags

@@ -1,0 +1,258 @@
+"""All settings of a run: one frozen, validated tree. Knows no preset, no Keras, and reads no files.
+
+Every leaf name is unique in the tree, so an override, a command-line flag and a line of `config.json` say the same
+thing: `preset("reference", epochs=5)` is `fmnist train --preset reference --epochs 5`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from fmnist.config.fields import problem, setting
+from fmnist.config.model import BACKBONES, RESIDUAL, SIZES, ModelConfig, TransferConfig
+from fmnist.errors import InputError, did_you_mean
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which of the training images are used for what."""
+
+    validation_fraction: float = setting(
+        0.2, "Share of the training set kept for validation, stratified by class.", minimum=0.0, maximum=0.9
+    )
+    limit: int | None = setting(
+        None, "Use only the first N training images (the test set stays whole), for a quick look.", minimum=1
+    )
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The recipe: how long, how fast, by which rule."""
+
+    epochs: int = setting(20, "Passes over the training images.", minimum=1, maximum=100_000)
+    time_budget: float | None = setting(
+        None, "Longest time that training may take (90s, 10m); preset fast also chooses its network by it.", minimum=1.0
+    )
+    batch_size: int = setting(64, "Images a step.", minimum=1, maximum=65_536)
+    optimizer: str = setting("adam", "Optimizer.", choices=("adam", "adamw", "sgd", "muon"))
+    learning_rate: float = setting(1e-3, "Learning rate; the highest one where the schedule varies it.", minimum=0.0)
+    schedule: str = setting(
+        "constant",
+        "Learning rate over the run: constant, or a straight rise and fall (triangle).",
+        choices=("constant", "triangle"),
+    )
+    warmup_fraction: float = setting(0.2, "Share of the steps in which the triangle rises.", minimum=0.0, maximum=1.0)
+    adam_learning_rate: float = setting(
+        4e-3, "With muon: learning rate of Adam, which trains all but the hidden kernels.", minimum=0.0
+    )
+    momentum: float = setting(0.9, "Nesterov momentum of sgd and muon.", minimum=0.0, maximum=0.9999)
+    weight_decay: float = setting(0.0, "Decoupled weight decay of adamw, sgd and muon.", minimum=0.0, maximum=1.0)
+    ema_decay: float = setting(
+        0.0,
+        "Measure and save an exponential moving average of the weights with this decay a step; 0: the last weights.",
+        minimum=0.0,
+        maximum=0.99999,
+    )
+    label_smoothing: float = setting(0.0, "Share of each label spread over all classes.", minimum=0.0, maximum=0.9)
+    early_stopping: int = setting(
+        0,
+        "Stop after N epochs without a lower validation loss; the model has the weights of the best one. 0: never.",
+        minimum=0,
+        maximum=100_000,
+    )
+    seed: int = setting(0, "Decides split, initial weights, order and augmentation.", minimum=0, maximum=2**31 - 1)
+
+
+_ALPHA: dict[str, Any] = {"minimum": 0.0, "maximum": 10.0}
+
+
+@dataclass(frozen=True)
+class AugmentationConfig:
+    """What happens to each training image before each epoch."""
+
+    flip: bool = setting(False, "Mirror half of the images, another half each epoch.")
+    shift: int = setting(0, "Shift each image by up to N pixels in both directions.", minimum=0, maximum=8)
+    rotation: float = setting(0.0, "Turn each image by up to N degrees either way.", minimum=0.0, maximum=180.0)
+    zoom: float = setting(0.0, "Enlarge or shrink each image by up to this share.", minimum=0.0, maximum=0.9)
+    erase: float = setting(
+        0.0, "Blank out a square in each image; its side is this share of the image's.", minimum=0.0, maximum=1.0
+    )
+    mixup: float = setting(
+        0.0, "Blend each image and its label with another one; α of the shares' Beta distribution.", **_ALPHA
+    )
+    cutmix: float = setting(
+        0.0, "Put a rectangle of another image into each, and as much of its label; α of the shares.", **_ALPHA
+    )
+
+
+@dataclass(frozen=True)
+class DistillationConfig:
+    """Whether another network teaches this one, beside the labels."""
+
+    teacher: str | None = setting(
+        None, "Learn from the answers of this finished run, or of a .keras file, as well as from the labels."
+    )
+    distillation_weight: float = setting(
+        0.9, "With a teacher: its share of the loss; the labels have the rest.", minimum=0.0, maximum=1.0
+    )
+    distillation_temperature: float = setting(
+        4.0, "With a teacher: what its logits and the network's are divided by.", minimum=0.1, maximum=100.0
+    )
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """How the work is done, on which threads and in which portions."""
+
+    threads: int = setting(0, "Processor threads for the arithmetic; 0 takes every core.", minimum=0, maximum=1024)
+    segment_steps: int = setting(
+        50,
+        "Steps between two points at which the learning rate moves and a run can be stopped.",
+        minimum=1,
+        maximum=10_000,
+    )
+    precision: str = setting(
+        "float32",
+        "Arithmetic of the training steps. bfloat16 is quicker where the processor multiplies it natively, and costs "
+        "some accuracy; weights, loss and the saved model stay float32.",
+        choices=("float32", "bfloat16"),
+    )
+    deterministic: bool = setting(
+        False,
+        "Take only operations that repeat to the bit on a GPU too, where the backend has them; slower there. On a "
+        "processor all of them do.",
+    )
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings of a run. Build one with `preset`; change one with `with_overrides`."""
+
+    preset: str = "reference"
+    data: DataConfig = DataConfig()
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = TrainingConfig()
+    transfer: TransferConfig = field(default_factory=TransferConfig)
+    augmentation: AugmentationConfig = AugmentationConfig()
+    distillation: DistillationConfig = DistillationConfig()
+    engine: EngineConfig = EngineConfig()
+
+    def __post_init__(self) -> None:
+        """Check every field of the tree; all problems are raised at once.
+
+        Raises:
+            InputError: a value has the wrong type, is out of range or is no known choice.
+        """
+        problems = [
+            f"{spec.name}: {text}"
+            for section in sections(self)
+            for spec in fields(section)
+            if (text := problem(spec, _hint(type(section), spec.name), getattr(section, spec.name)))
+        ]
+        problems = problems or self._conflicts()
+        if problems:
+            raise InputError("the configuration is not valid:\n  " + "\n  ".join(problems))
+        self.model.dropout_rates()
+        self.model.block_counts()
+
+    def pretrained(self) -> bool:
+        """Whether the network starts from weights learnt elsewhere."""
+        return self.transfer.weights != "fresh" or self.transfer.initial_weights is not None
+
+    def _conflicts(self) -> list[str]:
+        """Return settings that don't go together."""
+        family, transfer = self.model.family, self.transfer
+        problems: list[str] = []
+        usual = ModelConfig()
+        if family in BACKBONES:
+            problems += [
+                f"{name}: {family} has its own; take --preset transfer, leave it out, or take another --family"
+                for name in SIZES
+                if getattr(self.model, name) != getattr(usual, name)
+            ]
+        elif transfer.weights != "fresh" or transfer.fine_tuned_blocks is not None:
+            name = "weights" if transfer.weights != "fresh" else "fine_tuned_blocks"
+            problems.append(f"{name}: only for a pre-trained family, {' or '.join(BACKBONES)}; got {family}")
+        if transfer.frozen_epochs and not self.pretrained():
+            problems.append("frozen_epochs: nothing has been learnt yet that could be kept; set weights as well")
+        if family != "residual":
+            problems += [
+                f"{name}: only for --family residual; got {family}"
+                for name in RESIDUAL
+                if getattr(self.model, name) != getattr(usual, name)
+            ]
+        whole = {
+            "flip_average": (self.model.flip_average, "--no-flip-average"),
+            "ema_decay": (self.training.ema_decay, "--ema-decay 0"),
+            "teacher": (self.distillation.teacher, "no --teacher"),
+        }
+        if self.transfer.frozen_epochs:
+            problems += [
+                f"{name}: only for a whole network; take {off}, or --frozen-epochs 0"
+                for name, (on, off) in whole.items()
+                if on
+            ]
+        return problems
+
+    def with_overrides(self, **overrides: Any) -> Config:
+        """Return a copy with the named leaf fields replaced, e.g. `with_overrides(epochs=5, seed=1)`.
+
+        Raises:
+            InputError: no field has that name, or a value is not valid.
+        """
+        known = leaf_fields()
+        unknown = [name for name in overrides if name not in known]
+        if unknown:
+            raise InputError(
+                "; ".join(f"no setting is named '{name}'{did_you_mean(name, list(known))}" for name in unknown)
+            )
+        by_section: dict[str, dict[str, Any]] = {}
+        for name, value in overrides.items():
+            section, _ = known[name]
+            by_section.setdefault(section, {})[name] = tuple(value) if isinstance(value, list) else value
+        changed = {name: replace(getattr(self, name), **values) for name, values in by_section.items()}
+        return replace(self, **changed)
+
+    def resolved(self) -> Config:
+        """Return a copy in which what was left to the network's family is filled in."""
+        return replace(self, model=self.model.resolved())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the tree as plain dictionaries, lists and numbers, ready for JSON."""
+        return dataclasses.asdict(self)
+
+
+SECTIONS = tuple(spec.name for spec in fields(Config) if spec.name != "preset")
+
+
+def sections(config: Config) -> list[Any]:
+    """Return the sections (data, model, training, …) of a tree, in order."""
+    return [getattr(config, name) for name in SECTIONS]
+
+
+def leaf_fields() -> dict[str, tuple[str, dataclasses.Field[Any]]]:
+    """Return every setting by its name: the section it lies in and its declaration. Flags are generated from this."""
+    return {
+        leaf.name: (spec.name, leaf)
+        for spec in fields(Config)
+        if spec.name != "preset"
+        for leaf in fields(_hint(Config, spec.name))
+    }
+
+
+def leaves(config: Config) -> dict[str, Any]:
+    """Return every setting's value by its name."""
+    return {name: getattr(getattr(config, section), name) for name, (section, _) in leaf_fields().items()}
+
+
+def leaf_type(name: str) -> Any:
+    """Return the annotated type of a setting, e.g. `int`, `float | None` or `tuple[int, ...]`."""
+    section, spec = leaf_fields()[name]
+    return _hint(_hint(Config, section), spec.name)
+
+
+def _hint(owner: type, name: str) -> Any:
+    return typing.get_type_hints(owner)[name]

@@ -1,0 +1,134 @@
+"""The results of a finished run: its calibration on validation images, its scores on the test set.
+
+The one place that scores on the test set.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from fmnist import backend
+from fmnist.data import Dataset, run_split
+from fmnist.errors import InputError
+from fmnist.evaluation import calibration, metrics, novelty
+from fmnist.run.directory import RunDirectory, atomic_path, read_json, write_json
+
+# Fewer validation images than these tell too little for a temperature or a threshold.
+FEWEST = 50
+
+
+def check_dataset(config: dict[str, Any], dataset: Dataset) -> None:
+    """Refuse a data set whose classes or image size are not the run's.
+
+    Args:
+        config: the run's `config.json`.
+        dataset: what it is to be used with.
+
+    Raises:
+        InputError: they do not fit.
+    """
+    trained_on = config["dataset"]
+    wanted = (tuple(trained_on["class_names"]), tuple(trained_on["image_shape"]))
+    if wanted != (dataset.class_names, dataset.image_shape):
+        raise InputError(
+            f"the run was trained on {len(wanted[0])} classes ({', '.join(wanted[0][:3])}, …) of {wanted[1][0]}×"
+            f"{wanted[1][1]} pixels, this data set has {dataset.num_classes} ({', '.join(dataset.class_names[:3])}, …) "
+            f"of {dataset.image_shape[0]}×{dataset.image_shape[1]}; give the run's data with --data-dir"
+        )
+
+
+def load_model(run: RunDirectory) -> backend.Predictor:
+    """Return a run's saved model, ready to answer.
+
+    Raises:
+        InputError: the run has no model yet.
+    """
+    path = run.need(run.model, "train")
+    backend.prepare()
+    import keras
+
+    return backend.Predictor(keras.models.load_model(path, compile=False, safe_mode=True))
+
+
+def calibrate(run: RunDirectory, dataset: Dataset, predict: backend.Predictor | None = None) -> bool:
+    """Write `calibration.json` and `familiarity.json` of a run that lacks them, from its validation images.
+
+    Args:
+        run: has a model. The caller holds its lock.
+        dataset: the data set it was trained on.
+        predict: the run's model, where it is loaded already.
+
+    Returns:
+        Whether the run has them now: not if it kept fewer than 50 validation images, or was trained on other data.
+    """
+    if run.calibration.is_file() and run.familiarity.is_file():
+        return True
+    trained_on = read_json(run.environment).get("data_sha256") if run.environment.is_file() else None
+    _, validation = run_split(read_json(run.config), dataset.train_labels)
+    if len(validation) < FEWEST or trained_on not in (None, dataset.sha256):
+        return False
+    novelty.fit_run(run, dataset)
+    calibration.calibrate_run(run, dataset, predict or load_model(run))
+    return True
+
+
+def evaluate(run: RunDirectory, dataset: Dataset) -> dict[str, Any]:
+    """Calibrate a run if that is not done yet, then score its saved model on the whole test set.
+
+    Writes `metrics.json` and `predictions.npz`, which hold what the saved model answers, and how far its confidence is
+    from its accuracy before and after calibration.
+
+    Args:
+        run: a finished run. The caller holds its lock.
+        dataset: the data set it was trained on.
+
+    Returns:
+        What `metrics.json` holds: accuracy and loss (fractions, nats), a 95% Wilson interval for the accuracy, the
+        expected calibration error `ece`, `calibrated` (temperature, loss and ece with it; None where there is none),
+        precision, recall and F1 for each class and their means, the confusion matrix (rows true, columns predicted).
+
+    Raises:
+        InputError: the run has no model yet, or the data set does not fit it.
+    """
+    run.need(run.model, "train")
+    check_dataset(read_json(run.config), dataset)
+    started = time.monotonic()
+    predict = load_model(run)
+    calibrate(run, dataset, predict)
+    labels = dataset.test_labels
+    probabilities = predict(dataset.test_images)
+    with atomic_path(run.predictions) as temporary:
+        np.savez_compressed(temporary, probabilities=probabilities, labels=labels)
+    temperature = calibration.run_temperature(run) if run.calibration.is_file() else None
+    result = scores(probabilities, labels, dataset.class_names, temperature)
+    result["seconds"] = round(time.monotonic() - started, 3)
+    write_json(run.metrics, result)
+    return result
+
+
+def scores(
+    probabilities: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...], temperature: float | None = None
+) -> dict[str, Any]:
+    """Return the contents of `metrics.json` for probabilities, float (N, classes), and labels, integer (N,)."""
+    calibrated = None
+    if temperature is not None:
+        adjusted = calibration.at_temperature(probabilities, temperature)
+        calibrated = {"temperature": temperature, **calibration.scores(adjusted, labels)}
+    confusion = metrics.confusion_matrix(labels, probabilities.argmax(axis=1), len(class_names))
+    correct, total = int(np.trace(confusion)), len(labels)
+    rows = metrics.per_class(confusion)
+    return {
+        "accuracy": correct / total,
+        **calibration.scores(probabilities, labels),
+        "accuracy_interval": list(metrics.wilson_interval(correct, total)),
+        "calibrated": calibrated,
+        "correct": correct,
+        "num_images": total,
+        "macro": {name: float(np.mean([row[name] for row in rows])) for name in ("precision", "recall", "f1")},
+        "per_class": [{"name": name, **row} for name, row in zip(class_names, rows, strict=True)],
+        "class_names": list(class_names),
+        "confusion_matrix": confusion.tolist(),
+    }

@@ -1,0 +1,181 @@
+"""What the training pictures look like, in a few thousand numbers, and how unfamiliar another picture is.
+
+It sees pictures, not what a network makes of them: so it is the same for a run and all its exported files.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fmnist.data import Dataset, run_split
+from fmnist.errors import InputError
+from fmnist.run.directory import RunDirectory, read_json, write_json
+
+THRESHOLD = 1.0
+"""A picture whose unfamiliarity is above this is called unfamiliar."""
+
+# A picture is looked at as the mean grey levels of so many rows and columns of cells.
+CELLS = 5
+# The share of the validation pictures that lie below the threshold. Photos of garments are a little less like the
+# training pictures than these are like each other: of 5% of alarms on validation they would make 10%.
+QUANTILE = 0.98
+# The spread within a class is mixed with that of all classes, which counts as so many pictures; and a cell's grey
+# level spreads by 1 at least.
+_PICTURES, _SPREAD = 50, 1.0
+# Pictures that are held as floats at a time.
+_TOGETHER = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Familiarity:
+    """A Gaussian for each class, over the mean grey levels of the cells.
+
+    Attributes:
+        means: float32 (classes, cells²).
+        whitening: float32 (classes, cells², cells²), lower triangles L; L Lᵀ is the inverse of the covariance.
+        typical: the median of `distance` over the validation pictures.
+        limit: their quantile that the threshold lies at.
+    """
+
+    means: np.ndarray
+    whitening: np.ndarray
+    typical: float = 0.0
+    limit: float = 1.0
+
+    def distance(self, images: np.ndarray) -> np.ndarray:
+        """Return how far images, uint8 (N, H, W), are from the nearest class: float32 (N,).
+
+        It is minus twice the logarithm of the class's density, without the constant that all classes share.
+        """
+        seen = cells(images)
+        # The logarithm of a determinant, twice: that of a triangle is the product of its diagonal.
+        volumes = -2 * np.log(np.abs(np.diagonal(self.whitening, axis1=1, axis2=2))).sum(axis=1)
+        distances = [
+            (((seen - mean) @ whitening) ** 2).sum(axis=1) + volume
+            for mean, whitening, volume in zip(self.means, self.whitening, volumes, strict=True)
+        ]
+        return np.asarray(np.min(distances, axis=0), np.float32)
+
+    def unfamiliarity(self, images: np.ndarray) -> np.ndarray:
+        """Return how unfamiliar pictures are: 0 for a typical one, above 1 (`THRESHOLD`) is called unfamiliar.
+
+        Args:
+            images: uint8 (N, H, W), of the size of the training images.
+
+        Returns:
+            float32 (N,), unbounded on both sides.
+        """
+        return (self.distance(images) - np.float32(self.typical)) / np.float32(self.limit - self.typical)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values for JSON: arrays as base64 of little-endian float16, triangles row by row."""
+        rows, columns = np.tril_indices(self.means.shape[1])
+        return {
+            "cells": round(self.means.shape[1] ** 0.5),
+            "classes": len(self.means),
+            "means": _text(self.means),
+            "whitening": _text(self.whitening[:, rows, columns]),
+            "typical": self.typical,
+            "limit": self.limit,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Any) -> Familiarity:
+        """Rebuild it from `to_dict`.
+
+        Raises:
+            InputError: the values are no such thing.
+        """
+        try:
+            classes, size = int(values["classes"]), int(values["cells"]) ** 2
+            if not (1 <= classes <= 10_000 and size == CELLS**2):
+                raise ValueError(f"{classes} classes, {size} cells")
+            whitening = np.zeros((classes, size, size), np.float32)
+            rows, columns = np.tril_indices(size)
+            whitening[:, rows, columns] = _array(values["whitening"], (classes, len(rows)))
+            found = cls(
+                _array(values["means"], (classes, size)), whitening, float(values["typical"]), float(values["limit"])
+            )
+            if not (0 < found.limit - found.typical < np.inf and np.diagonal(whitening, axis1=1, axis2=2).all()):
+                raise ValueError("no Gaussians")
+        except (KeyError, TypeError, ValueError, OverflowError, binascii.Error) as error:
+            raise InputError(
+                f"what is said of the training pictures is damaged ({type(error).__name__}: {error}); export it again"
+            ) from error
+        return found
+
+
+def fit(images: np.ndarray, labels: np.ndarray, validation_images: np.ndarray) -> Familiarity:
+    """Describe training pictures, and place the threshold so that 2% of the validation pictures lie above it.
+
+    Args:
+        images: uint8 (N, H, W), the training images.
+        labels: integer (N,).
+        validation_images: uint8 (M, H, W), others of the same kind, M > 0.
+    """
+    seen = cells(images)
+    groups = [seen[labels == label] for label in np.unique(labels)]
+    means = np.stack([group.mean(axis=0) for group in groups])
+    scatters = [(group - mean).T @ (group - mean) for group, mean in zip(groups, means, strict=True)]
+    pooled = np.sum(scatters, axis=0) / len(seen)
+    floor = _SPREAD**2 * np.eye(seen.shape[1])
+    covariances = [
+        (scatter + _PICTURES * pooled) / (len(group) + _PICTURES) + floor
+        for scatter, group in zip(scatters, groups, strict=True)
+    ]
+    whitening = np.linalg.cholesky(np.linalg.inv(np.asarray(covariances, np.float64)))
+    # Rounded as it will be stored, before the threshold is placed.
+    rounded = Familiarity(_rounded(means), _rounded(whitening))
+    typical, limit = np.quantile(rounded.distance(validation_images), (0.5, QUANTILE))
+    # One validation picture, or several that are the same, have no spread of their own.
+    return Familiarity(rounded.means, rounded.whitening, float(typical), float(max(limit, typical + 1.0)))
+
+
+def fit_run(run: RunDirectory, dataset: Dataset) -> None:
+    """Write a run's `familiarity.json`.
+
+    Args:
+        run: has validation images.
+        dataset: the data set it was trained on.
+    """
+    training, validation = run_split(read_json(run.config), dataset.train_labels)
+    images = dataset.train_images
+    write_json(run.familiarity, fit(images[training], dataset.train_labels[training], images[validation]).to_dict())
+
+
+def cells(images: np.ndarray) -> np.ndarray:
+    """Return the mean grey levels (0 to 255) of 5 × 5 cells of images, uint8 (N, H, W): float32 (N, 25).
+
+    A pixel that two cells share counts in each by its part.
+    """
+    down, across = (_shares(side) for side in images.shape[1:])
+    parts = range(0, max(len(images), 1), _TOGETHER)
+    means = [down @ images[start : start + _TOGETHER].astype(np.float32) @ across.T for start in parts]
+    return np.concatenate(means).reshape(len(images), CELLS**2)
+
+
+def _shares(side: int) -> np.ndarray:
+    """Return how much of each cell's mean is a pixel's: float32 (cells, side), rows that sum to 1."""
+    edges, pixels = np.linspace(0, side, CELLS + 1), np.arange(side)
+    overlap = np.minimum(edges[1:, np.newaxis], pixels + 1) - np.maximum(edges[:-1, np.newaxis], pixels)
+    return (overlap.clip(0) * (CELLS / side)).astype(np.float32)
+
+
+def _rounded(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float16).astype(np.float32)
+
+
+def _text(array: np.ndarray) -> str:
+    return base64.b64encode(array.astype("<f2").tobytes()).decode()
+
+
+def _array(text: str, shape: tuple[int, int]) -> np.ndarray:
+    array = np.frombuffer(base64.b64decode(text, validate=True), "<f2").astype(np.float32).reshape(shape)
+    if not np.isfinite(array).all():
+        raise ValueError("a number that is none")
+    return array

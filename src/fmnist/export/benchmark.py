@@ -1,0 +1,140 @@
+"""How fast a run's exported files answer, beside Keras: each in a process of its own, so that none warms another up."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fmnist.data import Dataset
+from fmnist.errors import InputError
+from fmnist.evaluation.evaluate import check_dataset
+from fmnist.export import load_exports, sha256, size
+from fmnist.export.artefact import open_artefact
+from fmnist.export.gate import compare
+from fmnist.export.process import call
+from fmnist.run import environment
+from fmnist.run.directory import RunDirectory, read_json, write_json
+
+BATCH_SIZE = 256
+
+
+def benchmark_run(
+    run: RunDirectory, dataset: Dataset, *, seconds: float = 3.0, note: Callable[[str], None] = lambda text: None
+) -> dict[str, Any]:
+    """Measure a run's exported files and its own model; write `benchmark.json`.
+
+    Args:
+        run: has exported files. The caller holds its lock.
+        dataset: the data set it was trained on; the test images are what is asked.
+        seconds: how long each of the two speeds of each file is measured.
+        note: is told what is being measured.
+
+    Returns:
+        What `benchmark.json` holds: `environment`, `run_id`, `num_images` of the test set, and `rows`, Keras first,
+        with `format`, `bytes`, `accuracy` and `agreement` (shares of the test images; the latter with Keras),
+        `latency_median_ms` and `latency_p99_ms` (one image), `images_per_second` (256 at a time), `start_seconds`
+        (from the start of a new Python to its first answer), and `peak_bytes` (of that process's memory; None where
+        the system does not tell).
+
+    Raises:
+        InputError: nothing was exported yet, or was changed since, or the data set does not fit.
+        RunError: a file cannot be measured, or the result cannot be written.
+    """
+    # Browsers run the page of format web, with a runtime of their own.
+    exported = [row for row in load_exports(run).get("files", []) if row["format"] != "web"]
+    if not exported:
+        raise InputError(f"{run.path} has no exported files; `fmnist export {run.name}` makes them")
+    check_dataset(read_json(run.config), dataset)
+    files = [("model.keras", "Keras (the run's model)", run.model)]
+    files += [(row["format"], row["format"], run.exports / row["file"]) for row in exported]
+    changed = [row["file"] for row in exported if sha256(run.exports / row["file"]) != row["sha256"]]
+    if changed:
+        raise InputError(f"changed since the export: {', '.join(changed)}; `fmnist export {run.name}` makes them again")
+    rows: list[dict[str, Any]] = []
+    keras = np.empty(0)
+    for name, label, path in files:
+        note(label)
+        values, arrays = call(
+            "fmnist.export.benchmark:measure",
+            f"{label} cannot be measured",
+            {"images": dataset.test_images},
+            path=str(path),
+            seconds=seconds,
+            started=time.time(),
+        )
+        if not rows:
+            keras = arrays["probabilities"]
+        parity = compare(arrays["probabilities"], keras, dataset.test_labels)
+        scores = {"accuracy": parity.accuracy, "agreement": parity.agreement}
+        rows.append({"format": name, "bytes": size(path), **scores, **values})
+    result = {
+        "environment": environment.machine(),
+        "run_id": sha256(run.model)[:16],
+        "num_images": len(dataset.test_labels),
+        "rows": rows,
+    }
+    write_json(run.benchmark, result)
+    return result
+
+
+def exported_files(run: RunDirectory) -> list[dict[str, Any]]:
+    """Return the rows of a run's exported files; once their speeds are measured also these, and Keras's row first.
+
+    A row that has speeds has `machine`, where they were measured.
+    """
+    files = {row["format"]: row for row in load_exports(run).get("files", [])}
+    measured = read_json(run.benchmark) if files and run.benchmark.is_file() else {}
+    if not measured or {row["format"] for row in measured["rows"][1:]} != files.keys():
+        return list(files.values())
+    return [files.get(row["format"], {}) | row | {"machine": measured["environment"]} for row in measured["rows"]]
+
+
+def measure(
+    *, path: str, images: np.ndarray, seconds: float, started: float
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Measure one file in this process, in the form of `process.call`; `started` is when that was called, Unix time."""
+    answer = open_artefact(Path(path))
+    answer(images[:1])
+    values: dict[str, Any] = {"start_seconds": time.time() - started}
+    # A hundred at least, so that one in a hundred means something.
+    single = _times(lambda number: answer(images[number : number + 1]), len(images), seconds, at_least=100)
+    values["latency_median_ms"] = float(1000 * np.median(single))
+    values["latency_p99_ms"] = float(1000 * np.quantile(single, 0.99))
+    batch = np.resize(images, (BATCH_SIZE, *images.shape[1:]))
+    values["images_per_second"] = BATCH_SIZE / float(np.median(_times(lambda number: answer(batch), 1, seconds)))
+    probabilities = answer(images)
+    values["peak_bytes"] = _peak_bytes()
+    return values, {"probabilities": probabilities}
+
+
+def _times(work: Callable[[int], object], count: int, seconds: float, at_least: int = 5) -> list[float]:
+    """Call with 0 to `count` - 1, over and over, for a time; return the seconds of each call after some to warm up."""
+    for number in range(at_least):
+        work(number % count)
+    times: list[float] = []
+    until = time.perf_counter() + seconds
+    while len(times) < at_least or time.perf_counter() < until:
+        before = time.perf_counter()
+        work(len(times) % count)
+        times.append(time.perf_counter() - before)
+    return times
+
+
+def _peak_bytes() -> int | None:
+    """Return the most memory that this process has held."""
+    try:
+        # The kernel's count for this program alone; that of `getrusage` begins with the parent's, on Linux.
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        pass
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -1,0 +1,1 @@
+"""The plots and the HTML page of a run."""

@@ -1,0 +1,122 @@
+"""Learning curves: accuracy and loss over the epochs, and the two numbers read off them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from fmnist.report.plots.style import FAINT, INK, MUTED, TRAINING, VALIDATION, headline, save, styled
+from fmnist.run.history import History, best_epoch
+
+
+def final_gap(history: History) -> float | None:
+    """Return measured training accuracy minus validation accuracy (-1 to 1) after the last epoch, if both are there."""
+    if not history or not {"train_accuracy", "val_accuracy"} <= history[-1].keys():
+        return None
+    return history[-1]["train_accuracy"] - history[-1]["val_accuracy"]
+
+
+@styled()
+def curves(
+    history: History, path_stem: Path, title: str, *, gap_opens: int | None = None, turns: int | None = None
+) -> list[Path]:
+    """Draw accuracy and loss over the epochs, side by side.
+
+    Args:
+        history: rows as `read_history` returns them, at least one; any column but epoch may be missing.
+        path_stem: where to write, without `.png` and `.svg`.
+        title: headline of the figure.
+        gap_opens, turns: the epochs that the diagnosis names, marked in place of the best epoch.
+
+    Returns:
+        The two files.
+    """
+    figure = Figure(figsize=(10, 3.9))
+    headline(figure, title)
+    best = best_epoch(history) if len(history) > 1 else None
+    marks = {
+        "accuracy": (gap_opens, "the gap opens: epoch {}") if gap_opens else (best, "best epoch: {}"),
+        "loss": (turns, "validation loss turns: epoch {}") if turns else (best, "lowest validation loss: epoch {}"),
+    }
+    for left, name, unit, factor in ((0.05, "accuracy", "Accuracy, %", 100), (0.55, "loss", "Loss (cross-entropy)", 1)):
+        axes = figure.add_axes((left, 0.125, 0.315, 0.655))
+        axes.set_title(unit, loc="left", size=9, color=MUTED, pad=18)
+        axes.set_xlabel("Epoch")
+        axes.grid(axis="y", color=FAINT, linewidth=0.8)
+        axes.spines[["left", "top", "right"]].set_visible(False)
+        axes.tick_params(length=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+        ends = list(_lines(axes, history, name, factor))
+        margin = 0.02 * (len(history) - 1) or 0.5
+        axes.set_xlim(history[0]["epoch"] - min(margin, 0.9), history[-1]["epoch"] + margin)  # no epoch 0
+        gap = final_gap(history)
+        if name == "accuracy" and gap is not None:
+            pair = [history[-1][key] * 100 for key in ("train_accuracy", "val_accuracy")]
+            x = [1.02, 1.035, 1.035, 1.02]
+            axes.plot(
+                x, np.repeat(pair, 2), color=MUTED, linewidth=1, clip_on=False, transform=axes.get_yaxis_transform()
+            )
+            ends.append((sum(pair) / 2, f"gap {100 * gap:.1f} points".replace("-", "\N{MINUS SIGN}"), INK))
+        label_ends(axes, ends)
+        epoch, words = marks[name]
+        if epoch is not None:
+            _mark(axes, epoch, words.format(epoch))
+    return save(figure, path_stem)
+
+
+def _lines(axes: Axes, history: History, name: str, factor: float) -> Iterator[tuple[float, str, str]]:
+    """Draw the lines of one quantity; yield last value, label and colour of each."""
+    number = "{:.1f}%" if name == "accuracy" else "{:.3f}"
+    for key, label, colour, style in (
+        (
+            name,
+            "running average",
+            MUTED,
+            {"color": TRAINING, "alpha": 0.6, "linewidth": 1.2, "linestyle": (0, (1, 1.5))},
+        ),
+        (f"train_{name}", f"training {number}", TRAINING, {"color": TRAINING, "linewidth": 1.8}),
+        (f"val_{name}", f"validation {number}", VALIDATION, {"color": VALIDATION, "linewidth": 1.8}),
+    ):
+        points = [(row["epoch"], factor * row[key]) for row in history if key in row]
+        if points:
+            dots = {"marker": "o", "markersize": 3.5} if len(points) <= (1 if key == name else 12) else {}
+            axes.plot(*zip(*points, strict=True), solid_capstyle="round", **style, **dots)
+            yield points[-1][1], label.format(points[-1][1]), colour
+
+
+def label_ends(
+    axes: Axes, ends: Sequence[tuple[float, str, str]], distance: float = 0.068, weight: str = "bold"
+) -> None:
+    """Write labels right of the axes at the height of their values, at least `distance` of its height apart."""
+    low, high = axes.get_ylim()
+    ends = sorted(ends)
+    places = _apart([(value - low) / (high - low) for value, _, _ in ends], distance)
+    for place, (_, text, colour) in zip(places, ends, strict=True):
+        style = {"size": 8, "weight": "normal" if colour == MUTED else weight}
+        axes.text(1.05, place, text, color=colour, va="center", transform=axes.transAxes, **style)
+
+
+def _apart(places: Sequence[float], distance: float) -> list[float]:
+    """Return ascending places moved as little as possible (least squares) to lie `distance` apart and from 0 to 1."""
+    groups: list[list[float]] = []
+    for number, place in enumerate(places):
+        groups.append([place - number * distance])
+        while len(groups) > 1 and np.mean(groups[-2]) > np.mean(groups[-1]):
+            groups[-2:] = [groups[-2] + groups[-1]]
+    highest = max(0.0, 1 - (len(places) - 1) * distance)
+    means = [min(max(float(np.mean(group)), 0.0), highest) for group in groups for _ in group]
+    return [mean + number * distance for number, mean in enumerate(means)]
+
+
+def _mark(axes: Axes, epoch: int, text: str) -> None:
+    """Draw a quiet vertical line at an epoch, its label above the axes and inside their width."""
+    axes.axvline(epoch, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+    low, high = axes.get_xlim()
+    share = (epoch - low) / (high - low)
+    side = "left" if share < 0.25 else "right" if share > 0.75 else "center"
+    axes.text(share, 1.015, text, color=MUTED, size=8, ha=side, va="bottom", transform=axes.transAxes)

@@ -1,0 +1,92 @@
+"""The reliability diagram: how often a model is right when it is so and so sure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fmnist.evaluation.calibration import BINS, at_temperature, expected_calibration_error, reliability
+from fmnist.evaluation.metrics import wilson_interval
+from fmnist.report.plots.style import FAINT, INK, MISTAKE, MUTED, TRAINING, headline, save, styled
+
+# In inches. Each panel is as wide as the other, so that a page can take them apart.
+_PANEL, _HEIGHT = 5.0, 5.25
+_LEFT, _SIDE = 0.75, 3.3
+_BOTTOM, _COUNTS, _BETWEEN = 0.55, 0.62, 0.12
+
+
+@styled()
+def draw_reliability(
+    probabilities: np.ndarray, labels: np.ndarray, path_stem: Path, title: str, temperature: float | None = None
+) -> list[Path]:
+    """Draw accuracy over confidence in 15 bins, and under it how many images lie in each.
+
+    Args:
+        probabilities: float (N, classes), as the model gives them.
+        labels: integer (N,).
+        path_stem: where to write, without `.png` and `.svg`.
+        title: headline of the figure.
+        temperature: draws a second panel, with the probabilities at this temperature.
+
+    Returns:
+        The two files.
+    """
+    panels = [("as the model gives it", probabilities)]
+    if temperature is not None:
+        panels.append((f"calibrated, temperature {temperature:.3g}", at_temperature(probabilities, temperature)))
+    figure = Figure(figsize=(_PANEL * len(panels), _HEIGHT))
+    headline(figure, title)
+    for number, (name, shown) in enumerate(panels):
+        left = number * _PANEL + _LEFT
+        low = _axes(figure, left, _BOTTOM, _COUNTS)
+        high = _axes(figure, left, _BOTTOM + _COUNTS + _BETWEEN, _SIDE)
+        bins = reliability(shown, labels)
+        _accuracies(high, bins)
+        _counts(low, bins["count"])
+        error = 100 * expected_calibration_error(shown, labels)
+        high.set_title(f"Accuracy, %: {name}", loc="left", size=9, color=MUTED, pad=10)
+        text = f"{error:.1f}% off on average" if error >= 0.95 else f"{error:.2f}% off on average"
+        high.text(0.04, 0.95, text, size=10, weight="bold", va="top", transform=high.transAxes)
+    return save(figure, path_stem)
+
+
+def _axes(figure: Figure, left: float, bottom: float, height: float) -> Axes:
+    width, tall = figure.get_size_inches()
+    axes = figure.add_axes((left / width, bottom / tall, (_PANEL - _LEFT - 0.45) / width, height / tall))
+    axes.set_xlim(0, 1)
+    axes.set_xticks(np.arange(6) / 5, [])
+    axes.spines[["left", "top", "right"]].set_visible(False)
+    axes.tick_params(length=0)
+    return axes
+
+
+def _accuracies(axes: Axes, bins: dict[str, np.ndarray]) -> None:
+    """Draw each bin's accuracy, what it is short of the confidence or beyond it, and how sure that is."""
+    axes.grid(axis="y", color=FAINT, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.set_ylim(0, 1)
+    axes.set_yticks(np.arange(6) / 5, [f"{20 * step}" for step in range(6)])
+    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), zorder=3)
+    full = bins["count"] > 0
+    accuracy, confidence = bins["accuracy"][full], bins["confidence"][full]
+    middles, width = (np.flatnonzero(full) + 0.5) / BINS, 0.86 / BINS
+    bottom = np.minimum(accuracy, confidence)
+    axes.bar(middles, bottom, width, color=TRAINING, alpha=0.3)
+    axes.bar(middles, np.abs(confidence - accuracy), width, bottom, color=MISTAKE, alpha=0.45)
+    axes.hlines(accuracy, middles - width / 2, middles + width / 2, color=TRAINING, linewidth=2, zorder=4)
+    right = np.rint(accuracy * bins["count"][full]).astype(int)
+    spans = [wilson_interval(int(hits), int(count)) for hits, count in zip(right, bins["count"][full], strict=True)]
+    axes.vlines(middles, *zip(*spans, strict=True), color=INK, linewidth=0.9, zorder=5)
+
+
+def _counts(axes: Axes, count: np.ndarray) -> None:
+    axes.set_xticks(np.arange(6) / 5, [f"{20 * step}" for step in range(6)])
+    axes.set_xlabel("Confidence, %, and the share of the images")
+    share = count / count.sum()
+    axes.bar((np.arange(BINS) + 0.5) / BINS, share, 0.86 / BINS, color=MUTED, alpha=0.45)
+    top = float(share.max())
+    axes.set_ylim(0, top)
+    axes.set_yticks([0, top], ["0", f"{100 * top:.0f}%"])

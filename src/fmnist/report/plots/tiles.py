@@ -1,0 +1,124 @@
+"""Pictures made of a data set's images: the sample sheet and the most confident mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from fmnist.report.plots.style import DPI, INK, LEFT, MUTED, SIDE_STRIP, VALIDATION, headline, save, shorten, styled
+
+
+@styled()
+def sample_sheet(
+    images: np.ndarray,
+    labels: np.ndarray,
+    class_names: Sequence[str],
+    path_stem: Path,
+    title: str,
+    *,
+    columns: int = 10,
+) -> list[Path]:
+    """Draw images in rows with their class below.
+
+    Args:
+        images: uint8 (N, H, W), at least one; all are drawn.
+        labels: integer (N,).
+        class_names: a name for each label.
+        path_stem: where to write, without `.png` and `.svg`.
+        title: headline of the figure.
+        columns: images a row.
+
+    Returns:
+        The two files.
+    """
+    captions = [[(class_names[label], MUTED)] for label in labels]
+    return save(_tiles(images, captions, title, columns, size=0.75), path_stem)
+
+
+@styled()
+def mistakes(
+    images: np.ndarray,
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
+    path_stem: Path,
+    *,
+    count: int = 24,
+) -> list[Path]:
+    """Draw the wrongly classified images of which the model was surest.
+
+    Args:
+        images: uint8 (N, H, W).
+        labels: integer (N,), the true classes.
+        probabilities: float (N, classes).
+        class_names: a name for each class.
+        path_stem: where to write, without `.png` and `.svg`.
+        count: images at most.
+
+    Returns:
+        The two files.
+    """
+    predictions, confidences = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    wrong = np.flatnonzero(predictions != labels)
+    if not len(wrong):
+        figure = Figure(figsize=(7, 1))
+        figure.text(
+            LEFT / 7, 0.3, f"No mistakes: all {len(labels):,} images were classified rightly.", size=11, va="center"
+        )
+        return save(figure, path_stem)
+    surest = wrong[np.argsort(-confidences[wrong], kind="stable")][:count]
+    captions = [
+        [
+            (f"{class_names[predictions[index]]}, {_percent(confidences[index])}", VALIDATION),
+            (f"is: {class_names[labels[index]]}", INK),
+        ]
+        for index in surest
+    ]
+    title = f"The {len(surest)} most confident of {len(wrong):,} mistakes" if len(surest) > 1 else "The only mistake"
+    return save(_tiles(images[surest], captions, title, 6, size=1.3), path_stem)
+
+
+def _percent(share: float) -> str:
+    """Format a confidence; one that is not quite 100% does not say so."""
+    return ">99%" if share >= 0.995 else f"{100 * share:.0f}%"
+
+
+def _tiles(
+    images: np.ndarray,
+    captions: Sequence[Sequence[tuple[str, str]]],
+    title: str,
+    columns: int,
+    *,
+    size: float,
+) -> Figure:
+    """Compose images, each with lines of (text, colour) below, in one picture: axes for each would take far longer.
+
+    An image is about `size` inches wide. Its pixels become squares of whole dots, dark on light.
+    """
+    number, height, width = images.shape
+    dots = max(1, round(size * DPI / width))  # a pixel of the picture, in dots
+    inch = DPI / dots  # in pixels of the picture
+    step_x = width + round(2 * (LEFT - SIDE_STRIP) * inch)  # so that the report can cut between two columns
+    step_y = round(height + (0.16 + 0.15 * len(captions[0])) * inch)
+    top, side = round(0.52 * inch), round(LEFT * inch)
+    rows = -(-number // columns)
+    shape = top + rows * step_y, 2 * side + (columns - 1) * step_x + width
+    figure = Figure(figsize=(shape[1] / inch, shape[0] / inch))
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, shape[1]), ylim=(shape[0], 0))
+    axes.axis("off")
+    picture = np.zeros((*shape, 4), np.uint8)
+    picture[..., :3] = [round(255 * part) for part in to_rgb(INK)]
+    for index, (image, lines) in enumerate(zip(images, captions, strict=True)):
+        x, y = side + index % columns * step_x, top + index // columns * step_y
+        picture[y : y + height, x : x + width, 3] = 12 + image * (243 / 255)  # 12: the edge of an image shows
+        for line, (text, colour) in enumerate(lines):
+            below = y + height + (0.05 + 0.145 * line) * inch
+            text = shorten(text, round(step_x / inch * 72 / 4.3))
+            axes.text(x, below, text, color=colour, size=7.5, va="top")
+    axes.imshow(picture, interpolation="none", extent=(0, shape[1], shape[0], 0), aspect="auto")
+    headline(figure, title)
+    return figure

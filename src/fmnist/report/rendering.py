@@ -1,0 +1,103 @@
+"""What the HTML pages share: their templates, figures as text, and plots in the page's own colours."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
+
+from fmnist.report.plots import style
+
+# The plots' colours give way to the page's, which are others on a dark screen.
+_THEME = {
+    style.PAPER: "var(--paper)",
+    style.INK: "var(--ink)",
+    style.MUTED: "var(--muted)",
+    style.FAINT: "var(--faint)",
+    style.TRAINING: "var(--training)",
+    style.VALIDATION: "var(--validation)",
+}
+
+
+def page_environment() -> Environment:
+    """Return what renders the package's templates, with the filters that they use."""
+    environment = Environment(
+        loader=PackageLoader("fmnist.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "percent": percent,
+        "plain": _plain,
+        "cell": _cell,
+        "unbroken": lambda text: text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"),
+        "words": lambda name: name.replace("_", " "),
+    }
+    return environment
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """Format a share, 0 to 1, as a percentage."""
+    return f"{100 * share:.{digits}f}%"
+
+
+def _plain(value: Any) -> str:
+    """Format any JSON value for a person."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_plain, value))
+    return f"{value:,}" if isinstance(value, int) else "none" if value is None else str(value)
+
+
+def _cell(value: float, column: str) -> str:
+    """Format a cell of the history."""
+    if "accuracy" in column:
+        return percent(value, 2)
+    return f"{value:.4f}" if "loss" in column else f"{value:.1f}" if column == "seconds" else _plain(value)
+
+
+def duration(seconds: float) -> str:
+    """Format seconds for a person: `4.3 s`, `75 s`, `10 min`, `2 h 1 min`."""
+    minutes, hours = round(seconds / 60), round(seconds) // 3600
+    if seconds < 99.5:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    return f"{hours} h {minutes - 60 * hours} min" if hours else f"{minutes} min"
+
+
+def picture(path: Path, columns: int, rows: int = 1) -> Markup | None:
+    """Return a plot in the page's colours as an SVG element for each of its parts; a narrow page has them in a column.
+
+    Args:
+        path: of an SVG file that `plots` drew; None comes back where there is none.
+        columns: parts side by side, of the same width.
+        rows: of parts, of the same height.
+    """
+    if not path.is_file():
+        return None
+    _, start, rest = path.read_text(encoding="utf-8").partition("<svg ")
+    size = re.search(r'width="[\d.]+pt" height="[\d.]+pt" viewBox="0 0 ([\d.]+) ([\d.]+)"', rest)
+    if not start or size is None:
+        return None
+    for colour, variable in _THEME.items():
+        rest = rest.replace(colour, variable)
+    # Ids are unique in a file; on the page five files meet.
+    rest = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{path.stem}-", rest)
+    side, top = 72 * style.SIDE_STRIP, 72 * style.TITLE_STRIP
+    width, height = (float(size[1]) - 2 * side) / columns, (float(size[2]) - top) / rows
+    boxes = [
+        f'viewBox="{side + column * width:.1f} {top + row * height:.1f} {width:.1f} {height:.1f}"'
+        for row in range(rows)
+        for column in range(columns)
+    ]
+    drawing = start + rest.replace(size[0], boxes[0], 1)
+    drawing += "".join(f'<svg {box}><use href="#{path.stem}-figure_1"/></svg>' for box in boxes[1:])
+    # 4/3 CSS pixels are a point. What has one part is shrunk by a fifth at most, to keep its letters legible; of many
+    # rows three parts fit beside each other.
+    limits = f"max-width:{columns * width * 4 / 3:.0f}px;--part:{'15rem' if rows > 1 else '20.5rem'}"
+    limits += f";min-width:{width * 16 / 15:.0f}px" if columns == 1 else ""
+    # Our own drawing; and the page's policy lets no script run.
+    return Markup(f'<div class="panels" style="{limits}" aria-hidden="true">{drawing}</div>')

@@ -1,0 +1,170 @@
+"""The report of a run: one HTML file that needs nothing else. Reads the run directory only; it draws nothing."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from fmnist.config import PRESETS, command_flags, leaf_fields, restore
+from fmnist.data.sources import OFFICIAL_FILES
+from fmnist.errors import InputError
+from fmnist.export.benchmark import exported_files
+from fmnist.report.plots import final_gap
+from fmnist.report.rendering import duration, page_environment, percent, picture
+from fmnist.run.directory import RunDirectory, read_json, write_bytes
+from fmnist.run.history import HISTORY_COLUMNS, best_epoch, read_history
+
+_CONFUSIONS = 8
+
+
+def write_report(run: RunDirectory) -> Path:
+    """Write `report.html` from the files of a run; where one is missing, the report names the command that makes it.
+
+    Args:
+        run: has at least `config.json`.
+
+    Returns:
+        The path of the report.
+
+    Raises:
+        InputError: the configuration is missing, or a file of the run cannot be read.
+        RunError: the report cannot be written.
+    """
+    config = read_json(run.need(run.config, "train"))
+    environment, status, metrics, diagnosis = (
+        read_json(path) if path.is_file() else {} for path in (run.environment, run.status, run.metrics, run.diagnosis)
+    )
+    history = read_history(run.history) if run.history.is_file() else []
+    best = best_epoch(history)
+    settings = _settings(config)
+    context = {
+        "name": run.name,
+        "run_name": shlex.quote(run.name),
+        "preset": config.get("preset", "custom"),
+        "status": status,
+        "cards": _cards(config, environment, status, metrics, history),
+        "history": history,
+        "columns": [name for name in HISTORY_COLUMNS if any(name in row for row in history)],
+        "diagnosis": diagnosis,
+        "best": best,
+        "curve_sentence": describe_curves(history) if history else "",
+        "metrics": metrics,
+        "exported": exported_files(run),
+        "confusions": frequent_confusions(metrics) if metrics else [],
+        "settings": settings,
+        "environment": {key: value for key, value in environment.items() if value not in (None, {}, "")},
+        "command": train_command(run.name, config, environment),
+        "picture": lambda name, parts: picture(run.plots / f"{name}.svg", parts),
+    }
+    html = page_environment().get_template("report.html").render(context)
+    write_bytes(run.report, html.encode())
+    return run.report
+
+
+def _cards(
+    config: dict[str, Any],
+    environment: dict[str, Any],
+    status: dict[str, Any],
+    metrics: dict[str, Any],
+    history: list[dict[str, float]],
+) -> list[tuple[str, str, str]]:
+    """Return the headline figures: label, value, note."""
+    cards, recipe = [], config.get("training", {})
+    if metrics:
+        low, high = metrics["accuracy_interval"]
+        span = f"95% interval {percent(low, 2)} to {percent(high, 2)}, n = {metrics['num_images']:,}"
+        cards.append(("Test accuracy", percent(metrics["accuracy"], 2), span))
+        cards.append(("Test loss", f"{metrics['loss']:.4f}", "mean cross-entropy"))
+    elif history and "val_accuracy" in history[-1]:
+        cards.append(("Validation accuracy", percent(history[-1]["val_accuracy"], 2), "after the last epoch"))
+    if "parameters" in config:
+        cards.append(
+            ("Parameters", f"{config['parameters']:,}", f"{config.get('model', {}).get('family', '')} network")
+        )
+    if history:
+        planned = status.get("epochs") or recipe.get("epochs", len(history))
+        note = f"batches of {recipe.get('batch_size', '?')}, {recipe.get('optimizer', '?')}"
+        if status.get("model_epoch", len(history)) != len(history):
+            note += f"; the model has the weights of epoch {status['model_epoch']}"
+        cards.append(("Epochs", str(len(history)) if len(history) == planned else f"{len(history)} of {planned}", note))
+        seconds = status.get("seconds") or sum(row.get("seconds", 0.0) for row in history)
+        cores = f" ({environment['cores']} cores)" if environment.get("cores") else ""
+        cards.append(("Training time", duration(seconds), f"{environment.get('processor') or ''}{cores}"))
+    return cards
+
+
+def describe_curves(history: list[dict[str, float]]) -> str:
+    """Say in plain words what the learning curves show: the best epoch, the last accuracies, the gap.
+
+    Args:
+        history: rows as `read_history` returns them, at least one.
+    """
+    last, best, gap = history[-1], best_epoch(history), final_gap(history)
+    parts = []
+    if best is not None:
+        loss = next(row["val_loss"] for row in history if row["epoch"] == best)
+        where = f"after epoch {best} of {len(history)}" if best != last["epoch"] else "after the last epoch"
+        parts.append(f"The validation loss was lowest {where} ({loss:.3f}).")
+    if gap is not None:
+        parts.append(
+            f"At the end the model is right on {percent(last['train_accuracy'])} of the training images and on "
+            f"{percent(last['val_accuracy'])} of the validation images: a gap of {100 * gap:.1f} points.".replace(
+                "-", "\N{MINUS SIGN}"
+            )
+        )
+    elif "train_accuracy" in last:
+        parts.append(
+            f"At the end the model is right on {percent(last['train_accuracy'])} of the training images; "
+            "no images were kept for validation."
+        )
+    return " ".join(parts)
+
+
+def frequent_confusions(metrics: dict[str, Any], count: int = _CONFUSIONS) -> list[dict[str, Any]]:
+    """Return the largest numbers beside the diagonal: true and predicted name, count, share of the true class."""
+    matrix, names = metrics["confusion_matrix"], metrics["class_names"]
+    found = [
+        {"true": names[row], "predicted": names[column], "count": number, "share": number / sum(matrix[row])}
+        for row in range(len(names))
+        for column, number in enumerate(matrix[row])
+        if row != column and number
+    ]
+    return sorted(found, key=lambda item: -item["count"])[:count]
+
+
+def _settings(config: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return each section's settings: name, value, the preset's value, whether they differ, and the help text."""
+    base = PRESETS.get(config.get("preset", ""), PRESETS["reference"])[1].to_dict()
+    helps = {name: spec.metadata["help"] for name, (_, spec) in leaf_fields().items()}
+    return {
+        section: [
+            {
+                "name": name,
+                "value": value,
+                "preset": defaults.get(name),
+                "changed": name in defaults and _flag_text(value) != _flag_text(defaults[name]),
+                "help": helps.get(name, ""),
+            }
+            for name, value in config[section].items()
+        ]
+        for section, defaults in base.items()
+        if isinstance(defaults, dict) and isinstance(config.get(section), dict)
+    }
+
+
+def _flag_text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def train_command(name: str, config: dict[str, Any], environment: dict[str, Any]) -> str:
+    """Return the command that trains this run again: the preset, and a flag for each setting that differs from it."""
+    try:
+        preset_flag, *flags = command_flags(restore(config))
+    except InputError:  # another version's settings: the name of its preset is all that can be told
+        preset_flag, flags = ["--preset", str(config.get("preset", "reference"))], []
+    lines = [["fmnist", "train", *preset_flag], ["--name", name]]
+    digests = environment.get("data_sha256")
+    if digests and digests != {file.name: file.sha256 for file in OFFICIAL_FILES}:
+        lines.append(["--data-dir", str(environment.get("data_source", "DIR"))])
+    return " \\\n    ".join(map(shlex.join, [*lines, *flags]))

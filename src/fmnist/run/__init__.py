@@ -1,0 +1,1 @@
+"""What a run directory holds, and how its files are written, locked and read."""

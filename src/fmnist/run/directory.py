@@ -1,0 +1,206 @@
+"""The run directory: every file name of a run, atomic writes, the lock, and finding a run by path, name or `latest`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fmnist.errors import InputError, RunError, did_you_mean
+from fmnist.run import lock
+
+# Lies in the folder of a study, whose runs are folders inside it.
+STUDY_FILE = "study.json"
+TEMPORARY = ".writing-"  # begins the name of what is half-written; a killed process leaves it behind
+# Parsed, JSON takes up to 25 times its size in memory.
+MAX_JSON_BYTES = 3 * 2**20
+
+
+class RunDirectory:
+    """The files of one run. Holding one neither creates nor reads anything."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Name a run directory, existing or not."""
+        self.path = Path(path)
+        self.config = self.path / "config.json"
+        self.environment = self.path / "environment.json"
+        self.status = self.path / "status.json"
+        self.history = self.path / "history.csv"
+        self.checkpoints = self.path / "checkpoints"
+        self.features = self.path / "features.npy"
+        self.teacher = self.path / "teacher.npy"
+        self.model = self.path / "model.keras"
+        self.calibration = self.path / "calibration.json"
+        self.familiarity = self.path / "familiarity.json"
+        self.metrics = self.path / "metrics.json"
+        self.predictions = self.path / "predictions.npz"
+        self.diagnosis = self.path / "diagnosis.json"
+        self.plots = self.path / "plots"
+        self.report = self.path / "report.html"
+        self.exports = self.path / "exports"
+        self.exports_index = self.exports / "exports.json"
+        self.benchmark = self.path / "benchmark.json"
+
+    @property
+    def name(self) -> str:
+        """The run's name: the last part of its path."""
+        return self.path.resolve().name
+
+    def exists(self) -> bool:
+        """Whether a run has been started here."""
+        return self.config.is_file()
+
+    def state(self) -> str:
+        """Return `running`, `interrupted`, `failed`, `finished` or, before the first status, `empty`."""
+        return str(read_json(self.status).get("state", "empty")) if self.status.is_file() else "empty"
+
+    def need(self, path: Path, command: str) -> Path:
+        """Return `path` if it exists, else say which command makes it.
+
+        Raises:
+            InputError: the file is not there.
+        """
+        if not path.is_file():
+            raise InputError(f"{self.path} has no {path.name}; `fmnist {command}` makes it")
+        return path
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the directory for writing; the kernel lets go when the process ends, however it ends.
+
+        What a killed writer left half-written is removed: who holds the lock is the only one who writes.
+
+        Raises:
+            RunError: another process holds it, or the directory cannot be written.
+        """
+        with lock.hold(self.path):
+            for left in self.leftovers():
+                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+            yield
+
+    def leftovers(self) -> list[Path]:
+        """Return what killed writers left half-written; while the lock is held, what is being written too."""
+        places = (self.path, self.checkpoints, self.plots, self.exports)
+        return [path for place in places for path in place.glob(f"{TEMPORARY}*")]
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; after the block its file is fsynced and renamed to `path`.
+
+    If the block or the disk fails, `path` is as it was and the temporary file is removed.
+
+    Raises:
+        RunError: the file cannot be written (full disk, read-only folder).
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        number, name = tempfile.mkstemp(prefix=f"{TEMPORARY}{path.stem}-", suffix=path.suffix, dir=path.parent)
+        os.close(number)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror or error}") from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        with open(temporary, "rb") as handle:
+            os.fsync(handle.fileno())
+        # mkstemp makes the file private; a run's files get what the user's umask gives any new file.
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync_directory(path: Path) -> None:
+    """Make a rename inside `path` survive a power cut, where the system lets a folder be opened."""
+    if hasattr(os, "O_DIRECTORY"):
+        number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file atomically; NaN and infinity are refused, since JSON has no name for them."""
+    write_bytes(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        InputError: the file is missing, larger than 3 MiB, or holds no JSON object.
+    """
+    try:
+        content = json.loads(read_bounded(path, MAX_JSON_BYTES))
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not a JSON file: {error}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds a {type(content).__name__}; expected a JSON object")
+    return content
+
+
+def read_bounded(path: Path, limit: int, expected: str = "a small file") -> bytes:
+    """Return a file's bytes.
+
+    Raises:
+        InputError: there are more than `limit`; never are more read.
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as handle:
+        content = handle.read(limit + 1)
+    if len(content) > limit:
+        raise InputError(f"{path} has more than {limit:,} bytes; expected {expected}")
+    return content
+
+
+def list_runs(runs_dir: Path) -> list[RunDirectory]:
+    """Return the runs in a folder, the one started last at the end."""
+    if not runs_dir.is_dir():
+        return []
+    runs = [RunDirectory(path) for path in runs_dir.iterdir() if (path / "config.json").is_file()]
+    return sorted(runs, key=lambda run: (run.config.stat().st_mtime_ns, run.name))
+
+
+def has_validation(run: RunDirectory) -> bool:
+    """Whether a run keeps images for validation; without any there is nothing to diagnose."""
+    config = read_json(run.config)
+    return bool(config["dataset"].get("num_validation", config["data"]["validation_fraction"]))
+
+
+def find_run(text: str, runs_dir: Path = Path("runs")) -> RunDirectory:
+    """Return the run that a path, a name in `runs_dir`, or `latest` stands for.
+
+    Raises:
+        InputError: there is no such run.
+    """
+    runs = list_runs(runs_dir)
+    if text == "latest":
+        if not runs:
+            raise InputError(f"there is no run in {runs_dir} yet; `fmnist train` makes one")
+        return runs[-1]
+    for candidate in (RunDirectory(text), RunDirectory(runs_dir / text)):
+        if candidate.exists():
+            return candidate
+    hint = did_you_mean(text, [run.name for run in runs])
+    known = f" (runs there: {', '.join(run.name for run in runs[-5:])})" if runs else ""
+    raise InputError(f"'{text}' is neither a run directory nor the name of a run in {runs_dir}{hint}{known}")

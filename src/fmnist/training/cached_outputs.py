@@ -1,0 +1,55 @@
+"""What a network gives for many images, computed once and kept in a file, so that a run that goes on has it again."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from fmnist.run.directory import atomic_path
+
+# Images between two questions whether to stop.
+CHUNK = 1_000
+
+
+def kept(
+    path: Path,
+    predict: Callable[[np.ndarray], np.ndarray],
+    images: np.ndarray,
+    shape: tuple[int, ...],
+    should_stop: Callable[[], bool],
+) -> np.ndarray | None:
+    """Return the outputs that a file holds, if they are whole, or compute and keep them.
+
+    Args:
+        path: the file, `.npy`.
+        predict: from images to float32 (N, *shape).
+        images: uint8 (N, H, W).
+        shape: of one output.
+        should_stop: asked now and then; None comes back if it says True.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        stored: np.ndarray = np.load(path, allow_pickle=False)
+        if stored.shape == (len(images), *shape) and stored.dtype == np.float32:
+            return stored
+    found = []
+    for start in range(0, len(images), CHUNK):
+        if should_stop():
+            return None
+        found.append(predict(images[start : start + CHUNK]))
+    outputs = np.concatenate(found)
+    with atomic_path(path) as temporary:
+        np.save(temporary, outputs)
+    return outputs
+
+
+def forget(*paths: Path) -> None:
+    """Remove files that no epoch needs any more."""
+    for path in paths:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)

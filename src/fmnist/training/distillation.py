@@ -1,0 +1,122 @@
+"""Learning from a teacher's answers beside the labels: the loss, and what the teacher says of each training image."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from fmnist.config import Config
+from fmnist.data import Dataset
+from fmnist.data.split import run_split
+from fmnist.errors import InputError
+from fmnist.evaluation.calibration import at_temperature
+from fmnist.predictor.keras_file import open_keras
+from fmnist.run.directory import RunDirectory, find_run, read_json
+
+# Images on which a teacher shows whether it tells one from its mirror image.
+_FEW = 100
+
+
+class DistillationLoss(keras.losses.Loss):
+    """(1 − w) × cross-entropy with the labels + w × T² × Kullback–Leibler divergence from the teacher, both at T.
+
+    What is wanted stands in one row: the labels, then the teacher's probabilities at temperature T.
+    Source: G. Hinton, O. Vinyals and J. Dean, "Distilling the knowledge in a neural network", 2015.
+    """
+
+    def __init__(self, weight: float, temperature: float, label_smoothing: float) -> None:
+        """Take w (0 to 1), T, and the share of each label that is spread over all classes."""
+        super().__init__(name="distillation")
+        self.weight, self.temperature, self.label_smoothing = weight, temperature, label_smoothing
+
+    def call(self, wanted: Any, logits: Any) -> Any:
+        """Return the loss of each image, float32 (N,), of float32 (N, 2 × classes) and logits (N, classes)."""
+        classes = logits.shape[-1]
+        labels, teacher = wanted[:, :classes], wanted[:, classes:]
+        entropy = keras.losses.categorical_crossentropy(
+            labels, logits, from_logits=True, label_smoothing=self.label_smoothing
+        )
+        # 0 × log 0 is 0.
+        known = ops.log(ops.maximum(teacher, np.finfo(np.float32).tiny))
+        divergence = ops.sum(teacher * (known - ops.log_softmax(logits / self.temperature)), axis=-1)
+        return (1 - self.weight) * entropy + self.weight * self.temperature**2 * divergence
+
+
+def loss(config: Config) -> keras.losses.Loss:
+    """Return the loss that a recipe minimises: cross-entropy with the labels, a teacher's part if there is one."""
+    smoothing, settings = config.training.label_smoothing, config.distillation
+    if settings.teacher is None:
+        return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
+    return DistillationLoss(settings.distillation_weight, settings.distillation_temperature, smoothing)
+
+
+def images_to_ask_for(images: np.ndarray, teacher: Callable[[np.ndarray], np.ndarray], *, mirrored: bool) -> np.ndarray:
+    """Return the training images, uint8 (N, H, W), and behind them their mirror images where the network sees such.
+
+    A teacher that averages over flips says the same of both, to the bit; then the images alone.
+    """
+    few = images[:_FEW]
+    if not mirrored or np.array_equal(teacher(few), teacher(few[:, :, ::-1])):
+        return images
+    return np.concatenate([images, images[:, :, ::-1]])
+
+
+def answers(probabilities: np.ndarray, count: int, temperature: float) -> tuple[np.ndarray, np.ndarray]:
+    """Split what a teacher said of `images_to_ask_for` in those of the images and of their mirror images.
+
+    Args:
+        probabilities: float32 (N or 2 × N, classes).
+        count: N.
+        temperature: what the teacher's logits are divided by.
+
+    Returns:
+        Each float32 (N, classes), at the temperature.
+    """
+    probabilities = at_temperature(probabilities, temperature)
+    return probabilities[:count], probabilities[-count:]
+
+
+class Teacher:
+    """The model that a network learns from: what it answers, and what a run records of it."""
+
+    def __init__(self, config: Config, dataset: Dataset) -> None:
+        """Open it as a file from anybody is opened.
+
+        Raises:
+            InputError: there is no such run or file, it has no model yet, or it answers about something else.
+        """
+        name = str(config.distillation.teacher)
+        run = None if name.endswith(".keras") else find_run(name)
+        path = run.need(run.model, f"train --resume {run.path}") if run else Path(name)
+        if not path.is_file():
+            raise InputError(f"--teacher {name}: there is no such file; expected a run, or a .keras file")
+        expected = list(dataset.class_names)
+        if run and (known := read_json(run.config)["dataset"]["class_names"]) != expected:
+            raise InputError(f"--teacher {name}: knows the classes {', '.join(known)}; expected {', '.join(expected)}")
+        model = open_keras(path)
+        found = (*model.image_shape, len(model.class_names))
+        wanted = (*dataset.image_shape, dataset.num_classes)
+        if found != wanted:
+            raise InputError(
+                f"--teacher {name}: takes images of {found[0]}×{found[1]} pixels and knows {found[2]} classes; "
+                f"expected {wanted[0]}×{wanted[1]} and {wanted[2]}; take one that was trained on the same data"
+            )
+        self.probabilities = model.probabilities
+        self.num_seen = _num_seen(run, config, dataset) if run else 0
+        self.facts = {"run": run.name if run else None, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+def _num_seen(teacher: RunDirectory, config: Config, dataset: Dataset) -> int:
+    """Return how many of a run's validation images its teacher learnt from; 0 where that was on other data."""
+    known = teacher.environment.is_file() and read_json(teacher.environment).get("data_sha256")
+    if known != dataset.sha256:
+        return 0
+    learnt, _ = run_split(read_json(teacher.config), dataset.train_labels)
+    _, validation = run_split(config.to_dict(), dataset.train_labels)
+    return len(np.intersect1d(learnt, validation))

@@ -1,0 +1,109 @@
+"""Where training stands, and who is told: the status file, and a `Watcher`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from fmnist.errors import RunError
+from fmnist.run.directory import RunDirectory, write_json
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass
+class Progress:
+    """Where training stands: all that a checkpoint holds besides arrays."""
+
+    epochs: int  # planned; a time budget moves it
+    epoch: int = 0  # epochs done
+    step: int = 0  # steps done in the epoch under way
+    seconds: float = 0.0  # spent in the epoch under way
+    images: int = 0  # seen in the epoch under way
+    sums: dict[str, float] = field(default_factory=dict)  # running loss and accuracy, times `images`
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    @classmethod
+    def from_state(cls, state: Any) -> Progress:
+        """Return what a checkpoint's state says.
+
+        Raises:
+            ValueError: it says something else, as one written by a later version may.
+        """
+        try:
+            progress = cls(**state)
+            counts = [progress.epochs, progress.epoch, progress.step, progress.images]
+            numbers = [
+                progress.seconds,
+                *progress.sums.values(),
+                *(v for row in progress.history for v in row.values()),
+            ]
+        except (TypeError, AttributeError) as error:
+            raise ValueError(f"its state is not that of a run ({error})") from error
+        if not all(isinstance(count, int) and count >= 0 for count in counts):
+            raise ValueError(f"its state counts {counts}; expected whole numbers")
+        if not all(isinstance(number, int | float) for number in numbers):
+            raise ValueError("its state holds losses or times that are no numbers")
+        return progress
+
+    def spent(self) -> float:
+        """Return the seconds of training so far."""
+        return self.seconds + sum(row["seconds"] for row in self.history)
+
+    def count(self, result: Mapping[str, float], step: int, images: int) -> None:
+        """Add a segment's mean loss and accuracy over so many images to the epoch's.
+
+        Raises:
+            RunError: one of them is not finite.
+        """
+        self.step = step
+        self.check_finite(result)
+        for name in ("loss", "accuracy"):
+            self.sums[name] = self.sums.get(name, 0.0) + result[name] * images
+        self.images += images
+
+    def check_finite(self, values: Mapping[str, float]) -> None:
+        """Refuse to go on with a value that is not finite.
+
+        Raises:
+            RunError: names it, epoch and step.
+        """
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise RunError(
+                    f"the {name} became {value} in epoch {self.epoch + 1} of {self.epochs}, at step {self.step}; "
+                    "try a smaller --learning-rate"
+                )
+
+    def mean(self, name: str) -> float:
+        """Return the running `loss` or `accuracy` of the epoch under way."""
+        return self.sums.get(name, 0.0) / max(self.images, 1)
+
+
+class Watcher:
+    """What training tells while it runs. Every method may be left as it is."""
+
+    def network(self, model: keras.Model) -> None:
+        """The network is built."""
+
+    def start(self, progress: Progress, steps: int) -> None:
+        """Training begins, or goes on: `progress` is where it stands, `steps` is the number of steps an epoch."""
+
+    def segment(self, progress: Progress) -> None:
+        """Some steps are done."""
+
+    def epoch(self, row: dict[str, float]) -> None:
+        """An epoch is done and measured; `row` is its line of `history.csv`."""
+
+    def note(self, text: str) -> None:
+        """Something that the user should know."""
+
+
+def write_status(run: RunDirectory, state: str, progress: Progress, step: int, model_epoch: int | None = None) -> None:
+    """Write `status.json`: how far training got, the seconds it took, and the epoch whose weights the model has."""
+    content: dict[str, Any] = {"state": state, "epoch": progress.epoch, "epochs": progress.epochs, "step": step}
+    content["seconds"] = round(progress.spent(), 3)
+    write_json(run.status, content | ({"model_epoch": model_epoch} if model_epoch else {}))

@@ -1,0 +1,180 @@
+"""The command line as a new user meets it: help, JSON, exit codes, one message for each mistake."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from fmnist.cli import COMMANDS, train
+from fmnist.config import command_flags, leaf_fields, preset, restore
+from fmnist.run.directory import RunDirectory, read_json, write_json
+
+QUICK = ["--preset", "reference", "--filters", "4,8,8", "--epochs", "1", "--batch-size", "32"]
+
+
+def test_help_names_every_command(run_cli):
+    code, out, _ = run_cli("--help")
+    assert code == 0
+    assert all(re.search(rf"^  {name} ", out, re.MULTILINE) for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_help_ends_in_two_examples(name, run_cli):
+    code, out, _ = run_cli(name, "--help")
+    examples = out.rstrip().split("Examples:\n")[-1].splitlines()
+    assert code == 0
+    assert len(examples) == 2 and all(line.strip().startswith(f"fmnist {name}") for line in examples)
+    assert "--json" in out
+
+
+def test_each_setting_is_a_flag(run_cli):
+    _, out, _ = run_cli("train", "--help")
+    assert all(f"--{name.replace('_', '-')}" in out for name in leaf_fields())
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys, fmnist.cli as c; c.main(['--help']); sys.exit(any(m in sys.modules for m in ('keras', 'numpy')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["trian"], "did you mean 'train'"),
+        (["train", "--preset", "referense"], "did you mean 'reference'"),
+        (["train", "--epohcs", "3"], "--epochs"),
+        (["train", "--epochs", "0"], "epochs: got 0, expected 1 to"),
+        (["train", "--epochs", "two"], "'two' is not a valid integer"),
+        (["train", "--filters", "32;64"], "expected whole numbers with commas between them"),
+        (["train", "--dropout", "0.1;0.2"], "expected numbers with commas between them, such as 0.1,0.2,0.3"),
+        (["train", "--dropout", "0.1,0.2"], "expected one for all, or 2 for the blocks and one for the hidden layer"),
+        (["train", "--optimizer", "adm"], "'adm' is not one of 'adam'"),
+        (["train", "--name", "a/b"], "expected a plain name"),
+        (["train", "--resume", "latest", "--epochs", "3"], "leave the other settings out"),
+        (["train", "--resume", "nowhere"], "neither a run directory nor the name of a run"),
+        (["train", "--data-dir", "nowhere"], "nowhere"),
+        (["evaluate", "latest"], "there is no run in"),
+        (["evaluate"], "Missing argument 'RUN'"),
+        (["report", "nowhere"], "neither a run directory"),
+    ],
+)
+def test_a_mistake_is_one_message_and_writes_nothing(arguments, expected, run_cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run_cli(*arguments)
+    assert code == 2 and out == ""
+    assert expected in err and err.startswith("Error: ")
+    assert "Traceback" not in err
+    assert os.listdir(tmp_path) == []
+
+
+def test_train_evaluate_report_and_runs_speak_json(run_cli, tmp_path, tiny_data_dir):
+    where = ["--runs-dir", tmp_path, "--json"]
+    code, out, _ = run_cli("train", *QUICK, "--name", "first", "--data-dir", tiny_data_dir, *where)
+    trained = json.loads(out)
+    assert code == 0 and trained["state"] == "finished"
+    assert trained["last_epoch"]["epoch"] == trained["model_epoch"] == 1
+    code, out, _ = run_cli("evaluate", "first", "--data-dir", tiny_data_dir, *where)
+    assert code == 0 and json.loads(out)["accuracy"] == trained["test"]["accuracy"]
+    code, out, _ = run_cli("report", "latest", "--data-dir", tiny_data_dir, *where)
+    assert code == 0 and json.loads(out)["report"] == str(tmp_path / "first" / "report.html")
+    code, out, _ = run_cli("runs", *where)
+    (row,) = json.loads(out)["runs"]
+    assert code == 0 and (row["name"], row["epoch"], row["accuracy"]) == ("first", 1, trained["test"]["accuracy"])
+    write_json(tmp_path / "first" / "status.json", {"state": "finished", "epoch": 3, "epochs": 3})
+    (row,) = json.loads(run_cli("runs", *where)[1])["runs"]
+    assert (row["epoch"], row["epochs"]) == (3, 3)  # a time budget decides the epochs while it trains
+
+
+def test_every_remedy_is_a_flag(run_cli, tmp_path, tiny_data_dir):
+    flags = "--dropout 0.1,0.1,0.1,0.5 --batch-normalization --l2 1e-4 --activation gelu --rotation 10 --zoom 0.1"
+    where = ["--runs-dir", tmp_path, "--name", "first", "--data-dir", tiny_data_dir, "--train-only"]
+    code, _, err = run_cli("train", *QUICK, *flags.split(), "--erase", "0.3", "--early-stopping", "1", *where)
+    assert code == 0, err
+    settings = restore(read_json(tmp_path / "first" / "config.json"))
+    assert settings.model.dropout == (0.1, 0.1, 0.1, 0.5) and settings.augmentation.rotation == 10
+    command = " ".join(word for flag in command_flags(settings) for word in flag)
+    assert "--activation gelu --batch-normalization --dropout 0.1,0.1,0.1,0.5 --l2 0.0001" in command
+    assert "the model has the weights of epoch 1, the best by validation loss" in err
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"time_budget": 600.0},
+        {"time_budget": 600.0, "flip": False},
+        {"time_budget": 600.0, "family": "fast", "shift": 0},
+        {"time_budget": 60.0, "filters": (18, 64)},
+        {"epochs": 3, "dropout": (0.1, 0.2, 0.3), "batch_normalization": False},
+    ],
+)
+def test_the_flags_of_a_configuration_give_it_again(settings):
+    """As the report and the diagnosis print them; a time budget chooses settings that flags may take back."""
+    config = preset("fast", **settings)
+    words = [word for flag in command_flags(config) for word in flag]
+    given = train.command.make_context("train", words).params
+    known = {name: value for name, value in given.items() if name in leaf_fields() and value is not None}
+    assert preset(given["preset_name"], **known) == config
+
+
+def test_results_for_people(run_cli, tiny_run, tiny_data_dir):
+    code, out, _ = run_cli("evaluate", tiny_run.path, "--data-dir", tiny_data_dir)
+    assert code == 0
+    assert re.search(r"Test accuracy +\d+\.\d\d% \(\d+ of 200\)", out)
+    assert "all classes" in out
+    code, out, _ = run_cli("runs", "--runs-dir", tiny_run.path.parent)
+    assert code == 0 and re.search(r"^tiny +reference +finished +2/2", out, re.MULTILINE)
+
+
+def test_a_run_is_named_after_preset_date_and_number(run_cli, tmp_path, tiny_data_dir):
+    for number in (1, 2):
+        code, out, err = run_cli("train", *QUICK, "--data-dir", tiny_data_dir, "--runs-dir", tmp_path, "--train-only")
+        assert code == 0 and re.search(rf"reference-\d{{4}}-\d\d-\d\d-{number}/model\.keras", out)
+    assert "Total params" in err and re.search(r"Epoch 1/1 +\d+\.\d s   train \d", err)
+
+
+def test_a_damaged_run_hides_no_other(run_cli, tmp_path):
+    for name, content in (("bad", {}), ("good", {"preset": "fast", "training": {"epochs": 4}})):
+        write_json(RunDirectory(tmp_path / name).config, content)
+    code, out, _ = run_cli("runs", "--runs-dir", tmp_path)
+    assert code == 0 and re.search(r"bad +\? +damaged", out) and re.search(r"good +fast +empty +0/4", out)
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
+)
+def test_a_signal_saves_the_work(number, expected, tmp_path, tiny_data_dir):
+    command = [sys.executable, "-m", "fmnist", "train", *QUICK, "--epochs", "100000", "--segment-steps", "4"]
+    where = ["--data-dir", str(tiny_data_dir), "--runs-dir", str(tmp_path), "--name", "long"]
+    process = subprocess.Popen([*command, *where], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    history = tmp_path / "long" / "history.csv"
+    deadline = time.monotonic() + 120
+    while not history.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == expected, err
+    assert out == "" and f"Saved; continue with: fmnist train --resume {tmp_path / 'long'}" in err
+    run = RunDirectory(tmp_path / "long")
+    assert run.state() == "interrupted" and read_json(run.status)["step"] > 0
+    assert len(list(run.checkpoints.iterdir())) == 1
+
+
+def test_an_unexpected_error_is_one_message_unless_debugging(run_cli, monkeypatch):
+    import fmnist.cli.runs
+
+    def broken(_):
+        raise KeyError("oops")
+
+    monkeypatch.setattr(fmnist.cli.runs, "list_runs", broken)
+    code, out, err = run_cli("runs")
+    assert code == 1 and out == "" and err.startswith("Error: unexpected KeyError") and "Traceback" not in err
+    code, _, err = run_cli("runs", "--debug")
+    assert code == 1 and "Traceback" in err

@@ -1,0 +1,185 @@
+"""`fmnist predict`: text, JSON, CSV and the sheet; what cannot be read; no TensorFlow for exported files."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import fmnist
+from fmnist.data import write_idx
+from fmnist.evaluation import novelty
+from fmnist.predictor import Predictor
+
+NAMES = ("dark", "middling, at most", "light")
+
+
+def compute(batch):
+    """Probabilities by the mean level: 0 is surely dark, 255 surely light."""
+    mean = batch.reshape(len(batch), -1).mean(axis=1) / 255
+    return np.stack([(1 - mean) ** 2, 2 * mean * (1 - mean), mean**2], axis=1).astype(np.float32)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Three pictures of the model's size, and the model."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("fmnist.predictor.open_model", lambda model, runs: Predictor(compute, "onnx", NAMES, (8, 6)))
+    for name, level in (("a.png", 0), ("b.png", 255), ("c.png", 51)):
+        Image.new("L", (6, 8), level).save(tmp_path / name)
+    return tmp_path
+
+
+def test_text(folder, run_cli):
+    code, out, err = run_cli("predict", "m.onnx", "b.png", "c.png", "--top", "2")
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        "b.png   light             100.0%   dark                0.0%",
+        "c.png   dark               64.0%   middling, at most  32.0%",
+    ]
+
+
+def test_json(folder, run_cli):
+    code, out, err = run_cli("predict", "m.onnx", ".", "--json", "--top", "9")
+    result = json.loads(out)
+    assert (code, err) == (0, "")
+    assert [row["image"] for row in result["predictions"]] == ["a.png", "b.png", "c.png"]
+    assert result["predictions"][2]["index"] is None and result["unreadable"] == []
+    guesses = result["predictions"][2]["top"]
+    assert [(guess["class"], guess["label"]) for guess in guesses] == [(NAMES[0], 0), (NAMES[1], 1), (NAMES[2], 2)]
+    np.testing.assert_allclose([guess["probability"] for guess in guesses], [0.64, 0.32, 0.04], atol=1e-6)
+
+
+@pytest.mark.parametrize("source", ["x.npy", "x-idx3-ubyte.gz", "-"])
+def test_csv_of_an_array(source, folder, run_cli, monkeypatch):
+    images = np.stack([np.full((8, 6), level, np.uint8) for level in (0, 51)])
+    np.save(folder / "x.npy", images)
+    write_idx(folder / "x-idx3-ubyte.gz", images)
+    stdin = io.TextIOWrapper(io.BytesIO((folder / "x.npy").read_bytes()))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    code, out, _ = run_cli("predict", "m.onnx", source, "a.png", "--csv", "--top", "2")
+    rows = list(csv.reader(io.StringIO(out)))
+    assert code == 0
+    assert rows == [
+        ["image", "index", "class_1", "probability_1", "class_2", "probability_2"],
+        [source, "0", "dark", "1.000000", NAMES[1], "0.000000"],
+        [source, "1", "dark", "0.640000", NAMES[1], "0.320000"],
+        ["a.png", "", "dark", "1.000000", NAMES[1], "0.000000"],
+    ]
+
+
+def test_what_is_unlike_the_training_pictures(folder, run_cli, monkeypatch):
+    rng = np.random.default_rng(0)
+    seen = rng.integers(90, 111, (200, 8, 6)).astype(np.uint8)
+    known = novelty.fit(seen, np.zeros(200, int), rng.integers(90, 111, (50, 8, 6)).astype(np.uint8))
+    model = Predictor(compute, "onnx", NAMES, (8, 6), familiarity=known)
+    monkeypatch.setattr("fmnist.predictor.open_model", lambda name, runs: model)
+    Image.new("L", (6, 8), 100).save(folder / "c.png")
+    code, out, err = run_cli("predict", "m.onnx", ".", "--top", "1")
+    assert code == 0 and [line.split()[0] for line in out.splitlines() if line.endswith("unfamiliar")] == [
+        "a.png",
+        "b.png",
+    ]
+    assert err == "2 pictures unlike all that the model was trained on: its answer may mean nothing.\n"
+    _, out, _ = run_cli("predict", "m.onnx", ".", "--json")
+    rows = json.loads(out)["predictions"]
+    assert [row["familiar"] for row in rows] == [False, False, True]
+    assert [row["unfamiliarity"] > novelty.THRESHOLD for row in rows] == [True, True, False]
+    _, out, _ = run_cli("predict", "m.onnx", ".", "--csv", "--top", "1")
+    table = list(csv.DictReader(io.StringIO(out)))
+    assert [float(row["unfamiliarity"]) > 1 for row in table] == [True, True, False]
+
+
+def test_many_photos_are_answered_in_their_order(folder, run_cli, monkeypatch):
+    monkeypatch.setattr("fmnist.cli.predict._TOGETHER", 2)
+    code, out, _ = run_cli("predict", "m.onnx", *["a.png", "b.png", "c.png"] * 3, "--top", "1")
+    assert code == 0
+    assert [line.split()[:2] for line in out.splitlines()] == [
+        ["a.png", "dark"],
+        ["b.png", "light"],
+        ["c.png", "dark"],
+    ] * 3
+
+
+def test_what_the_model_saw(folder, run_cli):
+    code, out, err = run_cli("predict", "m.onnx", "b.png", "c.png", "--show", "seen/sheet.png")
+    assert code == 0 and len(out.splitlines()) == 2 and err == "Seen      seen/sheet.png\n"
+    sheet = np.asarray(Image.open(folder / "seen" / "sheet.png"))
+    assert (sheet == 51).sum() >= 8 * 6 * 19**2  # 19 times as large
+
+
+@pytest.mark.parametrize(("strict", "code"), [(False, 0), (True, 2)])
+def test_one_bad_file_among_good_ones(strict, code, folder, run_cli):
+    (folder / "b.png").write_text("hello")
+    (folder / "d.jpg").touch()
+    (folder / "empty").mkdir()
+    names = ["empty", "*.gif", ".", "missing.png"]
+    result, out, err = run_cli("predict", "m.onnx", *names, *["--strict"] * strict)
+    assert result == code and "Traceback" not in err
+    problems = ["empty:", "*.gif:", "b.png:", "d.jpg:", "missing.png:"]
+    if strict:
+        first, *others = err.splitlines()
+        assert out == "" and first == "Error: these cannot be read, and --strict wants all:"
+        assert [line.split()[0] for line in others] == problems
+    else:
+        assert [line.split()[0] for line in out.splitlines()] == ["a.png", "c.png"]
+        assert [line.split()[2] for line in err.splitlines()] == problems
+
+
+def test_names_that_no_terminal_shows(folder, run_cli):
+    os.rename(b"a.png", b"caf\xe9\n.png")
+    code, out, _ = run_cli("predict", "m.onnx", ".", "--top", "1")
+    assert code == 0 and out.splitlines()[2].startswith(r"caf\udce9\n.png   dark")
+    for form in ("--csv", "--json"):
+        assert run_cli("predict", "m.onnx", ".", form)[0] == 0
+
+
+def test_no_stdin(folder, run_cli, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)  # as after `<&-`
+    code, out, err = run_cli("predict", "m.onnx", "-", "a.png", "--top", "1")
+    assert (code, out.split()[0]) == (0, "a.png") and "stdin: is empty" in err
+
+
+def test_json_names_what_could_not_be_read(folder, run_cli):
+    (folder / "b.png").write_text("hello")
+    code, out, _ = run_cli("predict", "m.onnx", ".", "--json")
+    assert code == 0 and [row["image"] for row in json.loads(out)["unreadable"]] == ["b.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["missing.png", "*.gif"], "no picture could be read:\n  *.gif: no file matches the pattern"),
+        (["missing.png"], "no picture could be read:\n  missing.png: cannot be read"),
+        (["empty"], "no picture could be read:\n  empty: the folder holds no picture"),
+        ([], "Missing argument 'IMAGE...'"),
+        (["a.png", "--json", "--csv"], "--json and --csv exclude each other"),
+    ],
+)
+def test_bad_input_is_one_message_and_exit_code_2(arguments, problem, folder, run_cli):
+    (folder / "empty").mkdir()
+    code, out, err = run_cli("predict", "m.onnx", *arguments)
+    assert (code, out) == (2, "") and f"Error: {problem}" in err
+
+
+def test_from_the_command_line_without_tensorflow(tmp_path):
+    """A whole process, with an ONNX file that it has not seen before, in which TensorFlow cannot be imported."""
+    from support.onnx_models import onnx_model
+
+    (tmp_path / "thirds.onnx").write_bytes(onnx_model(facts={"class_names": ["left", "middle", "right"]}))
+    image = np.zeros((4, 6), np.uint8)
+    image[:, 4:] = 255
+    Image.fromarray(image).save(tmp_path / "x.png")
+    here = os.path.dirname(os.path.dirname(fmnist.__file__))
+    missing = ["tensorflow", "keras", "sklearn", "matplotlib"]
+    code = f"import sys; sys.path.insert(0, {here!r}); sys.modules |= dict.fromkeys({missing}); "
+    code += "from fmnist.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "predict", "thirds.onnx", "-", "--top", "1"]
+    with open(tmp_path / "x.png", "rb") as stdin:
+        done = subprocess.run(command, cwd=tmp_path, stdin=stdin, capture_output=True, text=True)
+    assert (done.stdout, done.stderr, done.returncode) == ("-   right  99.9%\n", "", 0)

@@ -1,0 +1,143 @@
+"""Unfamiliarity: cells by hand, the threshold's place, what does not belong to the training pictures, damaged files."""
+
+import json
+
+import numpy as np
+import pytest
+from support.small_data import pattern_images
+
+from fmnist.errors import InputError
+from fmnist.evaluation import novelty
+from fmnist.evaluation.novelty import THRESHOLD, Familiarity, cells, fit
+from fmnist.run.directory import read_json
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """Training images, their labels, and validation images: all bars."""
+    images, labels = pattern_images(800, seed=3)
+    return images[:500], labels[:500], images[500:]
+
+
+@pytest.fixture(scope="module")
+def known(pictures):
+    return fit(*pictures)
+
+
+def test_cells_by_hand():
+    images = np.zeros((1, 10, 7), np.uint8)
+    images[0, :2, 0], images[0, 2, 1] = 100, 70  # cells are 2 pixels high and 1.4 wide
+    expected = np.zeros((5, 5))
+    expected[0, 0] = 100 / 1.4
+    expected[1, :2] = 70 * 0.4 / 2.8, 70 * 0.6 / 2.8
+    np.testing.assert_allclose(cells(images), expected.reshape(1, 25), rtol=1e-5, atol=1e-5)
+    assert cells(np.full((2001, 28, 28), 9, np.uint8)) == pytest.approx(9)
+    assert cells(images[:0]).shape == (0, 25)
+
+
+def test_the_distance_is_that_of_the_nearest_gaussian():
+    rng = np.random.default_rng(0)
+    means = rng.normal(100, 9, (2, 25)).astype(np.float32)
+    roots = np.tril(rng.normal(0, 0.02, (2, 25, 25))) + 0.3 * np.eye(25)
+    images = rng.integers(0, 256, (3, 28, 28), dtype=np.uint8)
+    found = Familiarity(means, roots.astype(np.float32)).distance(images)
+    for image, value in zip(cells(images), found, strict=True):
+        precisions = [root @ root.T for root in roots]
+        terms = [
+            (image - mean) @ precision @ (image - mean) - np.linalg.slogdet(precision)[1]
+            for mean, precision in zip(means, precisions, strict=True)
+        ]
+        assert value == pytest.approx(min(terms), rel=1e-4)
+
+
+def test_two_in_a_hundred_validation_pictures_lie_above_the_threshold(known, pictures):
+    scores = known.unfamiliarity(pictures[2])
+    assert scores.dtype == np.float32 and (scores > THRESHOLD).sum() == 6
+    assert np.median(scores) == pytest.approx(0, abs=1e-3)
+
+
+def test_other_pictures_are_unfamiliar(known):
+    fresh, _ = pattern_images(300, seed=9)
+    assert (known.unfamiliarity(fresh) > THRESHOLD).mean() < 0.06
+    crosses = np.maximum(fresh, fresh.transpose(0, 2, 1))
+    others = [255 - fresh, np.zeros_like(fresh), np.full_like(fresh, 255), fresh[:, ::2].repeat(2, axis=1) // 3]
+    for images in (crosses, *others):
+        assert (known.unfamiliarity(images) > THRESHOLD).mean() > 0.95
+
+
+def test_classes_of_one_picture_and_pictures_that_are_all_the_same():
+    images, labels = pattern_images(40, seed=1)
+    labels[0] = 10
+    assert np.isfinite(fit(images, labels, images[:1]).unfamiliarity(images)).all()
+    same = np.repeat(images[:1], 20, axis=0)
+    found = fit(same, np.arange(20) % 2, same).unfamiliarity(np.concatenate([same, 255 - same]))
+    assert (found[:20] <= THRESHOLD).all() and (found[20:] > THRESHOLD).all()
+
+
+def test_it_travels_as_json(known, pictures):
+    text = json.dumps(known.to_dict())
+    assert len(text) < 10_000
+    back = Familiarity.from_dict(json.loads(text))
+    np.testing.assert_array_equal(back.unfamiliarity(pictures[2]), known.unfamiliarity(pictures[2]))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"classes": 9},
+        {"classes": -1},
+        {"classes": "many"},
+        {"cells": 100_000},
+        {"means": "?"},
+        {"means": 7},
+        {"whitening": ""},
+        {"limit": float("nan")},
+        {"limit": float("inf")},
+        {"typical": 1e9},
+        {"means": np.full((10, 25), np.inf, "<f2")},
+        {"whitening": np.zeros((10, 325), "<f2")},
+    ],
+)
+def test_damaged_values_are_refused(known, damage):
+    texts = {key: novelty._text(value) if isinstance(value, np.ndarray) else value for key, value in damage.items()}
+    with pytest.raises(InputError, match="is damaged"):
+        Familiarity.from_dict(known.to_dict() | texts)
+
+
+@pytest.mark.parametrize("values", [[], "text", 3, {}])
+def test_what_is_no_description_is_refused(values):
+    with pytest.raises(InputError, match="is damaged"):
+        Familiarity.from_dict(values)
+
+
+def test_the_pipeline_leaves_one(tiny_run, tiny_dataset):
+    from fmnist.data import split_indices
+
+    training, validation = split_indices(tiny_dataset.train_labels, 0.2, 0)
+    images = tiny_dataset.train_images
+    expected = fit(images[training], tiny_dataset.train_labels[training], images[validation])
+    assert read_json(tiny_run.familiarity) == expected.to_dict()
+
+
+def test_predictors_tell(tiny_run, tiny_dataset, tmp_path):
+    """A run knows its training pictures; a file that does not carry them says so; damaged facts name the file."""
+    from fmnist.predictor import open_model
+    from fmnist.predictor.predictor import checked
+
+    images = tiny_dataset.test_images
+    run = open_model(tiny_run)
+    assert run.threshold == THRESHOLD
+    expected = Familiarity.from_dict(read_json(tiny_run.familiarity)).unfamiliarity(images)
+    np.testing.assert_array_equal(run.unfamiliarity(images), expected)
+    with pytest.raises(InputError, match="takes pictures of 28 × 28"):
+        run.unfamiliarity(images[:, 1:])
+
+    def compute(batch):
+        return np.full((len(batch), 2), 0.5, np.float32)
+
+    bare = checked(compute, [None, 28, 28, 1], {}, "x.onnx", format="onnx", batch_size=32)
+    assert bare.threshold is None
+    with pytest.raises(InputError, match="does not say what its training pictures looked like"):
+        bare.unfamiliarity(images)
+    with pytest.raises(InputError, match=r"x\.onnx: .*is damaged"):
+        checked(compute, [None, 28, 28, 1], {"familiarity": {}}, "x.onnx", format="onnx", batch_size=32)

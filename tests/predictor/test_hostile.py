@@ -1,0 +1,98 @@
+"""Hostile model files: each is refused, runs nothing, writes nothing, and the process that opens it lives on."""
+
+import os
+import sys
+
+import numpy as np
+import pytest
+from support import hostile, hostile_keras
+
+from fmnist.errors import InputError
+from fmnist.predictor import open_model, trial
+
+
+@pytest.fixture
+def stage(tmp_path, monkeypatch):
+    """A folder for the files, a module that a file may try to import, and a canary that anything run would leave."""
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "canary_module.py").write_text(hostile_keras.CANARY_MODULE)
+    (tmp_path / "files").mkdir()
+    monkeypatch.syspath_prepend(tmp_path / "modules")
+    monkeypatch.setenv("CANARY", str(tmp_path))
+    monkeypatch.setenv("FMNIST_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path / "files")
+    return tmp_path
+
+
+def expect_refused(stage, name, suffix, content):
+    path = stage / "files" / f"model{suffix}"
+    path.write_bytes(content)
+    before = sorted(stage.rglob("*"))
+    with pytest.raises(InputError) as caught:
+        open_model(path)
+    assert str(path) in str(caught.value), name
+    assert sorted(stage.rglob("*")) == before, name
+    assert "canary_module" not in sys.modules, name
+
+
+def test_the_unharmed_file_opens(stage):
+    (stage / "files" / "model.keras").write_bytes(hostile_keras.keras_file())
+    model = open_model(stage / "files" / "model.keras")
+    assert model.probabilities(np.zeros((2, *hostile_keras.SHAPE), np.uint8)).shape == (2, hostile_keras.CLASSES)
+
+
+def test_the_canary_sings(stage):
+    """What the files would run does leave its mark."""
+    import pickle
+
+    pickle.loads(pickle.dumps(hostile_keras.Pickled()))
+    assert (stage / "canary").exists()
+    (stage / "canary").unlink()
+    __import__("canary_module")
+    assert (stage / "canary").exists()
+    del sys.modules["canary_module"]
+
+
+def test_keras_files(stage):
+    files = list(hostile_keras.keras_files(hostile_keras.keras_file()))
+    assert len(files) >= 30
+    for name, content in files:
+        expect_refused(stage, name, ".keras", content)
+
+
+def test_formats_that_are_never_opened(stage):
+    for name, suffix, content in hostile.other_formats():
+        expect_refused(stage, name, suffix, content)
+
+
+@pytest.mark.slow
+def test_onnx_files(stage):
+    for name, content in hostile.onnx_files(stage / "weights.bin"):
+        expect_refused(stage, name, ".onnx", content)
+
+
+@pytest.mark.slow
+def test_litert_files(stage):
+    for name, content in hostile.litert_files():
+        expect_refused(stage, name, ".tflite", content)
+
+
+def test_weights_in_other_files_are_refused_before_a_runtime_sees_them(stage, monkeypatch):
+    """In this process too: whoever passed the trial may have other files beside it by now."""
+    from fmnist.predictor.onnx import open_onnx
+
+    name, content = next(hostile.onnx_files(stage / "weights.bin"))
+    monkeypatch.setitem(sys.modules, "onnxruntime.InferenceSession", None)
+    with pytest.raises(InputError, match="has weights in other files"):
+        open_onnx(content, name)
+
+
+def test_what_passed_is_tried_once_and_an_index_beside_it_is_not_believed(stage, monkeypatch):
+    monkeypatch.setattr(trial, "_START", "import sys; sys.exit(0)")
+    trial.try_model(b"passes", ".onnx", "x")
+    (stage / "files" / "exports.json").write_text('{"files": [{"sha256": "%s"}]}' % ("0" * 64))
+    monkeypatch.setattr(trial, "_START", "import sys; sys.exit(1)")
+    trial.try_model(b"passes", ".onnx", "x")
+    with pytest.raises(InputError, match="ended the process"):
+        trial.try_model(b"other", ".onnx", "x")
+    assert len(os.listdir(trial.tried_folder())) == 1

@@ -1,0 +1,267 @@
+"""The report: what it says, that it needs nothing else, and what it does about parts that are missing."""
+
+import json
+import re
+import shlex
+
+import pytest
+from support.pages import Page, make_history, write_run
+
+from fmnist.config import leaf_fields, preset
+from fmnist.data.sources import OFFICIAL_FILES
+from fmnist.errors import InputError
+from fmnist.report import plots, rendering, run_page
+from fmnist.run.directory import RunDirectory, read_json, write_json
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, tiny_dataset):
+    """A run with its plots and its report; read it, do not change it."""
+    run = write_run(tmp_path_factory.mktemp("runs") / "first", tiny_dataset, seed=7)
+    plots.draw_all(run, tiny_dataset)
+    assert run_page.write_report(run) == run.report
+    return run
+
+
+@pytest.fixture(scope="module")
+def page(run):
+    return Page(run.report)
+
+
+@pytest.fixture
+def bare(tmp_path, tiny_dataset):
+    """A run without plots, to be changed at will."""
+    return write_run(tmp_path / "bare", tiny_dataset)
+
+
+def test_headline_figures(page):
+    for part in (
+        "first Preset reference · here",
+        "Test accuracy 80.00% 95% interval 73.91% to 84.95%, n = 200",
+        "Parameters 356,234 reference network",
+        "Epochs 4 batches of 64, adam",
+        "Training time 75 s (2 cores)",
+    ):
+        assert part in page.text
+
+
+def test_results_in_words(page):
+    assert "160 of 200 test images are classified rightly." in page.text
+    assert "The most confident of 40 mistakes" in page.text
+    assert re.search(r"\w+ taken for \w+ : \d+ times \( \d+\.\d% of its images\)", page.text.replace("(", "( "))
+
+
+def test_it_needs_nothing_else(page):
+    assert not [tag for tag, _ in page.elements if tag in ("script", "link", "iframe", "object")]
+    for tag, attributes in page.elements:
+        for name in ("src", "href", "xlink:href", "srcset", "action"):
+            address = attributes.get(name) or "#"
+            assert address.startswith(("#", "data:image/png;base64,")), f"{tag} {name}={address[:60]}"
+    assert "@import" not in page.source
+    assert not re.search(r"url\((?!#)", page.source)
+    (policy,) = [meta["content"] for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'")
+
+
+def test_it_is_accessible(page):
+    assert page.all("html") == [{"lang": "en"}]
+    pictures = [attributes for attributes in page.all("div") if attributes.get("role") == "img"]
+    assert len(pictures) == 6
+    assert all(picture["aria-label"] for picture in pictures)
+    assert all(cell.get("scope") in ("row", "col") for cell in page.all("th"))
+    identities = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(identities) == len(set(identities))
+    labelled = {attributes["aria-labelledby"] for attributes in page.all("section")}
+    assert labelled <= set(identities)
+
+
+def test_pictures_take_the_pages_colours(page):
+    drawings = page.source[page.source.index("<main>") :]
+    assert "var(--training)" in drawings
+    assert not re.search("|".join(rendering._THEME), drawings)
+
+
+def test_references_inside_the_pictures_lead_somewhere(page):
+    identities = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
+    used = set(re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', page.source))
+    assert {first or second for first, second in used} <= identities
+
+
+def test_parts_come_in_order(page):
+    parts = ["Test accuracy", "Learning curves", "Test results", "Samples of the data", "Train this again", "History"]
+    parts += ["Configuration", "Environment and data"]
+    places = [page.text.index(part) for part in parts]
+    assert places == sorted(places)
+
+
+def test_writing_it_again_changes_nothing(run, page):
+    run_page.write_report(run)
+    assert run.report.read_text("utf-8") == page.source
+
+
+def test_what_is_missing_names_the_command_that_makes_it(bare):
+    for path in (bare.metrics, bare.predictions, bare.environment, bare.status):
+        path.unlink()
+    page = Page(run_page.write_report(bare))
+    assert "The model has not met the test set yet: fmnist evaluate bare" in page.text
+    assert "This picture is not drawn yet: fmnist report bare" in page.text
+    assert "Validation accuracy 90.00% after the last epoch" in page.text
+    assert "Environment and data" not in page.text
+    bare.history.unlink()
+    assert "No epoch is done yet: fmnist train --resume bare" in Page(run_page.write_report(bare)).text
+
+
+def test_an_unfinished_run_says_so(bare):
+    write_json(bare.status, {"state": "failed", "epoch": 1, "seconds": 5, "message": "the loss became nan"})
+    text = Page(run_page.write_report(bare)).text
+    assert "Its state is failed , after 4 whole epochs: the loss became nan. fmnist train --resume bare goes on" in text
+
+
+def test_without_a_configuration_there_is_no_report(tmp_path):
+    with pytest.raises(InputError, match=r"no config\.json; `fmnist train` makes it"):
+        run_page.write_report(RunDirectory(tmp_path / "nothing"))
+
+
+def test_names_cannot_inject_markup(tmp_path, tiny_dataset):
+    run = write_run(tmp_path / "a <b> & 'c'", tiny_dataset)
+    metrics = read_json(run.metrics)
+    metrics["class_names"][0] = metrics["per_class"][0]["name"] = "<script>alert(1)</script>"
+    write_json(run.metrics, metrics)
+    page = Page(run_page.write_report(run))
+    assert not page.all("script")
+    assert "<script>alert(1)</script>" in page.text
+    assert "a <b> & 'c' Preset" in page.text
+
+
+def test_a_broken_picture_counts_as_missing(bare):
+    bare.plots.mkdir()
+    (bare.plots / "curves.svg").write_text("<html>no drawing</html>")
+    page = Page(run_page.write_report(bare))
+    assert "no drawing" not in page.text
+    assert page.text.count("This picture is not drawn yet") == 6
+
+
+@pytest.mark.parametrize(
+    ("history", "sentence"),
+    [
+        (
+            make_history(3),
+            "The validation loss was lowest after epoch 1 of 3 (0.400). At the end the model is right on 95.0% of the "
+            "training images and on 90.0% of the validation images: a gap of 5.0 points.",
+        ),
+        (
+            make_history(1),
+            "The validation loss was lowest after the last epoch (0.836). At the end the model is right on 95.0% of "
+            "the training images and on 90.0% of the validation images: a gap of 5.0 points.",
+        ),
+        (
+            make_history(2, without=("val_loss", "val_accuracy")),
+            "At the end the model is right on 95.0% of the training images; no images were kept for validation.",
+        ),
+        (make_history(2, without=("val_loss", "val_accuracy", "train_loss", "train_accuracy")), ""),
+    ],
+)
+def test_describe_curves(history, sentence):
+    assert run_page.describe_curves(history) == sentence
+
+
+def test_frequent_confusions():
+    metrics = {"confusion_matrix": [[5, 3, 0], [4, 16, 0], [0, 1, 9]], "class_names": ["a", "b", "c"]}
+    assert run_page.frequent_confusions(metrics, count=2) == [
+        {"true": "b", "predicted": "a", "count": 4, "share": 0.2},
+        {"true": "a", "predicted": "b", "count": 3, "share": 0.375},
+    ]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(4.26, "4.3 s"), (75, "75 s"), (600, "10 min"), (7260, "2 h 1 min")])
+def test_durations(seconds, text):
+    assert rendering.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides"),
+    [
+        ("fast", {}),
+        ("fast", {"flip": True}),
+        ("fast", {"flip": False, "filters": (8, 16), "learning_rate": 0.05, "validation_fraction": 0.1}),
+        ("reference", {"flip": True, "limit": 500, "epochs": 3, "optimizer": "adamw", "weight_decay": 1e-05}),
+    ],
+)
+def test_the_train_command_gives_the_same_configuration(name, overrides):
+    from fmnist.cli.train import command
+
+    config = preset(name, **overrides)
+    stored = json.loads(json.dumps(config.to_dict()))
+    line = run_page.train_command("my run", stored, {})
+    words = shlex.split(line.replace("\\\n", ""))
+    assert words[:2] == ["fmnist", "train"]
+    given = command.make_context("train", words[2:]).params
+    assert (given["preset_name"], given["name"]) == (name, "my run")
+    flags = {key: value for key, value in given.items() if key in leaf_fields() and value is not None}
+    assert preset(name, **flags) == config
+    assert flags.keys() <= overrides.keys()
+
+
+def test_the_train_command_names_data_that_is_not_the_official():
+    stored = preset("fast").to_dict()
+    digests = {file.name: file.sha256 for file in OFFICIAL_FILES}
+    official = {"data_source": "the cache", "data_sha256": digests}
+    own = {"data_source": "my data", "data_sha256": {**digests, OFFICIAL_FILES[0].name: "0"}}
+    assert "--data-dir" not in run_page.train_command("x", stored, official)
+    assert "--data-dir 'my data'" in run_page.train_command("x", stored, own)
+
+
+def test_command(run_cli, bare, tiny_data_dir):
+    arguments = ("report", "bare", "--runs-dir", bare.path.parent, "--data-dir", tiny_data_dir)
+    code, out, _ = run_cli(*arguments)
+    assert (code, out) == (0, f"{bare.report}\n")
+    assert "not drawn yet" not in bare.report.read_text("utf-8")
+    code, out, _ = run_cli(*arguments, "--json")
+    result = json.loads(out)
+    assert (code, result["report"], len(result["plots"])) == (0, str(bare.report), 12)
+    assert all((bare.plots / f"curves.{kind}").is_file() for kind in ("png", "svg"))
+
+
+def test_command_with_a_wrong_name(run_cli, bare, tiny_data_dir):
+    code, out, err = run_cli("report", "bear", "--runs-dir", bare.path.parent, "--data-dir", tiny_data_dir)
+    assert (code, out) == (2, "")
+    assert "'bear' is neither a run directory nor the name of a run" in err
+    assert "did you mean 'bare'?" in err
+
+
+def test_help_ends_in_two_examples(run_cli):
+    code, out, _ = run_cli("report", "--help")
+    assert code == 0
+    assert [line.split()[:2] for line in out.splitlines()[-2:]] == [["fmnist", "report"]] * 2
+
+
+def test_calibration_in_words(page, bare):
+    """80% of answers of 91% are right: 11% off."""
+    assert "confidence is 11.0% off its accuracy" in page.text and "for want of validation images" in page.text
+    write_json(bare.metrics, read_json(bare.metrics) | {"calibrated": {"temperature": 1.5, "ece": 0.012, "loss": 0.9}})
+    text = Page(run_page.write_report(bare)).text
+    assert "Divided by a temperature of 1.500 , fitted on the validation images, it is 1.20% off" in text
+    assert "the loss goes from 0.9965 to 0.9000" in text
+    write_json(bare.metrics, {key: value for key, value in read_json(bare.metrics).items() if key != "ece"})
+    assert "confidence is" not in Page(run_page.write_report(bare)).text  # scores of an earlier version
+
+
+def test_exported_files_and_their_speed(bare):
+    row = {"format": "onnx", "bytes": 1_655_006, "accuracy": 0.8, "agreement": 0.99}
+    bare.exports.mkdir()
+    (bare.exports / "model.onnx").touch()
+    write_json(bare.exports_index, {"files": [row | {"file": "model.onnx", "forced": True}]})
+    run_page.write_report(bare)
+    text = Page(bare.report).text
+    assert "onnx (forced: its gate refused it) 1,655 kB 80.00% 99.00% How fast they are" in text
+    assert "fmnist benchmark bare" in text
+    speed = {"latency_median_ms": 0.123, "latency_p99_ms": 0.5, "images_per_second": 5000.4, "start_seconds": 0.4}
+    rows = [row | speed | {"format": name, "peak_bytes": 6e7} for name in ("model.keras", "onnx")]
+    write_json(bare.benchmark, {"environment": {"cores": 2, "processor": "P"}, "rows": rows})
+    run_page.write_report(bare)
+    text = Page(bare.report).text
+    assert "onnx (forced: its gate refused it) 1,655 kB 80.00% 99.00% 0.12 ms 0.50 ms 5,000 0.40 s 60 MB" in text
+    assert "model.keras 1,655 kB" in text and "fmnist benchmark bare" not in text
+    (bare.exports / "model.onnx").unlink()
+    run_page.write_report(bare)
+    assert "Exported files" not in Page(bare.report).text

@@ -1,0 +1,105 @@
+"""The run directory: atomic files, the lock, reading what others wrote, finding runs."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from fmnist.errors import InputError, RunError
+from fmnist.run import directory
+from fmnist.run.directory import RunDirectory, find_run, read_json, write_json
+from fmnist.run.history import read_history, write_history
+
+
+def test_json_survives_a_round_trip(tmp_path):
+    write_json(tmp_path / "a.json", {"x": [1, 2.5, None]})
+    assert read_json(tmp_path / "a.json") == {"x": [1, 2.5, None]}
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path, monkeypatch):
+    write_json(tmp_path / "a.json", {"old": True})
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(directory.os, "fsync", full)
+    with pytest.raises(RunError, match=r"cannot write .*a\.json: No space left"):
+        write_json(tmp_path / "a.json", {"old": False})
+    assert read_json(tmp_path / "a.json") == {"old": True}
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_nan_is_not_written_as_json(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"loss": float("nan")})
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"[" * 100_000])
+def test_what_is_no_json_object_is_refused(tmp_path, content):
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.json"):
+        read_json(path)
+
+
+def test_history_survives_a_round_trip(tmp_path):
+    rows = [{"epoch": 1, "seconds": 1.5, "loss": 0.25, "val_loss": 1 / 3}, {"epoch": 2, "loss": 0.125}]
+    write_history(tmp_path / "history.csv", rows)
+    read = read_history(tmp_path / "history.csv")
+    assert read[1] == {"epoch": 2, "loss": 0.125}
+    assert read[0]["val_loss"] == pytest.approx(1 / 3, rel=1e-6)
+
+
+@pytest.mark.parametrize("content", ["", "a,b\n1,2\n", "epoch,loss\n1,hello\n", "epoch\none\n"])
+def test_a_broken_history_is_refused(tmp_path, content):
+    path = tmp_path / "history.csv"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"history\.csv"):
+        read_history(path)
+
+
+def test_a_second_writer_is_refused_and_a_killed_one_leaves_no_lock(tmp_path):
+    code = (
+        "import sys,time; from fmnist.rundir import RunDirectory\n"
+        f"with RunDirectory({str(tmp_path)!r}).lock(): print('held', flush=True); time.sleep(60)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "held\n"
+        started = time.monotonic()
+        with pytest.raises(RunError, match="in use by another process"), RunDirectory(tmp_path).lock():
+            pass
+        assert time.monotonic() - started < 2
+    finally:
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        holder.stdout.close()
+    with RunDirectory(tmp_path).lock():
+        assert (tmp_path / ".lock").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_one_error(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with (
+        pytest.raises(RunError, match="cannot write the run directory"),
+        RunDirectory(tmp_path / "file" / "run").lock(),
+    ):
+        pass
+
+
+def test_runs_are_found_by_path_name_and_latest(tmp_path):
+    for number, name in enumerate(("first", "second")):
+        run = RunDirectory(tmp_path / name)
+        write_json(run.config, {})
+        os.utime(run.config, ns=(number, number))
+    assert find_run("latest", tmp_path).name == "second"
+    assert find_run("first", tmp_path).path == tmp_path / "first"
+    assert find_run(str(tmp_path / "first"), tmp_path / "nowhere").name == "first"
+    with pytest.raises(InputError, match="did you mean 'second'"):
+        find_run("secnd", tmp_path)
+    with pytest.raises(InputError, match="no run in .* yet"):
+        find_run("latest", tmp_path / "nowhere")

@@ -1,0 +1,37 @@
+"""The same training on JAX and PyTorch, where they are installed."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import pytest
+
+from fmnist.run.directory import RunDirectory, read_json
+from fmnist.run.history import read_history
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize("preset", ["reference", "fast"])
+def test_a_short_training_works(backend, preset, tmp_path, tiny_data_dir):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed; it is the user's choice and not in the lock file")
+    command = [sys.executable, "-m", "fmnist", "train", "--preset", preset, "--epochs", "2", "--name", "run"]
+    where = ["--data-dir", str(tiny_data_dir), "--runs-dir", str(tmp_path)]
+    environment = os.environ | {"KERAS_BACKEND": backend}
+    done = subprocess.run([*command, *where], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    run = RunDirectory(tmp_path / "run")
+    assert read_json(run.environment)["backend"] == backend
+    rows = read_history(run.history)
+    assert rows[-1]["train_loss"] < 2.3 and read_json(run.metrics)["accuracy"] > 0.2
+
+
+@pytest.mark.parametrize(
+    ("backend", "code", "message"),
+    [("theano", 2, "KERAS_BACKEND is 'theano'; expected one of tensorflow, jax, torch")],
+)
+def test_an_unknown_backend_is_named(backend, code, message, tmp_path, tiny_data_dir):
+    command = [sys.executable, "-m", "fmnist", "train", "--data-dir", str(tiny_data_dir), "--runs-dir", str(tmp_path)]
+    done = subprocess.run(command, env=os.environ | {"KERAS_BACKEND": backend}, capture_output=True, text=True)
+    assert done.returncode == code and message in done.stderr and "Traceback" not in done.stderr

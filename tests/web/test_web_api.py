@@ -1,0 +1,297 @@
+import asyncio
+import base64
+import json
+import re
+
+import numpy as np
+import pytest
+from support.web_client import JSON, NAMES, RAW, Model, Server, asgi, bright, png
+
+from fmnist.errors import RunError
+from fmnist.web import Limits
+from fmnist.web.batcher import LARGEST, Batcher
+from fmnist.web.counters import Counters
+from fmnist.web.problems import KINDS
+
+
+@pytest.fixture(scope="module")
+def server():
+    return Server()
+
+
+def files(*contents):
+    return [("image", (f"../../{number}.php", content)) for number, content in enumerate(contents)]
+
+
+def test_every_form_of_body_gets_the_model_s_answers(server):
+    pictures = [bright(label) for label in (3, 0, 9)]
+    expected = server.predictor.probabilities(np.stack(pictures))
+    forms = [
+        {"content": b"".join(picture.tobytes() for picture in pictures), "headers": RAW},
+        {"json": {"images": [picture.tolist() for picture in pictures]}},
+        {"files": files(*map(png, pictures))},
+    ]
+    for form in forms:
+        rows = server.predict(**form).json()["predictions"]
+        assert [row["label"] for row in rows] == [3, 0, 9]
+        assert [row["class"] for row in rows] == ["class 3", "class 0", "class 9"]
+        assert np.allclose([row["probabilities"] for row in rows], expected, atol=1e-6)
+        assert [row["probability"] for row in rows] == [max(row["probabilities"]) for row in rows]
+    assert server.labels(content=png(bright(7)), headers={"content-type": "image/png"}) == [7]
+
+
+def test_the_model_and_its_limits(server):
+    assert server.ask("GET", "/api/v1/model").json() == {
+        "format": "litert", "run": "tried", "class_names": list(NAMES), "image_shape": [28, 28],
+        "max_body_bytes": 10_000_000, "max_pictures": 64,
+    }  # fmt: skip
+
+
+SQUARE = bright(0).tolist()
+BAD = [
+    ("body_too_large", {"content": bytes(10_000_001), "headers": RAW}),
+    ("too_many_pictures", {"content": bytes(65 * 784), "headers": RAW}),
+    ("too_many_pictures", {"json": {"images": [SQUARE] * 65}}),
+    ("too_many_pictures", {"files": files(*[b"x"] * 1000)}),
+    ("body_too_large", {"content": b'{"images": [' + b" " * 2_000_000 + b"]}", "headers": JSON}),
+    ("unsupported_media_type", {"content": b"hello", "headers": {"content-type": "text/plain"}}),
+    ("unsupported_media_type", {"content": b"<svg/>", "headers": {"content-type": "image/svg+xml"}}),
+    ("unsupported_media_type", {"content": bytes(784)}),
+    ("no_picture", {"content": b"", "headers": RAW}),
+    ("no_picture", {"json": {"images": []}}),
+    ("no_picture", {"content": b"--x--\r\n", "headers": {"content-type": "multipart/form-data; boundary=x"}}),
+    ("no_picture", {"content": b"", "headers": {"content-type": "image/png"}}),
+    ("bad_array", {"content": bytes(783), "headers": RAW}),
+    ("bad_array", {"json": {"images": [[1]]}}),
+    ("bad_array", {"json": {"images": [[*SQUARE[:27], [*SQUARE[0][:27], 256]]]}}),
+    ("bad_array", {"json": {"images": [[*SQUARE[:27], [*SQUARE[0][:27], 0.5]]]}}),
+    ("bad_array", {"json": {"images": [[*SQUARE[:27], [*SQUARE[0][:27], True]]]}}),
+    ("bad_form", {"json": [SQUARE]}),
+    ("bad_form", {"json": {"images": "x"}}),
+    ("bad_form", {"content": b"{", "headers": JSON}),
+    ("bad_form", {"content": b"\xff\xfe", "headers": JSON}),
+    ("bad_form", {"content": b"[" * 1_000_000, "headers": JSON}),
+    ("bad_form", {"content": b"x", "headers": {"content-type": "multipart/form-data"}}),
+    ("bad_form", {"content": b"x", "headers": {"content-type": "multipart/form-data; boundary=" + "b" * 5000}}),
+    ("bad_form", {"content": b"--x\r\n\r\nabc", "headers": {"content-type": "multipart/form-data; boundary=x"}}),
+    ("bad_form", {"files": [("image", ("n" * 1_000_000, b"x"))]}),
+    ("not_a_picture", {"content": b"x", "headers": {"content-type": "image/png"}}),
+    ("not_a_picture", {"content": png(bright(1))[:60], "headers": {"content-type": "image/png"}}),
+    ("not_a_picture", {"files": files(png(bright(1)), b"GIF89a")}),
+]
+
+
+@pytest.mark.parametrize(("code", "request_options"), BAD, ids=[f"{n}-{code}" for n, (code, _) in enumerate(BAD)])
+def test_what_is_no_picture_is_refused_in_one_form(server, code, request_options):
+    answer = server.predict(**request_options)
+    assert answer.status_code == KINDS[code].status
+    error = answer.json()["error"]
+    assert (error["code"], error["status"]) == (code, answer.status_code)
+    assert error["message"]
+    assert server.service.requests == server.service.bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [("GET", "/api/v1/nothing", "not_found"), ("GET", "/", "not_found"), ("GET", "/docs", "not_found"),
+     ("GET", "/api/v1/predict", "method_not_allowed"), ("DELETE", "/healthz", "method_not_allowed"),
+     ("POST", "/metrics", "method_not_allowed")],
+)  # fmt: skip
+def test_paths_and_methods_have_the_same_form(server, method, path, code):
+    answer = server.ask(method, path)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (KINDS[code].status, code)
+    if code == "method_not_allowed":
+        assert answer.headers["allow"] in ("POST", "GET", "GET, HEAD")
+
+
+def test_a_large_body_is_refused_before_it_is_read(server):
+    async def never():
+        raise AssertionError("the body was read")
+
+    headers = [(b"content-type", b"image/png"), (b"content-length", b"10000001")]
+    status, answered, body = asyncio.run(asgi(server.guard, headers, never))
+    assert (status, body["error"]["code"], answered[b"connection"]) == (413, "body_too_large", b"close")
+
+
+def test_a_body_of_unknown_length_is_cut_off(server):
+    taken = 0
+
+    async def endless():
+        nonlocal taken
+        taken += 1
+        return {"type": "http.request", "body": bytes(1_000_000), "more_body": True}
+
+    status, _, body = asyncio.run(asgi(server.guard, [(b"content-type", b"image/png")], endless))
+    assert (status, body["error"]["code"], taken) == (413, "body_too_large", 11)
+
+
+@pytest.mark.parametrize("length", [b"-1", b"1e3", b"9" * 5000])
+def test_a_false_length_is_refused(server, length):
+    headers = [(b"content-type", b"image/png"), (b"content-length", length)]
+    status, _, _ = asyncio.run(asgi(server.guard, headers, None))
+    assert status in (400, 413)
+
+
+def test_a_full_server_refuses_at_once_and_answers_what_it_took():
+    server = Server(Limits(requests=2))
+    server.model.go.clear()
+
+    async def crowd():
+        async with server.client() as client:
+            ask = lambda: client.post("/api/v1/predict", content=bytes(784), headers=RAW)  # noqa: E731
+            taken = [asyncio.create_task(ask()) for _ in range(2)]
+            await asyncio.sleep(0.1)
+            refused = await asyncio.wait_for(ask(), 1)
+            server.model.go.set()
+            return refused, await asyncio.gather(*taken), await ask()
+
+    refused, taken, after = asyncio.run(crowd())
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "overloaded")
+    assert int(refused.headers["retry-after"]) >= 1
+    assert [answer.status_code for answer in (*taken, after)] == [200, 200, 200]
+    assert 'fmnist_refused_total{code="overloaded"} 1' in server.counters.text()
+
+
+def test_bodies_that_wait_are_bounded_together():
+    server = Server(Limits(waiting_bytes=1000))
+    headers = [(b"content-type", b"image/png"), (b"content-length", b"1001")]
+    status, _, body = asyncio.run(asgi(server.guard, headers, None))
+    assert (status, body["error"]["code"]) == (503, "overloaded")
+
+
+def test_a_body_that_does_not_come_and_an_answer_that_does_not():
+    server = Server(Limits(seconds=0.2))
+
+    async def silent():
+        await asyncio.sleep(10)
+
+    status, headers, body = asyncio.run(asgi(server.guard, [(b"content-type", b"image/png")], silent))
+    assert (status, body["error"]["code"], headers[b"connection"]) == (408, "slow_body", b"close")
+    server.model.go.clear()
+    answer = server.predict(content=bytes(784), headers=RAW)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (504, "timeout")
+    server.model.go.set()
+    assert server.labels(content=bright(4).tobytes(), headers=RAW) == [4]
+    assert server.service.requests == 0
+
+
+def test_a_client_that_leaves_is_forgotten(server):
+    async def gone():
+        return {"type": "http.disconnect"}
+
+    asyncio.run(_until_gone(server, gone))
+    assert server.service.requests == 0
+
+
+async def _until_gone(server, receive):
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": "POST", "path": "/api/v1/predict", "raw_path": b"/", "query_string": b"",
+        "headers": [(b"host", b"localhost"), (b"content-type", b"image/png")], "http_version": "1.1", "scheme": "http",
+    }  # fmt: skip
+    await server.guard(scope, receive, send)
+
+
+def test_requests_that_come_together_are_computed_together():
+    server = Server()
+    server.model.go.clear()
+
+    async def crowd():
+        async with server.client() as client:
+            first = asyncio.create_task(client.post("/api/v1/predict", content=bright(1).tobytes(), headers=RAW))
+            await asyncio.sleep(0.1)
+            rest = [
+                asyncio.create_task(client.post("/api/v1/predict", content=bright(n % 10).tobytes(), headers=RAW))
+                for n in range(40)
+            ]
+            await asyncio.sleep(0.3)
+            server.model.go.set()
+            await first
+            return [answer.json()["predictions"][0]["label"] for answer in await asyncio.gather(*rest)]
+
+    assert asyncio.run(crowd()) == [n % 10 for n in range(40)]
+    assert server.model.sizes == [1, 40]
+
+
+def test_a_batch_has_a_bound_and_an_error_reaches_whoever_asked():
+    model, seen = Model(), []
+    batcher = Batcher(lambda images: model(images[..., None]), lambda count, seconds: seen.append(count))
+
+    async def work():
+        images = np.stack([bright(n % 10) for n in range(2 * LARGEST + 5)])
+        answers = await batcher.answer(images)
+        assert answers.argmax(axis=1).tolist() == [n % 10 for n in range(len(images))]
+        model.error = RunError("no numbers")
+        with pytest.raises(RunError):
+            await batcher.answer(images[:1])
+        model.error = None
+        assert (await batcher.answer(images[7:8])).argmax() == 7
+
+    asyncio.run(work())
+    assert seen == [LARGEST, LARGEST, 5, 1]
+
+
+def test_a_mistake_of_ours_is_told_without_its_text(server):
+    server.model.error = RuntimeError("a secret path")
+    answer = server.predict(content=bytes(784), headers=RAW)
+    server.model.error = None
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal")
+    assert "secret" not in answer.text
+    assert server.labels(content=bright(2).tobytes(), headers=RAW) == [2]
+
+
+def test_health_and_readiness(server):
+    assert server.ask("GET", "/readyz").json() == {"status": "ready"}
+    server.service.stopping = server.service.closing = True
+    stopping = server.ask("GET", "/readyz")
+    alive = server.ask("GET", "/healthz")
+    server.service.stopping = server.service.closing = False
+    assert (stopping.status_code, stopping.json()["error"]["code"]) == (503, "stopping")
+    assert alive.json() == {"status": "ok"}
+    assert stopping.headers["connection"] == alive.headers["connection"] == "close"
+
+
+def test_metrics_count_and_are_well_formed():
+    server = Server()
+    server.labels(content=bytes(3 * 784), headers=RAW)
+    server.predict(content=b"x", headers=RAW)
+    text = server.ask("GET", "/metrics").text
+    for line in text.splitlines():
+        assert re.fullmatch(r'# (HELP|TYPE) fmnist_\w+ .+|fmnist_\w+(\{\w+="[^"]+"(,\w+="[^"]+")*\})? [\d.e+-]+', line)
+    for line in (
+        'fmnist_requests_total{route="predict",status="200"} 1',
+        'fmnist_requests_total{route="predict",status="422"} 1',
+        'fmnist_refused_total{code="bad_array"} 1',
+        "fmnist_pictures_total 3",
+        'fmnist_batch_pictures_bucket{le="2"} 0',
+        'fmnist_batch_pictures_bucket{le="4"} 1',
+        "fmnist_batch_pictures_sum 3",
+        "fmnist_request_seconds_count 1",
+        "fmnist_in_flight 0",
+    ):
+        assert line in text.splitlines()
+
+
+def test_all_processes_count_into_one_file(tmp_path):
+    first, second = Counters(tmp_path / "counts", 0, 2), Counters(tmp_path / "counts", 1, 2)
+    first.put("ready", 1), second.put("ready", 1)
+    first.request("predict", 200), second.request("predict", 200)
+    assert 'route="predict",status="200"} 2' in first.text()
+    again = Counters(tmp_path / "counts", 1, 2)  # started again: what it counted stays, what it held is gone
+    assert 'route="predict",status="200"} 2' in again.text()
+    assert again.total("ready") == 1
+
+
+def test_the_description_s_examples_are_answered(server):
+    description = server.ask("GET", "/api/v1/openapi.json").json()
+    content = description["paths"]["/api/v1/predict"]["post"]["requestBody"]["content"]
+    assert server.predict(json=content["application/json"]["example"]).status_code == 200
+    raw = base64.b64decode(content["application/octet-stream"]["example"])
+    assert server.predict(content=raw, headers=RAW).status_code == 200
+    codes = description["components"]["schemas"]["ErrorFacts"]["properties"]["code"]["enum"]
+    assert set(codes) == set(KINDS)
+    assert json.dumps(description).count("http://") == 0

@@ -1,0 +1,194 @@
+import asyncio
+import base64
+
+import pytest
+from support.web_client import RAW, Server, asgi, bright
+
+from fmnist.web.guard import _plain_event
+from fmnist.web.problems import KINDS
+
+TOKEN = "a-token-of-enough-letters"
+
+
+@pytest.fixture(scope="module")
+def server():
+    return Server()
+
+
+@pytest.fixture(scope="module")
+def guarded():
+    return Server(token=TOKEN, origins=("https://shop.example",))
+
+
+def code(answer):
+    return answer.status_code, answer.json()["error"]["code"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:7860", "localhost", "[::1]:7860", "LOCALHOST:1"])
+def test_a_server_on_the_loopback_knows_its_names(server, host):
+    assert server.ask("GET", "/api/v1/model", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "localhost.evil:80"])
+def test_and_no_others(server, host):
+    """A page whose name is made to point to the loopback (DNS rebinding) gets nothing."""
+    assert code(server.ask("GET", "/api/v1/model", headers={"host": host})) == (421, "unknown_host")
+    assert server.ask("GET", "/healthz", headers={"host": host}).status_code == 200
+
+
+def test_two_hosts_are_one_too_many(server):
+    """Whoever stands before us may have looked at the other one."""
+    headers = [("host", "evil.example"), ("host", "127.0.0.1:7860")]
+    assert code(server.ask("GET", "/api/v1/model", headers=headers)) == (400, "bad_parameter")
+
+
+def test_an_open_server_takes_any_name_until_it_is_told_its_own():
+    ask = lambda server: server.ask("GET", "/api/v1/model", headers={"host": "10.0.0.7"}).status_code  # noqa: E731
+    assert ask(Server(host="0.0.0.0")) == 200
+    assert ask(Server(host="0.0.0.0", origins=("https://shop.example",))) == 421
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost:9999", "http://127.0.0.1:78600"])
+def test_pages_from_elsewhere_may_not_ask(server, origin):
+    answer = server.predict(content=bytes(784), headers=RAW | {"origin": origin})
+    assert code(answer) == (403, "foreign_origin")
+    assert "access-control-allow-origin" not in answer.headers
+
+
+def test_our_own_page_may_and_a_named_one(server, guarded):
+    assert server.labels(content=bright(1).tobytes(), headers=RAW | {"origin": "http://127.0.0.1:7860"}) == [1]
+    headers = {"origin": "https://shop.example", "authorization": f"Bearer {TOKEN}"}
+    answer = guarded.predict(content=bytes(784), headers=RAW | headers)
+    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "https://shop.example")
+    first = guarded.ask("OPTIONS", "/api/v1/predict", headers={"origin": "https://shop.example"})
+    assert (first.status_code, first.headers["access-control-allow-methods"]) == (204, "GET, POST")
+    assert guarded.ask("OPTIONS", "/api/v1/predict", headers={"origin": "https://evil.example"}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        "",
+        "Bearer",
+        "Bearer x",
+        f"Bearer {TOKEN}x",
+        f"Token {TOKEN}",
+        "Basic !",
+        "Basic " + base64.b64encode(b"x").decode(),
+    ],
+)
+def test_without_the_token_there_is_nothing(guarded, authorization):
+    for path in ("/api/v1/model", "/metrics", "/", "/gradio_api/queue/join", "/api/v1/openapi.json"):
+        answer = guarded.ask("GET", path, headers={"authorization": authorization})
+        assert code(answer) == (401, "unauthorized")
+        assert "Bearer" in answer.headers["www-authenticate"]
+    assert guarded.ask("GET", "/readyz").status_code == 200
+
+
+def test_the_token_opens_also_as_a_browser_s_password(guarded):
+    for given in (f"Bearer {TOKEN}", "Basic " + base64.b64encode(f"me:{TOKEN}".encode()).decode()):
+        assert guarded.ask("GET", "/api/v1/model", headers={"authorization": given}).status_code == 200
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/healthz"), ("POST", "/api/v1/predict"), ("GET", "/nothing")])
+def test_every_answer_carries_the_security_headers(server, method, path):
+    headers = server.ask(method, path).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert "default-src" in headers["content-security-policy"]
+    assert "server" not in headers
+
+
+class Page:
+    """Stands for Gradio: says that it was reached."""
+
+    def __init__(self):
+        self.reached, self.bodies = [], []
+
+    async def __call__(self, scope, receive, send):
+        self.reached.append(scope["path"])
+        if scope["method"] == "POST":
+            self.bodies.append((await receive())["body"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+
+@pytest.fixture
+def page(server):
+    server.guard._page = Page()
+    yield server.guard._page
+    server.guard._page = None
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/gradio_api/file=/etc/passwd", "/gradio_api/file/etc/passwd", "/file=/etc/passwd", "/gradio_api/upload",
+     "/gradio_api/proxy=http://10.0.0.1/", "/gradio_api/stream/x/1/2/playlist.m3u8", "/monitoring", "/gradio_api/info",
+     "/gradio_api/run/predict", "/gradio_api/call/look", "/gradio_api/dev/reload", "/gradio_api/component_server",
+     "/gradio_api/vibe-code/", "/gradio_api/process_recording", "/login", "/gradio_api/runs", "/gradio_api/token",
+     "/assets/../../etc/passwd", "/static/%2e%2e/x", "/exports/../config.json", "/exports/" + "g" * 64, "/svelte/x",
+     "/custom_component/x/client/component/index.js", "/gradio_api/deep_link", "/gradio_api/queue/join/"],
+)  # fmt: skip
+def test_gradio_s_other_doors_are_shut(server, page, path):
+    for method in ("GET", "POST"):
+        assert code(server.ask(method, path)) == (404, "not_found")
+    assert page.reached == []
+
+
+@pytest.mark.parametrize("path", ["/", "/config", "/assets/index-1.js", "/theme.css", "/exports/" + "0" * 64])
+def test_what_the_page_needs_is_open(server, page, path):
+    assert server.ask("GET", path).status_code == 200
+    assert page.reached == [path]
+    assert server.ask("DELETE", path).status_code == 405
+
+
+JOIN = "/gradio_api/queue/join"
+EVENT = {"fn_index": 0, "session_hash": "abc", "trigger_id": 3, "event_data": {"row": 1, "column": 2}}
+FILE = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
+
+
+def test_an_event_of_the_page_arrives_as_it_was_sent(server, page):
+    answer = server.ask("POST", JOIN, json=EVENT | {"data": ["data:image/png;base64,AAAA", None, 3]})
+    assert answer.status_code == 200
+    assert b"AAAA" in page.bodies[0]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [{"data": [FILE]}, {"data": [{"url": "http://10.0.0.1/", "path": "x"}]}, {"data": [["a"]]}, {"data": "x"}, [], "x",
+     {"data": [], "event_data": {"row": FILE}}, {"data": [], "event_data": [FILE]}, {"data": [0] * 200}, {}],
+)  # fmt: skip
+def test_an_event_that_could_name_a_file_does_not_arrive(server, page, event):
+    assert code(server.ask("POST", JOIN, json=event)) == (422, "bad_form")
+    assert page.reached == []
+
+
+def test_deep_json_in_an_event_is_no_crash():
+    assert not _plain_event(b"[" * 1_000_000)
+
+
+def test_a_stream_ends_when_the_server_does(server):
+    ended = []
+
+    async def stream(scope, receive, send):
+        ended.append((await receive())["type"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    async def silent():
+        await asyncio.sleep(60)
+
+    async def stop():
+        asyncio.get_running_loop().call_later(0.1, server.service.stopped.set)
+        await asyncio.wait_for(asgi(server.guard, [], silent, "/gradio_api/queue/data", "GET"), 5)
+
+    server.guard._page = stream
+    asyncio.run(stop())
+    server.guard._page = None
+    server.service.stopped.clear()
+    assert ended == ["http.disconnect"]
+
+
+def test_codes_have_one_status_each_and_messages():
+    assert all(400 <= kind.status < 600 and kind.meaning for kind in KINDS.values())

@@ -1,0 +1,178 @@
+"""What the page says and draws, without a browser and without Gradio."""
+
+import asyncio
+import base64
+import io
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.web_client import Server, bright, made_up_run, png
+
+from fmnist.run.directory import read_json, write_json
+from fmnist.web.page import heat, models, training, try_it
+from fmnist.web.page.chart import Line, chart
+from fmnist.web.page.runs import Runs
+
+
+def address(content):
+    return "data:image/png;base64," + base64.b64encode(content).decode()
+
+
+def looks(server, content):
+    async def collect():
+        return [html async for html in try_it.look_at(server.service, content)]
+
+    return asyncio.run(collect())
+
+
+@pytest.fixture(scope="module")
+def server():
+    return Server()
+
+
+def test_the_answer_comes_first_and_then_what_mattered(server):
+    first, second = looks(server, address(png(bright(4))))
+    names = re.findall(r'<th scope="row">(.*?)</th>', second)
+    assert names[0] == "class 4"
+    assert len(names) == 10
+    assert first.count("data:image/png") == 1
+    assert second.count("data:image/png") == 2
+
+
+def test_a_picture_of_nothing_mattering_says_so(server):
+    assert "no single place" in looks(server, address(png(np.zeros((28, 28), np.uint8))))[-1]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [None, "", "hello", "data:image/png;base64,@@", "data:text/html;base64,AAAA", address(b"x"), "/etc/passwd",
+     "data:image/svg+xml;base64,PHN2Zy8+"],
+)  # fmt: skip
+def test_what_is_no_picture_is_told_on_the_page(server, content):
+    (html,) = looks(server, content)
+    assert 'role="alert"' in html
+
+
+def test_a_picture_that_is_too_large_is_told():
+    from fmnist.web import Limits
+
+    (html,) = looks(Server(Limits(body_bytes=1_000_000)), address(bytes(1_000_001)))
+    assert "1 MB" in html
+
+
+def test_an_unfamiliar_picture_is_marked():
+    server = Server()
+    assert "Perhaps not" not in looks(server, address(png(bright(1))))[0]
+    object.__setattr__(server.predictor, "unfamiliarity", lambda images: np.full(len(images), 1.5, np.float32))
+    server.service.threshold = 1.0
+    assert "Perhaps not a garment" in looks(server, address(png(bright(1))))[0]
+    row = server.predict(files={"image": png(bright(1))}).json()["predictions"][0]
+    assert (row["unfamiliarity"], row["familiar"]) == (1.5, False)
+
+
+def test_heat_lies_where_covering_costs_most():
+    image = np.full((28, 28), 200, np.uint8)
+    covered, masks = heat.covers(image)
+    assert covered.shape == masks.shape
+    assert masks.any(axis=0).all()
+    assert (covered[masks] == 0).all()
+    assert (covered[~masks] == 200).all()
+    # A model that looks at one spot alone.
+    values = heat.heat(0.9, np.where(masks[:, 5, 20], 0.1, 0.9), masks)
+    assert values[5, 20] == values.max() == pytest.approx(0.8)
+    assert values[20, 5] == 0
+
+
+def test_heat_leaves_out_places_that_are_black_and_gains():
+    image = np.zeros((28, 28), np.uint8)
+    image[14, 14] = 255
+    covered, masks = heat.covers(image)
+    assert masks[:, 14, 14].all()
+    assert heat.heat(0.5, np.full(len(covered), 0.9), masks).max() == 0
+    assert heat.overlay(image, np.zeros((28, 28))).shape == (224, 224, 3)
+    assert len(heat.covers(np.zeros((28, 28), np.uint8))[0]) == 0
+
+
+def test_a_chart_has_its_points_in_place_and_its_text_escaped():
+    lines = [Line("a<b", "single train", [(1, 0.5), (2, 0.25), (3, float("nan"))]), Line("c", "single val", [(1, 0.4)])]
+    svg = str(chart("Loss", lines))
+    assert "a&lt;b" in svg
+    assert "a<b" not in svg
+    points = [tuple(map(float, pair.split(","))) for pair in re.search(r'points="([^"]+)"', svg)[1].split()]
+    assert len(points) == 2  # what is no number is left out
+    assert points[0][0] < points[1][0]
+    assert points[0][1] < points[1][1]  # a lower loss lies lower
+    assert chart("Loss", [Line("a", "x", [])]) == ""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A folder with two runs, whose classes have names that need escaping, and a damaged one."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name, accuracy in (("one", 0.9), ("two", 0.8)):
+        made_up_run(folder, name, np.arange(200) % 10, accuracy, [f"<{number}>" for number in range(10)])
+    (folder / "bad").mkdir()
+    (folder / "bad" / "config.json").write_text("{")
+    return Runs(folder, None)
+
+
+def test_a_run_is_shown_alone_and_beside_another(runs):
+    alone = training._overview(runs, "one", None)
+    assert alone.count("<svg") == 2
+    assert "Test accuracy" in alone
+    both = training._overview(runs, "one", "two")
+    assert "Side by side" in both
+    assert "is better here" in both
+    assert "Side by side" not in training._overview(runs, "one", "one")
+    assert "JSON" in training._overview(runs, "bad", None)
+    assert "not there any more" in training._overview(runs, "../one", None)
+    assert "No runs yet" in training._overview(runs, None, None)
+
+
+def test_the_matrix_names_its_cells_and_escapes_them(runs):
+    html = training._matrix(runs, "one")
+    counts = runs.facts("one").metrics["confusion_matrix"]
+    assert f'aria-label="&lt;3&gt; taken for &lt;4&gt;: {counts[3][4]}"' in html
+    assert html.count("<button") == 100
+    assert html.count('tabindex="0"') == 1
+    assert "<3>" not in html
+
+
+@pytest.mark.parametrize("cell", [(10, 0), (-1, 0), ("0", 0), (None, 1), (True, 0), (0.0, 1)])
+def test_a_cell_that_is_none_shows_nothing(runs, cell):
+    assert "no such cell" in training._pictures(runs, "one", *cell)
+
+
+def test_pictures_of_a_cell_are_the_right_ones(tmp_path, tiny_data_dir, tiny_dataset):
+    labels = tiny_dataset.test_labels.astype(np.int64)
+    run = made_up_run(tmp_path, "one", labels, 0.7, tiny_dataset.class_names)
+    runs = Runs(tmp_path, tiny_data_dir)
+    with np.load(run.predictions) as arrays:
+        inside = np.flatnonzero((labels == 3) & (arrays["probabilities"].argmax(axis=1) == 4))
+    images, shares, count = runs.pictures("one", 3, 4)
+    assert count == len(inside) == len(shares) > 1
+    assert np.array_equal(images, tiny_dataset.test_images[inside])
+    html = training._pictures(runs, "one", 3, 4)
+    shown = [base64.b64decode(part) for part in re.findall(r"data:image/png;base64,([^\"]+)", html)]
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(shown[0]))), images[0])
+    assert "cannot be shown" in training._pictures(Runs(tmp_path, tmp_path / "nowhere"), "one", 3, 4)
+    made_up_run(tmp_path, "other", labels[::-1], 0.7, tiny_dataset.class_names)
+    assert "another test set" in training._pictures(runs, "other", 3, 4)
+
+
+def test_an_exported_file_is_found_by_its_digest_alone(runs):
+    folder = runs._folder / "one" / "exports"
+    row = read_json(folder / "exports.json")["files"][0]
+    digest = row["sha256"]
+    evil = row | {"format": "evil", "file": "../../two/config.json", "sha256": "b" * 64}
+    write_json(folder / "exports.json", {"files": [row, evil]})
+    path, name = runs.export(digest)
+    assert path.read_bytes() == (folder / "model.onnx").read_bytes()
+    assert name.endswith("-model.onnx")
+    assert runs.export("b" * 64) is None
+    assert runs.export("c" * 64) is None
+    html = models._table(runs, "one")
+    assert f"/exports/{digest}" in html
+    assert "b" * 64 not in html
