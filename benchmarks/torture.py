@@ -38,10 +38,10 @@ from fmnist.errors import RunError  # noqa: E402
 from fmnist.run import checkpoints, environment  # noqa: E402
 from fmnist.run.directory import RunDirectory, read_json, write_json  # noqa: E402
 from fmnist.run.history import read_history  # noqa: E402
-from fmnist.training import loop  # noqa: E402
+from fmnist.training import state as training_state  # noqa: E402
 
 KILLS = {"random": 50, "save": 25}  # by each of two workers
-SECONDS_BETWEEN_SAVES = loop.CHECKPOINT_SECONDS  # as it is; some parts save more often
+SECONDS_BETWEEN_SAVES = training_state.CHECKPOINT_SECONDS  # as it is; some parts save more often
 
 
 def kill_runs(folder: Path, data: Path) -> dict:
@@ -86,7 +86,7 @@ def kill_saves(folder: Path, data: Path) -> dict:
 
 def damage(folder: Path, data: Path) -> dict:
     """Damage the newest checkpoint at 200 random places."""
-    loop.CHECKPOINT_SECONDS = 0.0
+    training_state.CHECKPOINT_SECONDS = 0.0
     seed = random.SystemRandom().randrange(2**31)
     run = fmnist.train(test_disk.CONFIG, load_dataset(data), folder / "damage", train_only=True)
     noticed = test_disk.harm_newest(run.checkpoints, 200, random.Random(seed))
@@ -95,7 +95,7 @@ def damage(folder: Path, data: Path) -> dict:
 
 def fill_disk(folder: Path, data: Path) -> dict:
     """A file-size limit from every write of a run on; a small tmpfs with more and more room."""
-    loop.CHECKPOINT_SECONDS = 0.0
+    training_state.CHECKPOINT_SECONDS = 0.0
     dataset = load_dataset(data)
     whole = fmnist.train(test_disk.CONFIG, dataset, folder / "whole", train_only=True)
     place = folder / "disk"

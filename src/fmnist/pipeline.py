@@ -1,4 +1,4 @@
-"""The stages of a run in a row: train, calibrate, evaluate, diagnose, report. What `fmnist train` calls."""
+"""The pipeline: train, calibrate, evaluate, diagnose, report, one after another. What `fmnist train` calls."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def train(
         dataset: from `fmnist.load_dataset`.
         run: the directory to write, e.g. `runs/first`.
         watcher: is told what happens; None stays silent.
-        should_stop: asked after each segment of steps and between the stages.
+        should_stop: asked after each segment of steps and between its parts.
         overwrite: replace a run that is there already.
         train_only: stop after training.
 
@@ -120,7 +120,7 @@ def _go(
     resume: bool,
 ) -> RunDirectory:
     from fmnist.training import loop
-    from fmnist.training.progress import Progress, Watcher, write_status
+    from fmnist.training.progress import Interrupted, Progress, Watcher, write_status
 
     watcher = watcher or Watcher()
     try:
@@ -134,7 +134,7 @@ def _go(
                 )
             how: dict[str, Any] = {"resume": resume, "teacher": teacher.probabilities if teacher else None}
             loop.train(config, dataset, run, watcher=watcher, should_stop=should_stop, **how)
-    except loop.Interrupted:
+    except Interrupted:
         raise
     except Exception as error:
         _mark_failed(run, str(error))
@@ -147,7 +147,7 @@ def _go(
     watcher.note(f"Calibrating the saved model, evaluating it on {len(dataset.test_labels):,} test images")
     evaluate(run, dataset)
     if should_stop():
-        raise loop.Interrupted
+        raise Interrupted
     if has_validation(run):
         diagnosis.diagnose_run(run)
     watcher.note("Drawing the plots and writing the report")

@@ -24,7 +24,7 @@ backend.prepare()
 import keras  # noqa: E402
 
 from fmnist.models import efficientnet_lite0, head, mobilenet_v2  # noqa: E402
-from fmnist.training import loop  # noqa: E402
+from fmnist.training.progress import Interrupted  # noqa: E402
 
 FIXTURE = Path(__file__).parents[1] / "support" / "data" / "efficientnet-lite0.json"
 SMALL = {"filters": (4, 8, 8), "segment_steps": 4, "batch_size": 32}
@@ -233,11 +233,11 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(tiny_run, tiny_dataset,
     config = preset("reference", initial_weights=str(tiny_run.path), **TRANSFERRED)
     whole = fmnist.train(config, tiny_dataset, tmp_path / "whole", train_only=True)
     run = RunDirectory(tmp_path / "parts")
-    with pytest.raises(loop.Interrupted):
+    with pytest.raises(Interrupted):
         fmnist.train(config, tiny_dataset, run, should_stop=StopAfter(1), train_only=True)
     assert run.state() == "interrupted" and not run.features.exists()
     for questions, stored in ((4, True), (9, False)):
-        with pytest.raises(loop.Interrupted):
+        with pytest.raises(Interrupted):
             fmnist.resume(run, tiny_dataset, should_stop=StopAfter(questions), train_only=True)
         assert run.features.exists() == stored
     fmnist.resume(run, tiny_dataset, train_only=True)

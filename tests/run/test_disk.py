@@ -17,7 +17,7 @@ from fmnist.run.history import read_history
 
 backend.prepare()
 
-from fmnist.training import loop  # noqa: E402
+from fmnist.training.progress import Interrupted  # noqa: E402
 
 SETTINGS = {"epochs": 2, "filters": (4, 8), "segment_steps": 5, "batch_size": 32, "dropout": 0.3, "flip": True}
 CONFIG = fmnist.preset("reference", **SETTINGS)
@@ -25,7 +25,7 @@ CONFIG = fmnist.preset("reference", **SETTINGS)
 
 @pytest.fixture
 def save_often(monkeypatch):
-    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("fmnist.training.state.CHECKPOINT_SECONDS", 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +141,7 @@ def test_damage_anywhere_in_the_newest_checkpoint_is_noticed(count, save_often, 
 def test_a_run_goes_on_from_the_checkpoint_before(save_often, tiny_dataset, whole, tmp_path):
     run = RunDirectory(tmp_path / "run")
     calls = iter(range(100))
-    with pytest.raises(loop.Interrupted):
+    with pytest.raises(Interrupted):
         fmnist.train(CONFIG, tiny_dataset, run, should_stop=lambda: next(calls) == 4, train_only=True)
     newest = checkpoints.complete(run.checkpoints)[0]
     disk.damage(newest / checkpoints.ARRAYS, random.Random(0))

@@ -130,7 +130,7 @@ def test_finished_runs_are_skipped_and_more_seeds_added(finished, tiny_dataset, 
 
 def test_a_study_killed_twice_ends_in_the_same_table(finished, tiny_dataset, tmp_path, monkeypatch):
     """Killed before there is anything to go on from, then in the second run, with a checkpoint behind it."""
-    monkeypatch.setattr("fmnist.training.loop.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("fmnist.training.state.CHECKPOINT_SECONDS", 0.0)
     folder = tmp_path / "tiny"
     for segments, name in ((0, "baseline-seed0"), (2 * 4 + 1, "flip-seed0")):
         with pytest.raises(Killed):

@@ -19,7 +19,7 @@ def end() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def kill_inside(training, save: int, operation: int) -> None:
+def kill_inside(training_state, save: int, operation: int) -> None:
     """Count the file operations of a save, and end at one of them."""
     saves, operations, inside = 0, 0, False
 
@@ -30,7 +30,7 @@ def kill_inside(training, save: int, operation: int) -> None:
             if operations == operation:
                 end()
 
-    original = training._save
+    original = training_state.save
 
     def counted(*arguments):
         nonlocal saves, inside
@@ -40,7 +40,7 @@ def kill_inside(training, save: int, operation: int) -> None:
         if inside:
             end()
 
-    training._save = counted
+    training_state.save = counted
     sys.addaudithook(watch)
 
 
@@ -48,11 +48,11 @@ def main() -> int:
     seconds, kill, *arguments = sys.argv[1:]
     backend.prepare(lean=True)
     from fmnist import cli
-    from fmnist.training import loop
+    from fmnist.training import state
 
-    loop.CHECKPOINT_SECONDS = float(seconds)
+    state.CHECKPOINT_SECONDS = float(seconds)
     if kill != "-":
-        kill_inside(loop, *map(int, kill.split(":")))
+        kill_inside(state.TrainingState, *map(int, kill.split(":")))
     take_steps, told = backend.Steps.__call__, False
 
     def tell(self, images, labels):

@@ -13,6 +13,7 @@ from fmnist.errors import InputError
 from fmnist.run.directory import RunDirectory, read_json
 from fmnist.run.history import read_history
 from fmnist.training import distillation
+from fmnist.training.progress import Interrupted
 
 backend.prepare()
 import keras  # noqa: E402
@@ -64,22 +65,28 @@ def test_each_image_gets_its_own_row_and_a_flipped_one_its_mirrors(tiny_dataset,
     assert sum(len(images) for images, _ in taken) == 2 * 480
 
 
-def test_a_teacher_that_averages_over_flips_is_asked_once(tiny_dataset):
+def test_a_teacher_that_averages_over_flips_is_asked_once(tiny_dataset, tmp_path):
     """Its answers stand for the mirror images too; one that looks left and right answers for both, if shown."""
     images = tiny_dataset.train_images[:30]
     shares = {"even": lambda x: x.mean(axis=(1, 2)), "left": lambda x: x[:, :, :14].mean(axis=(1, 2))}
     for name, flip, times in (("even", True, 1), ("left", True, 2), ("left", False, 1)):
 
         def teacher(x, share=shares[name]):
+            nonlocal asked
+            asked += len(x)
             first = (share(x) / 255).astype(np.float32)[:, None]
             return np.concatenate([first, 1 - first], axis=1)
 
-        asked = distillation.images_to_ask_for(images, teacher, mirrored=flip)
-        assert len(asked) == times * len(images)
-        plain, mirrored = distillation.answers(teacher(asked), len(images), 1.0)
-        np.testing.assert_allclose(plain, teacher(images), atol=1e-6)
+        asked, labels = 0, np.eye(2, dtype=np.float32)[np.arange(len(images)) % 2]
+        config = fmnist.preset("reference", teacher="x.keras", distillation_temperature=1.0, flip=flip)
+        run = RunDirectory(tmp_path / f"{name}-{flip}")
+        rows, mirrored = distillation.targets(labels, images, teacher, config, run, fmnist.Watcher(), lambda: False)
+        assert asked == (times + 2 * flip) * len(images)  # with mirror images, it is first asked whether these differ
+        np.testing.assert_array_equal(rows[:, :2], labels)
+        np.testing.assert_allclose(rows[:, 2:], teacher(images), atol=1e-6)
         if flip:
-            np.testing.assert_allclose(mirrored, teacher(images[:, :, ::-1]), atol=1e-6)
+            np.testing.assert_array_equal(mirrored[:, :2], labels)
+            np.testing.assert_allclose(mirrored[:, 2:], teacher(images[:, :, ::-1]), atol=1e-6)
 
 
 def test_the_teachers_weight_decides(tiny_run, tiny_dataset, tmp_path):
@@ -104,11 +111,11 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(tiny_run, tiny_dataset,
     config = fmnist.preset("reference", flip=True, mixup=0.3, teacher=str(tiny_run.path), **SMALL)
     whole = fmnist.train(config, tiny_dataset, tmp_path / "whole", train_only=True)
     run = RunDirectory(tmp_path / "parts")
-    with pytest.raises(loop.Interrupted):
+    with pytest.raises(Interrupted):
         fmnist.train(config, tiny_dataset, run, should_stop=StopAfter(1), train_only=True)
     assert run.state() == "interrupted" and not run.teacher.exists()
     for questions in (4, 5):
-        with pytest.raises(loop.Interrupted):
+        with pytest.raises(Interrupted):
             fmnist.resume(run, tiny_dataset, should_stop=StopAfter(questions), train_only=True)
         assert run.teacher.exists()
     fmnist.resume(run, tiny_dataset, train_only=True)
@@ -151,7 +158,7 @@ def test_a_run_goes_on_with_its_own_teacher_alone(tiny_run, tiny_dataset, tmp_pa
     shutil.copytree(tiny_run.path, tmp_path / "sage")
     config = fmnist.preset("reference", teacher=str(tmp_path / "sage"), **SMALL)
     run = RunDirectory(tmp_path / "run")
-    with pytest.raises(loop.Interrupted):
+    with pytest.raises(Interrupted):
         fmnist.train(config, tiny_dataset, run, should_stop=StopAfter(4), train_only=True)
     assert read_json(run.config)["teacher"]["run"] == "sage"
     other = keras.models.load_model(tiny_run.model, compile=False)

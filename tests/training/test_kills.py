@@ -19,14 +19,14 @@ import sys
 import numpy as np
 from support import victim
 from pathlib import Path
-from fmnist import checkpoints
+from fmnist.run import checkpoints
 class training:
     @staticmethod
-    def _save(step):
+    def save(step):
         checkpoints.save(Path(sys.argv[1]), step, [np.full(50_000, step)], {"step": step})
 victim.kill_inside(training, int(sys.argv[3]), int(sys.argv[4]))
 for step in range(int(sys.argv[2]), int(sys.argv[2]) + 9):
-    training._save(step)
+    training.save(step)
     print(step, flush=True)
 """
 
@@ -36,7 +36,7 @@ def kill_inside_a_save(folder, rng):
     latest = checkpoints.load_latest(folder)[1]["step"] if checkpoints.complete(folder) else 0
     words = [str(folder), str(latest + 1), str(rng.randint(1, 4)), str(rng.randint(1, 26))]
     done = subprocess.run(
-        [sys.executable, "-c", SAVER, *words], stdout=subprocess.PIPE, text=True, cwd=kills.VICTIM.parent
+        [sys.executable, "-c", SAVER, *words], stdout=subprocess.PIPE, text=True, cwd=kills.VICTIM.parents[1]
     )
     assert done.returncode == -signal.SIGKILL
     return int(done.stdout.split()[-1]) if done.stdout.split() else latest

@@ -15,7 +15,8 @@ backend.prepare()
 import keras  # noqa: E402
 
 from fmnist.training import loop  # noqa: E402
-from fmnist.training.phase import Stage  # noqa: E402
+from fmnist.training.phase import Phase  # noqa: E402
+from fmnist.training.progress import Interrupted  # noqa: E402
 
 SMALL = {"filters": (4, 8, 8), "segment_steps": 3, "batch_size": 32}
 
@@ -87,11 +88,11 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(preset, settings, tiny_
     if config.training.early_stopping == 1:
         assert status["model_epoch"] == status["epoch"] - 1 < status["epochs"] - 1
     run = RunDirectory(tmp_path / "parts")
-    with pytest.raises(loop.Interrupted):
+    with pytest.raises(Interrupted):
         fmnist.train(config, tiny_dataset, run, should_stop=StopAfter(2), train_only=True)
     assert run.state() == "interrupted" and not run.model.exists()
     for segments in (6, 5 * (status["epoch"] - 2)):  # of five an epoch: in the second one, and in the last
-        with pytest.raises(loop.Interrupted):
+        with pytest.raises(Interrupted):
             fmnist.resume(run, tiny_dataset, should_stop=StopAfter(segments), train_only=True)
     fmnist.resume(run, tiny_dataset, train_only=True)
     assert run.state() == "finished"
@@ -111,7 +112,7 @@ def test_early_stopping_keeps_the_best_weights(tiny_dataset, tmp_path, monkeypat
         seen.append(stage.final.get_weights())
         return {"train_loss": 1.0, "train_accuracy": 0.5, "val_loss": next(crafted), "val_accuracy": 0.5}
 
-    monkeypatch.setattr(Stage, "measure", measure)
+    monkeypatch.setattr(Phase, "measure", measure)
     notes = []
 
     class Notes(fmnist.Watcher):
@@ -231,7 +232,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(tiny_dataset, tmp
 def test_a_run_stopped_after_training_goes_on_with_the_rest(tiny_dataset, tmp_path):
     run = RunDirectory(tmp_path / "run")
     config = fmnist.preset("reference", epochs=1, **SMALL)
-    with pytest.raises(loop.Interrupted):  # of five segments; then it is asked once after the evaluation
+    with pytest.raises(Interrupted):  # of five segments; then it is asked once after the evaluation
         fmnist.train(config, tiny_dataset, run, should_stop=StopAfter(6))
     assert run.state() == "finished" and run.metrics.is_file() and not run.report.exists()
     fmnist.resume(run, tiny_dataset)
@@ -256,7 +257,7 @@ def test_segments_of_large_batches_hold_fewer_steps(tiny_dataset, tmp_path, monk
 
 def test_weights_that_are_no_numbers_are_not_saved(tiny_dataset, tmp_path, monkeypatch):
     """The loss is that of the weights before a step, so the last step of a segment can spoil them unseen."""
-    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("fmnist.training.state.CHECKPOINT_SECONDS", 0.0)
     run = RunDirectory(tmp_path / "run")
 
     class Watcher(fmnist.Watcher):
@@ -277,7 +278,7 @@ def test_weights_that_are_no_numbers_are_not_saved(tiny_dataset, tmp_path, monke
 
 def test_a_loss_measured_after_an_epoch_must_be_finite_too(tiny_dataset, tmp_path, monkeypatch):
     measured = {"train_loss": np.nan, "train_accuracy": 0.5, "val_loss": 1.0, "val_accuracy": 0.5}
-    monkeypatch.setattr(Stage, "measure", lambda self: measured)
+    monkeypatch.setattr(Phase, "measure", lambda self: measured)
     run = RunDirectory(tmp_path / "run")
     with pytest.raises(RunError, match="the train_loss became nan in epoch 1 of 1"):
         fmnist.train(fmnist.preset("reference", epochs=1, **SMALL), tiny_dataset, run)
@@ -289,7 +290,7 @@ def test_resume_refuses_what_it_cannot_continue(tiny_dataset, tiny_run, tmp_path
         fmnist.resume(tiny_run, tiny_dataset)
     config = fmnist.preset("reference", epochs=1, **SMALL)
     run = RunDirectory(tmp_path / "run")
-    with pytest.raises(loop.Interrupted):
+    with pytest.raises(Interrupted):
         fmnist.train(config, tiny_dataset, run, should_stop=StopAfter(1))
     other = fmnist.Dataset(**{**vars(tiny_dataset), "sha256": {"train-images-idx3-ubyte": "0"}})
     with pytest.raises(InputError, match="was trained on other data"):

@@ -6,6 +6,7 @@ import fmnist
 from fmnist.run.directory import read_json
 from fmnist.run.history import read_history
 from fmnist.training import time_budget
+from fmnist.training.progress import Progress
 
 
 @pytest.fixture
@@ -19,58 +20,71 @@ def clock(monkeypatch):
     return Clock
 
 
+def budget(spent=0):
+    """A budget of 100 s for epochs of 10 steps, some of them spent before."""
+    length = time_budget.TimeBudget(100, 10, fmnist.preset("reference"), fmnist.Watcher())
+    length.begin(at(0, seconds=spent))
+    return length
+
+
+def at(steps, seconds=0.0):
+    """Where training stands after so many steps."""
+    return Progress(epochs=1, epoch=steps // 10, step=steps % 10, seconds=seconds)
+
+
 def test_the_forecast_worked_by_hand(clock):
     """10 steps an epoch. The first segment (2 steps, 30 s of compiling) is left out; a step then takes 1 s.
 
     At 33 s, 5 steps in: measuring is guessed at 15% of 10 s, so that 65.5 s are left to train in: 5 s to the end of the
     epoch, and 60.5 s for epochs of 11.5 s.
     """
-    pace = time_budget.Pace(100, spent=0)
+    length = budget()
     clock.now = 30
-    pace.after_steps(2)
-    assert pace.epochs(0, 2, 10) is None
+    length.after_steps(at(2))
+    assert length.forecast(at(2)) is None
     clock.now = 33
-    pace.after_steps(5)
-    assert pace.epochs(0, 5, 10) == pytest.approx(1 + 60.5 / 11.5)
-    assert pace.done() == pytest.approx(33 / 98.5) and not pace.over()
+    length.after_steps(at(5))
+    assert length.forecast(at(5)) == pytest.approx(1 + 60.5 / 11.5)
+    assert length.share_done() == pytest.approx(33 / 98.5) and not length.is_over()
 
 
 def test_a_measured_epoch_replaces_the_guess(clock):
     """Measuring took 4 s, so an epoch takes 14 s: 100 − 65 − 4 s are left, 5 s of them for this epoch."""
-    pace = time_budget.Pace(100, spent=10)
+    length = budget(spent=10)
     clock.now = 46
-    pace.after_steps(10)
+    length.after_steps(at(10))
     clock.now = 50
-    pace.after_epoch(4)
+    length.after_epoch(at(10), 4)
     clock.now = 55
-    pace.after_steps(15)
-    assert pace.spent() == 65
-    assert pace.epochs(1, 5, 10) == pytest.approx(2 + 26 / 14)
-    assert pace.epochs(1, 10, 10) == pytest.approx(2 + 31 / 14)
+    length.after_steps(at(15))
+    assert length.spent() == 65
+    assert length.forecast(at(15)) == pytest.approx(2 + 26 / 14)
+    assert length.forecast(Progress(epochs=1, epoch=1, step=10)) == pytest.approx(2 + 31 / 14)
 
 
 def test_the_last_epoch_is_done_in_part(clock):
     """At 93 s of 100, with 4 s for measuring, 3 of the 8 steps that are missing still fit."""
-    pace = time_budget.Pace(100, spent=0)
-    pace.after_steps(20)
-    pace.after_epoch(4)
+    length = budget()
+    length.after_steps(at(20))
+    length.after_epoch(at(10), 4)
     clock.now = 2
-    pace.after_steps(22)
+    length.after_steps(at(22))
     clock.now = 93
-    assert pace.epochs(2, 2, 10) == pytest.approx(2.5)
+    assert length.forecast(at(22)) == pytest.approx(2.5)
     clock.now = 95.9
-    assert not pace.over()
+    assert not length.is_over()
     clock.now = 96
-    assert pace.over() and pace.done() == 1
+    assert length.is_over() and length.share_done() == 1
 
 
 @pytest.mark.parametrize(("now", "worth"), [(93.9, True), (94.1, False), (120, False)])
 def test_a_rest_too_small_is_left(clock, now, worth):
-    pace = time_budget.Pace(100, spent=0)
-    pace.after_steps(1)
-    pace.after_epoch(4)
+    length = budget()
+    length.after_steps(at(1))
     clock.now = now
-    assert pace.worth_another() is worth
+    progress = at(10)
+    length.after_epoch(progress, 4)
+    assert progress.epochs == 1 + worth
 
 
 def test_a_run_ends_with_its_budget(tiny_dataset, tmp_path):
@@ -91,7 +105,7 @@ def test_a_run_ends_with_its_budget(tiny_dataset, tmp_path):
 
 
 def test_a_budget_too_small_for_an_epoch_trains_a_part_of_it(tiny_dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(time_budget.Pace, "over", lambda self: self.last is not None and self.last[1] >= 6)
+    monkeypatch.setattr(time_budget.TimeBudget, "is_over", lambda self: self._last is not None and self._last[1] >= 6)
     config = fmnist.preset("reference", filters=(4,), time_budget=1, segment_steps=3, batch_size=32)
     steps = []
 

@@ -77,7 +77,7 @@ def command(
 
         backend.prepare()
         from fmnist.cli.study_progress import StudyProgress
-        from fmnist.training.loop import Interrupted
+        from fmnist.training.progress import Interrupted
 
         watcher = StudyProgress()
         try:

@@ -113,7 +113,7 @@ def command(
 
         backend.prepare(lean=True)
         from fmnist.cli.progress import ProgressBar
-        from fmnist.training.loop import Interrupted
+        from fmnist.training.progress import Interrupted
 
         watcher = ProgressBar()
         how: dict[str, Any] = {"watcher": watcher, "should_stop": stop, "train_only": train_only}

@@ -1,4 +1,4 @@
-"""What a network gives for many images, computed once and kept in a file, so that a run that goes on has it again."""
+"""A network's outputs for many images, computed once and kept in a file for a run that is resumed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fmnist.run.directory import atomic_path
+from fmnist.training.progress import Interrupted
 
 # Images between two questions whether to stop.
 CHUNK = 1_000
@@ -20,7 +21,7 @@ def kept(
     images: np.ndarray,
     shape: tuple[int, ...],
     should_stop: Callable[[], bool],
-) -> np.ndarray | None:
+) -> np.ndarray:
     """Return the outputs that a file holds, if they are whole, or compute and keep them.
 
     Args:
@@ -28,9 +29,10 @@ def kept(
         predict: from images to float32 (N, *shape).
         images: uint8 (N, H, W).
         shape: of one output.
-        should_stop: asked now and then; None comes back if it says True.
+        should_stop: asked now and then.
 
     Raises:
+        Interrupted: `should_stop` said so.
         RunError: the file cannot be written.
     """
     with contextlib.suppress(OSError, ValueError):
@@ -40,7 +42,7 @@ def kept(
     found = []
     for start in range(0, len(images), CHUNK):
         if should_stop():
-            return None
+            raise Interrupted
         found.append(predict(images[start : start + CHUNK]))
     outputs = np.concatenate(found)
     with atomic_path(path) as temporary:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -18,9 +18,23 @@ from fmnist.errors import InputError
 from fmnist.evaluation.calibration import at_temperature
 from fmnist.predictor.keras_file import open_keras
 from fmnist.run.directory import RunDirectory, find_run, read_json
+from fmnist.training import cached_outputs
+from fmnist.training.progress import Watcher
 
 # Images on which a teacher shows whether it tells one from its mirror image.
 _FEW = 100
+
+
+class Targets(NamedTuple):
+    """What the training images are to give, in their order: labels, and behind them what a teacher says.
+
+    Attributes:
+        rows: float32 (N, classes), or with a teacher (N, 2 × classes).
+        mirrored: the same for their mirror images, where those have others.
+    """
+
+    rows: np.ndarray
+    mirrored: np.ndarray | None = None
 
 
 class DistillationLoss(keras.losses.Loss):
@@ -67,19 +81,39 @@ def images_to_ask_for(images: np.ndarray, teacher: Callable[[np.ndarray], np.nda
     return np.concatenate([images, images[:, :, ::-1]])
 
 
-def answers(probabilities: np.ndarray, count: int, temperature: float) -> tuple[np.ndarray, np.ndarray]:
-    """Split what a teacher said of `images_to_ask_for` in those of the images and of their mirror images.
+def targets(
+    labels: np.ndarray,
+    images: np.ndarray,
+    teacher: Callable[[np.ndarray], np.ndarray] | None,
+    config: Config,
+    run: RunDirectory,
+    watcher: Watcher,
+    should_stop: Callable[[], bool],
+) -> Targets:
+    """Return what the network is to give for each training image; a teacher is asked for each image once.
 
     Args:
-        probabilities: float32 (N or 2 × N, classes).
-        count: N.
-        temperature: what the teacher's logits are divided by.
+        labels: one-hot, float32 (N, classes).
+        images: uint8 (N, H, W).
+        teacher: from images to probabilities, float32 (N, classes), if there is one.
+        config: of the run.
+        run: where the teacher's answers are kept until the run ends.
+        watcher: is told.
+        should_stop: asked now and then.
 
-    Returns:
-        Each float32 (N, classes), at the temperature.
+    Raises:
+        Interrupted: `should_stop` said so.
     """
-    probabilities = at_temperature(probabilities, temperature)
-    return probabilities[:count], probabilities[-count:]
+    if teacher is None:
+        return Targets(labels)
+    watcher.note("The teacher answers for each training image, once")
+    asked = images_to_ask_for(images, teacher, mirrored=config.augmentation.flip)
+    answers = cached_outputs.kept(run.teacher, teacher, asked, labels.shape[1:], should_stop)
+    answers = at_temperature(answers, config.distillation.distillation_temperature)
+    rows, mirrored = (
+        np.concatenate([labels, part], axis=1) for part in (answers[: len(labels)], answers[-len(labels) :])
+    )
+    return Targets(rows, mirrored)
 
 
 class Teacher:

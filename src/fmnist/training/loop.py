@@ -5,34 +5,24 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from fmnist import backend, models
 from fmnist.config import Config
 from fmnist.data import Dataset
-from fmnist.errors import RunError
 from fmnist.models import pretrained
-from fmnist.run import checkpoints
 from fmnist.run.directory import RunDirectory, atomic_path
 from fmnist.run.history import best_epoch, is_over, write_history
-from fmnist.training import cached_outputs, distillation, optimizers, time_budget
-from fmnist.training import phase as stages
-from fmnist.training.progress import Progress, Watcher, write_status
+from fmnist.training import cached_outputs, distillation
+from fmnist.training.phase import Examples, head_features, phases, split
+from fmnist.training.progress import Interrupted, Watcher
+from fmnist.training.state import TrainingState
+from fmnist.training.time_budget import length_of
 
-# Seconds after which the next segment, or an epoch's measuring, ends in a checkpoint. What a killed run can lose is
-# this and one segment; saving takes about 0.05 s.
-CHECKPOINT_SECONDS = 30.0
 # So that a segment of large batches takes seconds too: at 1 ms an image, a large network on two cores, it takes 6.4 s.
 MAX_SEGMENT_IMAGES = 6_400
-
-
-class Interrupted(Exception):
-    """Training stopped because it was asked to; what was done is saved."""
 
 
 def train(
@@ -67,185 +57,100 @@ def train(
         RunError: the loss is not finite, the disk is full, or every checkpoint is damaged.
     """
     watcher = watcher or Watcher()
-    started = time.monotonic()
-    recipe, frozen_epochs = config.training, config.transfer.frozen_epochs
-    examples = stages.split(config, dataset)
-    one_hot = keras.utils.to_categorical(examples.train_labels, dataset.num_classes)
+    recipe, examples = config.training, split(config, dataset)
     steps = math.ceil(len(examples.train) / recipe.batch_size)
     segment = min(config.engine.segment_steps, max(1, MAX_SEGMENT_IMAGES // recipe.batch_size))
+    length = length_of(config, steps, watcher)
 
-    # Keras's layers draw their first weights from this one global seed.
-    keras.utils.set_random_seed(recipe.seed)
-    with backend.arithmetic(config.engine):
-        model = models.build(config.model, dataset.image_shape, dataset.num_classes, logits=True)
-    models.initialize(model, config.model, examples.train)
-    # What is saved in the end is what is measured after each epoch.
-    final = models.build(config.model, dataset.image_shape, dataset.num_classes)
+    model, final = _networks(config, dataset, examples)
     watcher.network(model)
-
-    progress = Progress(epochs=1 if recipe.time_budget else recipe.epochs)
-    stored: list[np.ndarray] = []
-    variables = model.variables  # the layers' random states included
-    if resume and not checkpoints.complete(run.checkpoints):
-        watcher.note("The run ended before its first checkpoint; it starts again")
-    if resume and checkpoints.complete(run.checkpoints):
-        progress, stored = _restore(run, variables, watcher)
-    elif source := pretrained.load(model, config, dataset.class_names):
+    state = TrainingState(run, model, steps, length.epochs)
+    restored = resume and state.restore(watcher)
+    if not restored and (source := pretrained.load(model, config, dataset.class_names)):
         watcher.note(source)
     final.set_weights(model.get_weights())
-    spent = time.monotonic() - started + progress.spent()
-    pace = time_budget.Pace(recipe.time_budget, spent) if recipe.time_budget else None
-    if progress.epoch < frozen_epochs:
-        watcher.note("The last layer is trained first, on features of the images that are computed once")
-        begun = stages.last_layer(model, final, examples, config, run, should_stop)
-    else:
-        begun = stages.whole(model, final, examples, config)
-    taught = None
-    if teacher:
-        watcher.note("The teacher answers for each training image, once")
-        asked = distillation.images_to_ask_for(examples.train, teacher, mirrored=config.augmentation.flip)
-        taught = cached_outputs.kept(run.teacher, teacher, asked, (dataset.num_classes,), should_stop)
-    if begun is None or (teacher and taught is None):
-        if not checkpoints.complete(run.checkpoints):
-            _save(run, variables, [], progress, steps, "interrupted")
-        raise Interrupted
-    answers = (
-        None
-        if taught is None
-        else distillation.answers(taught, len(examples.train), config.distillation.distillation_temperature)
-    )
-    stage = begun
-    best = _continue(stage, stored, run)  # early stopping: the weights of the best epoch so far
+    length.begin(state.progress)
 
-    def save(state: str, model_epoch: int | None = None) -> None:
-        arrays = [*variables, *stage.optimizer.variables]
-        _save(run, arrays, [*stage.average, *best], progress, steps, state, model_epoch)
+    def finished() -> bool:
+        progress = state.progress
+        return progress.epoch >= progress.epochs or is_over(progress.history, recipe.early_stopping)
 
-    watcher.start(progress, steps)
-    saved_at = time.monotonic()
+    try:
+        features = None
+        if state.progress.epoch < config.transfer.frozen_epochs:
+            features = head_features(final, examples, config, run, watcher, should_stop)
+        labels = keras.utils.to_categorical(examples.train_labels, dataset.num_classes)
+        targets = distillation.targets(labels, examples.train, teacher, config, run, watcher, should_stop)
+        watcher.start(state.progress, steps)
+        for phase in phases(model, final, examples, features, targets, config, watcher):
+            state.enter(phase)
+            length.begin_phase()
+            while state.progress.epoch < phase.end and not finished():
+                progress = state.progress
+                clock = time.monotonic() - progress.seconds
+                more = progress.epoch + 1 < min(phase.end, progress.epochs)
+                images, wanted = phase.epoch(progress.epoch, more=more)
+                while progress.step < steps:
+                    last = min(progress.step + segment, steps)
+                    part = slice(progress.step * recipe.batch_size, last * recipe.batch_size)
+                    phase.set_learning_rate(length.share_done(progress, last, phase.first))
+                    result = phase.advance(images[part], wanted[part], progress.epoch * steps + last)
+                    progress.count(result, last, len(wanted[part]))
+                    progress.seconds = time.monotonic() - clock
+                    length.after_steps(progress)
+                    watcher.segment(progress)
+                    if should_stop():
+                        raise Interrupted
+                    state.save_if_due()
+                    if length.is_over():
+                        break
 
-    while progress.epoch < progress.epochs and not is_over(progress.history, recipe.early_stopping):
-        if stage.first != frozen_epochs == progress.epoch:
-            stage = stages.whole(model, final, examples, config)
-            cached_outputs.forget(run.features)
-            watcher.note(f"From epoch {progress.epoch + 1} on {stage.num_trained():,} weights are trained")
-            if pace:
-                pace.forget()
-        clock = time.monotonic() - progress.seconds
-        more = progress.epoch + 1 not in (frozen_epochs, progress.epochs)
-        epoch = stage.epochs.take(progress.epoch, more=more)
-        targets = epoch.targets(one_hot)
-        if answers:
-            targets = np.concatenate([targets, epoch.targets(*answers)], axis=1)
-        while progress.step < steps:
-            last = min(progress.step + segment, steps)
-            part = slice(progress.step * recipe.batch_size, last * recipe.batch_size)
-            middle = progress.epoch - stage.first + (progress.step + last) / 2 / steps
-            done = pace.done() if pace else middle / (progress.epochs - stage.first)
-            stage.optimizer.learning_rate = optimizers.learning_rate(stage.recipe, done)
-            result = stage.advance(epoch.images[part], targets[part], progress.epoch * steps + last)
-            progress.count(result, last, len(targets[part]))
-            progress.seconds = time.monotonic() - clock
-            if pace:
-                pace.after_steps(progress.epoch * steps + progress.step)
-                progress.epochs = time_budget.plan(progress, pace, steps, config, watcher)
-            watcher.segment(progress)
-            if should_stop():
-                save("interrupted")
-                raise Interrupted
-            if time.monotonic() - saved_at > CHECKPOINT_SECONDS:
-                save("running")
-                saved_at = time.monotonic()
-            if pace and pace.over():
+                measured_at = time.monotonic()
+                measured = phase.measure()
+                row = progress.row(phase.learning_rate(), measured, seconds=time.monotonic() - clock)
+                state.add_epoch(row)
+                if recipe.early_stopping:
+                    state.keep_if_best(final)
+                write_history(run.history, state.progress.history)
+                watcher.epoch(row)
+                length.after_epoch(state.progress, time.monotonic() - measured_at)
+                if state.progress.epoch < phase.end:  # between two phases there is nothing to go on with
+                    state.save_if_due()
+            if finished():
                 break
+    except Interrupted:
+        state.save("interrupted")
+        raise
 
-        measured_at = time.monotonic()
-        row = {
-            "epoch": progress.epoch + 1,
-            "learning_rate": float(ops.convert_to_numpy(stage.optimizer.learning_rate)),
-            "loss": progress.mean("loss"),
-            "accuracy": progress.mean("accuracy"),
-            **stage.measure(),
-            "seconds": time.monotonic() - clock,
-        }
-        progress.check_finite(row)
-        progress = Progress(epochs=progress.epochs, epoch=progress.epoch + 1, history=[*progress.history, row])
-        if recipe.early_stopping and best_epoch(progress.history) == progress.epoch:
-            best = final.get_weights()
-        write_history(run.history, progress.history)
-        watcher.epoch(row)
-        if pace:
-            # Asked before a measuring shorter than its guess gives time back: the learning rate is at zero by now.
-            over = pace.over()
-            pace.after_epoch(time.monotonic() - measured_at)
-            progress.epochs = progress.epoch + int(pace.worth_another() and not over)
-        # Measuring takes time as well. Between two stages there is nothing to go on with.
-        if time.monotonic() - saved_at > CHECKPOINT_SECONDS and progress.epoch != frozen_epochs:
-            save("running")
-            saved_at = time.monotonic()
-
-    if best:
-        final.set_weights(best)
-        watcher.note(
-            f"{'Stopped after' if progress.epoch < progress.epochs else 'Done with'} epoch {progress.epoch}; the model "
-            f"has the weights of epoch {best_epoch(progress.history)}, the best by validation loss"
-        )
+    model_epoch = state.progress.epoch
+    if state.best:
+        model_epoch = _take_best(state, final, watcher)
     else:
-        stage.finish()
+        phase.finish()
     with atomic_path(run.model) as temporary:
         final.save(temporary)
     cached_outputs.forget(run.features, run.teacher)
-    save("finished", best_epoch(progress.history) if best else progress.epoch)
+    state.save("finished", model_epoch)
     return final
 
 
-def _save(
-    run: RunDirectory,
-    variables: list[Any],
-    kept: list[np.ndarray],
-    progress: Progress,
-    steps: int,
-    state: str,
-    model_epoch: int | None = None,
-) -> None:
-    """Write a checkpoint, of variables and of arrays kept beside them, then the status that goes with it."""
-    step = progress.epoch * steps + progress.step
-    arrays = [ops.convert_to_numpy(variable) for variable in variables]
-    # A loss is that of the weights before a step: after the segment's last one they may be none any more.
-    largest = (float(np.max(np.abs(array), initial=0)) for array in arrays)
-    progress.check_finite(dict(zip((variable.path for variable in variables), largest, strict=True)))
-    checkpoints.save(run.checkpoints, step, [*arrays, *kept], asdict(progress))
-    write_status(run, state, progress, step, model_epoch)
+def _networks(config: Config, dataset: Dataset, examples: Examples) -> tuple[keras.Model, keras.Model]:
+    """Return the network that is trained, which gives logits, and the one that is measured and saved."""
+    # Keras's layers draw their first weights from this one global seed.
+    keras.utils.set_random_seed(config.training.seed)
+    shape, classes = dataset.image_shape, dataset.num_classes
+    with backend.arithmetic(config.engine):
+        model = models.build(config.model, shape, classes, logits=True)
+    models.initialize(model, config.model, examples.train)
+    return model, models.build(config.model, shape, classes)
 
 
-def _restore(run: RunDirectory, variables: list[Any], watcher: Watcher) -> tuple[Progress, list[np.ndarray]]:
-    """Put the newest whole checkpoint into the network; return where it stood, and the arrays that are left."""
-    arrays, state, problems = checkpoints.load_latest(run.checkpoints)
-    for problem in problems:
-        watcher.note(f"{problem}; using the one before it")
-    try:
-        progress = Progress.from_state(state)
-    except ValueError as error:
-        raise RunError(f"the checkpoint in {run.checkpoints} cannot be used: {error}") from error
-    return progress, _assign(variables, arrays, run)
-
-
-def _continue(stage: stages.Stage, stored: list[np.ndarray], run: RunDirectory) -> list[np.ndarray]:
-    """Put what a checkpoint holds besides the network into the stage; return the best weights, if any."""
-    if stored:
-        stored = _assign(stage.optimizer.variables, stored, run)
-        count = len(stage.average)
-        stage.average, stored = stored[:count], stored[count:]
-    return stored
-
-
-def _assign(variables: list[Any], arrays: list[np.ndarray], run: RunDirectory) -> list[np.ndarray]:
-    """Set variables to the first of the arrays; return the others."""
-    own, others = arrays[: len(variables)], arrays[len(variables) :]
-    if [tuple(variable.shape) for variable in variables] != [array.shape for array in own]:
-        raise RunError(
-            f"the checkpoint in {run.checkpoints} was made for another network; start again with --overwrite"
-        )
-    for variable, array in zip(variables, own, strict=True):
-        variable.assign(array)
-    return others
+def _take_best(state: TrainingState, final: keras.Model, watcher: Watcher) -> int:
+    """Give the network that is saved the weights of the best epoch, and return that epoch."""
+    progress, best = state.progress, best_epoch(state.progress.history) or state.progress.epoch
+    final.set_weights(state.best)
+    watcher.note(
+        f"{'Stopped after' if progress.epoch < progress.epochs else 'Done with'} epoch {progress.epoch}; the model has "
+        f"the weights of epoch {best}, the best by validation loss"
+    )
+    return best

@@ -1,17 +1,19 @@
-"""A part of a run: which network is trained in it, on what input, and how fast. Everything else is the recipe's.
+"""The phases of a run: which network is trained in each, on what input, and how its weights are averaged.
 
-A run has one stage, the whole network on images, or before it another: the last layer on features that the rest of the
+A run has one phase, the whole network on images, or before it another: the last layer on features that the rest of the
 network computed once.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
+from keras import ops
 
 from fmnist import backend
 from fmnist.config import BACKBONES, AugmentationConfig, Config
@@ -21,6 +23,8 @@ from fmnist.models import head
 from fmnist.run.directory import RunDirectory
 from fmnist.run.history import TRAIN_SAMPLE
 from fmnist.training import augmentation, cached_outputs, distillation, optimizers
+from fmnist.training.distillation import Targets
+from fmnist.training.progress import Watcher
 
 
 @dataclass(frozen=True)
@@ -40,16 +44,18 @@ def split(config: Config, dataset: Dataset) -> Examples:
     return Examples(images[train], labels[train], images[val], labels[val])
 
 
-class Stage:
-    """A network being trained on examples, from epoch `first` on."""
+class Phase:
+    """A network that is trained on examples from epoch `first` up to epoch `end`, which is not part of it."""
 
     def __init__(
         self,
         model: keras.Model,
         final: keras.Model,
         examples: Examples,
+        targets: Targets,
         config: Config,
         first: int,
+        end: int = sys.maxsize,
     ) -> None:
         """Prepare; nothing is traced before the first step.
 
@@ -57,27 +63,44 @@ class Stage:
             model: gives logits; it is what is trained.
             final: gives probabilities; it is what is measured.
             examples: what both take.
+            targets: what the model is to give for the training examples.
             config: optimizer, rates, loss, batch size, seed, and what happens to the training images.
-            first: epochs of the run before this stage.
+            first: epochs of the run before this phase.
+            end: epochs of the run when it is over.
         """
-        recipe = config.training
-        self.model, self.final, self.examples, self.recipe, self.first = model, final, examples, recipe, first
-        self.optimizer = optimizers.build(recipe)
+        self.model, self.final, self.first, self.end = model, final, first, end
+        self._examples, self._targets, self._recipe = examples, targets, config.training
+        self.optimizer = optimizers.build(self._recipe)
         rows = 2 if config.distillation.teacher else 1
-        self._steps = backend.Steps(model, self.optimizer, distillation.loss(config), recipe.batch_size, rows)
-        self.epochs = augmentation.Epochs(examples.train, config.augmentation, recipe.seed)
+        loss = distillation.loss(config)
+        self._steps = backend.Steps(model, self.optimizer, loss, self._recipe.batch_size, rows)
+        self._epochs = augmentation.Epochs(examples.train, config.augmentation, self._recipe.seed)
         self._predict = backend.Predictor(final)
         # Of the weights, float32; empty where the last ones count.
-        self.average = [np.array(weight) for weight in model.get_weights()] if recipe.ema_decay else []
-        count = len(examples.train)
-        self._sample = np.sort(np.random.default_rng(recipe.seed).permutation(count)[:TRAIN_SAMPLE])
+        self.average = [np.array(weight) for weight in model.get_weights()] if self._recipe.ema_decay else []
+        order = np.random.default_rng(self._recipe.seed).permutation(len(examples.train))
+        self._sample = np.sort(order[:TRAIN_SAMPLE])
 
-    def num_trained(self) -> int:
-        """Return the number of weights that training changes."""
-        return sum(math.prod(variable.shape) for variable in self.model.trainable_variables)
+    def epoch(self, number: int, *, more: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Return the training examples of an epoch, from 0, in their order, and the targets that go with them.
+
+        Args:
+            number: of the epoch.
+            more: whether the next one is needed as well; it is then prepared meanwhile.
+        """
+        epoch = self._epochs.take(number, more=more)
+        return epoch.images, epoch.targets(*self._targets)
+
+    def set_learning_rate(self, done: float) -> None:
+        """Set the learning rate to what the schedule has when a share `done` (0 to 1) of the run is over."""
+        self.optimizer.learning_rate = optimizers.learning_rate(self._recipe, done)
+
+    def learning_rate(self) -> float:
+        """Return the learning rate of the last steps."""
+        return float(ops.convert_to_numpy(self.optimizer.learning_rate))
 
     def advance(self, images: np.ndarray, targets: np.ndarray, done: int) -> dict[str, float]:
-        """Take the next steps; return running loss and accuracy as `engine.Steps` does.
+        """Take the next steps; return running loss and accuracy as `backend.Steps` does.
 
         Args:
             images: uint8 (N, H, W), or features, float32 (N, features).
@@ -86,8 +109,8 @@ class Stage:
         """
         result = self._steps(images, targets)
         if self.average:
-            steps = math.ceil(len(images) / self.recipe.batch_size)
-            follow_average(self.average, self.model.get_weights(), self.recipe.ema_decay, steps, done)
+            steps = math.ceil(len(images) / self._recipe.batch_size)
+            follow_average(self.average, self.model.get_weights(), self._recipe.ema_decay, steps, done)
         return result
 
     def finish(self) -> None:
@@ -97,11 +120,11 @@ class Stage:
     def measure(self) -> dict[str, float]:
         """Return loss and accuracy in inference mode on a fixed sample of the training examples and on validation."""
         self.finish()
-        sample, labels = self._sample, self.examples.train_labels
-        probabilities = self._predict(np.concatenate([self.examples.train[sample], self.examples.val]))
-        parts = {"train": (probabilities[: len(sample)], labels[sample])}
-        if len(self.examples.val):
-            parts["val"] = (probabilities[len(sample) :], self.examples.val_labels)
+        sample, examples = self._sample, self._examples
+        probabilities = self._predict(np.concatenate([examples.train[sample], examples.val]))
+        parts = {"train": (probabilities[: len(sample)], examples.train_labels[sample])}
+        if len(examples.val):
+            parts["val"] = (probabilities[len(sample) :], examples.val_labels)
         return {
             f"{part}_{name}": score(*pair)
             for part, pair in parts.items()
@@ -132,41 +155,65 @@ def follow_average(
         mean += (1 - kept) * array
 
 
-def whole(model: keras.Model, final: keras.Model, examples: Examples, config: Config) -> Stage:
-    """Return the stage in which the network is trained on images, or of a pre-trained one what is not kept."""
-    if config.pretrained() and config.model.family in BACKBONES:
-        head.freeze(model, config.transfer.fine_tuned_blocks)
-    return Stage(model, final, examples, config, config.transfer.frozen_epochs)
-
-
-def last_layer(
-    model: keras.Model,
+def head_features(
     final: keras.Model,
     examples: Examples,
     config: Config,
     run: RunDirectory,
+    watcher: Watcher,
     should_stop: Callable[[], bool],
-) -> Stage | None:
-    """Return the stage in which the last layer is trained on features, which are computed, or read if they were.
+) -> Examples:
+    """Return the examples as the last layer takes them: features, computed once and kept in the run, or read again.
 
     Args:
-        model: the network in training.
-        final: the network that is saved, with the same weights.
+        final: the network that is saved, with its first weights.
         examples: images and labels.
         config: of the run.
         run: where the features are kept until no epoch needs them.
-        should_stop: asked now and then; None comes back if it says True.
+        watcher: is told.
+        should_stop: asked now and then.
+
+    Raises:
+        Interrupted: `should_stop` said so.
     """
-    backbone, final_layer = head.split(final)
-    images = np.concatenate([examples.train, examples.val])
-    features = cached_outputs.kept(
-        run.features, backend.Predictor(backbone), images, backbone.output_shape[1:], should_stop
-    )
-    if features is None:
-        return None
+    watcher.note("The last layer is trained first, on features of the images that are computed once")
+    backbone, _ = head.split(final)
+    images, predict = np.concatenate([examples.train, examples.val]), backend.Predictor(backbone)
+    features = cached_outputs.kept(run.features, predict, images, backbone.output_shape[1:], should_stop)
     count = len(examples.train)
-    known = replace(examples, train=features[:count], val=features[count:])
-    rate = config.transfer.head_learning_rate
-    recipe = replace(config.training, learning_rate=rate, adam_learning_rate=rate, schedule="constant")
-    plain = replace(config, training=recipe, augmentation=AugmentationConfig())
-    return Stage(head.split(model)[1], final_layer, known, plain, 0)
+    return replace(examples, train=features[:count], val=features[count:])
+
+
+def phases(
+    model: keras.Model,
+    final: keras.Model,
+    examples: Examples,
+    features: Examples | None,
+    targets: Targets,
+    config: Config,
+    watcher: Watcher,
+) -> Iterator[Phase]:
+    """Yield the phases that are left of a run, each built when the one before it is over.
+
+    Args:
+        model: the network in training.
+        final: the network that is measured and saved, with the same weights.
+        examples: images and labels.
+        features: what `head_features` returns, if the last layer is still to be trained alone.
+        targets: of the training images.
+        config: of the run.
+        watcher: is told how many weights the second phase trains.
+    """
+    frozen = config.transfer.frozen_epochs
+    if features is not None:
+        rate = config.transfer.head_learning_rate
+        recipe = replace(config.training, learning_rate=rate, adam_learning_rate=rate, schedule="constant")
+        plain = replace(config, training=recipe, augmentation=AugmentationConfig())
+        yield Phase(head.split(model)[1], head.split(final)[1], features, targets, plain, 0, frozen)
+    if config.pretrained() and config.model.family in BACKBONES:
+        head.freeze(model, config.transfer.fine_tuned_blocks)
+    whole = Phase(model, final, examples, targets, config, frozen)
+    if features is not None:
+        trained = sum(math.prod(variable.shape) for variable in model.trainable_variables)
+        watcher.note(f"From epoch {frozen + 1} on {trained:,} weights are trained")
+    yield whole

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     import keras
 
 
+class Interrupted(Exception):
+    """Training stopped because it was asked to; what was done is saved."""
+
+
 @dataclass
 class Progress:
     """Where training stands: all that a checkpoint holds besides arrays."""
@@ -77,6 +81,22 @@ class Progress:
                     f"the {name} became {value} in epoch {self.epoch + 1} of {self.epochs}, at step {self.step}; "
                     "try a smaller --learning-rate"
                 )
+
+    def row(self, learning_rate: float, measured: Mapping[str, float], seconds: float) -> dict[str, float]:
+        """Return the line of `history.csv` for the epoch under way, whose steps are done.
+
+        Args:
+            learning_rate: of the last steps.
+            measured: loss and accuracy of the network as it is now, by the names of the columns.
+            seconds: that steps and measuring took.
+
+        Raises:
+            RunError: a value is not finite.
+        """
+        running = {name: self.mean(name) for name in ("loss", "accuracy")}
+        row = {"epoch": self.epoch + 1, "learning_rate": learning_rate, **running, **measured, "seconds": seconds}
+        self.check_finite(row)
+        return row
 
     def mean(self, name: str) -> float:
         """Return the running `loss` or `accuracy` of the epoch under way."""

@@ -1,4 +1,4 @@
-"""How far a run with a time budget has got, and how many epochs fit in. Knows seconds and steps, not models."""
+"""How long a run is: a number of epochs, or a time. Both answer the same questions of the training loop."""
 
 from __future__ import annotations
 
@@ -15,91 +15,139 @@ MEASURING_SHARE = 0.15
 REST = 0.02
 
 
-class Pace:
-    """The clock of a run: the learning rate follows it, and it says when to stop.
+class EpochCount:
+    """A length in epochs; also the interface of `TimeBudget`."""
 
-    A run's length is its time, not its epochs: on a machine that slows down, the last epoch ends earlier, and the
-    learning rate still falls to zero.
+    def __init__(self, epochs: int, steps: int) -> None:
+        """Take the number of epochs and of the steps in each."""
+        self.epochs, self.steps = epochs, steps
+
+    def begin(self, progress: Progress) -> None:
+        """Training begins, or goes on."""
+
+    def begin_phase(self) -> None:
+        """From here on a step and a measuring take other times."""
+
+    def share_done(self, progress: Progress, last: int, first: int) -> float:
+        """Return the share (0 to 1) of the run that is over in the middle of the next segment.
+
+        Args:
+            progress: where training stands.
+            last: the step in the epoch at which the segment ends.
+            first: the epochs before the phase under way, which are left out.
+        """
+        middle = progress.epoch - first + (progress.step + last) / 2 / self.steps
+        return middle / (progress.epochs - first)
+
+    def after_steps(self, progress: Progress) -> None:
+        """A segment is done; a time budget may now plan other `progress.epochs`."""
+
+    def is_over(self) -> bool:
+        """Whether the epoch under way should end after this segment."""
+        return False
+
+    def after_epoch(self, progress: Progress, measuring: float) -> None:
+        """An epoch is measured, which took so many seconds; a time budget may now plan other `progress.epochs`."""
+
+
+class TimeBudget(EpochCount):
+    """A length in seconds, from the start of training to its last epoch's measurement.
+
+    The learning rate follows the clock: on a machine that slows down, the last epoch ends earlier, and the learning
+    rate still falls to zero.
     """
 
-    def __init__(self, budget: float, spent: float) -> None:
+    def __init__(self, seconds: float, steps: int, config: Config, watcher: Watcher) -> None:
         """Start the clock.
 
         Args:
-            budget: seconds that training may take, from its start to its last epoch's measurement.
-            spent: seconds of it that are used already.
+            seconds: that training may take.
+            steps: in an epoch.
+            config: of the run; named in the forecast, as its first epochs are left out where only a head is trained.
+            watcher: is told the forecast.
         """
-        self.budget = budget
-        self.started = time.monotonic() - spent
-        self.measuring: float | None = None
-        self.told = False  # the forecast
-        self.first: tuple[float, int] | None = None
-        self.last: tuple[float, int] | None = None
+        super().__init__(1, steps)
+        self.seconds, self._config, self._watcher = seconds, config, watcher
+        self._started = time.monotonic()
+        self._measuring: float | None = None
+        self._told = False  # the forecast
+        self._first: tuple[float, int] | None = None
+        self._last: tuple[float, int] | None = None
+
+    def begin(self, progress: Progress) -> None:
+        """Count what an interrupted run has spent already."""
+        self._started -= progress.spent()
+
+    def begin_phase(self) -> None:
+        """Measure the pace anew."""
+        self._measuring = self._first = self._last = None
 
     def spent(self) -> float:
         """Return the seconds used so far."""
-        return time.monotonic() - self.started
+        return time.monotonic() - self._started
 
-    def after_steps(self, steps: int) -> None:
-        """Note the time after `steps` steps since the start; the first segment holds compiling and is left out."""
-        self.last = (time.monotonic(), steps)
-        self.first = self.first or self.last
-
-    def after_epoch(self, measuring: float) -> None:
-        """Note the seconds that measuring after an epoch took, and measure the pace anew from here."""
-        self.measuring = measuring
-        self.first = (time.monotonic(), self.last[1]) if self.last else None
-
-    def forget(self) -> None:
-        """Measure the pace anew: from here on a step and a measuring are others."""
-        self.measuring = self.first = self.last = None
-
-    def done(self) -> float:
+    def share_done(self, progress: Progress | None = None, last: int = 0, first: int = 0) -> float:
         """Return the share (0 to 1) of the training time that is over; the last measuring is left out of it."""
-        return min(1.0, self.spent() / max(self.budget - (self.measuring or 0.0), 1e-9))
+        return min(1.0, self.spent() / max(self.seconds - (self._measuring or 0.0), 1e-9))
 
-    def over(self) -> bool:
-        """Whether training should stop, so that measuring still ends in time."""
-        return self.done() >= 1.0
+    def after_steps(self, progress: Progress) -> None:
+        """Note the time, and plan the epochs that end in it, the last one in part.
 
-    def epochs(self, done: int, step: int, steps: int) -> float | None:
-        """Return the forecast of the epochs in all, the last one in part; None while the pace is not known.
-
-        Args:
-            done: epochs done.
-            step: steps done in the epoch under way.
-            steps: steps an epoch.
+        The first segment holds compiling and is left out of the pace.
         """
-        if self.first is None or self.last is None or self.last[1] <= self.first[1]:
+        self._last = (time.monotonic(), progress.epoch * self.steps + progress.step)
+        self._first = self._first or self._last
+        forecast = self.forecast(progress)
+        if forecast is not None and not self._told and progress.epoch >= self._config.transfer.frozen_epochs:
+            self._watcher.note(self._sentence(forecast))
+            self._told = True
+        progress.epochs = max(progress.epoch + 1, math.ceil(forecast or 1))
+
+    def is_over(self) -> bool:
+        """Whether training should stop, so that measuring still ends in time."""
+        return self.share_done() >= 1.0
+
+    def after_epoch(self, progress: Progress, measuring: float) -> None:
+        """Note how long measuring took, measure the pace anew, and say whether another epoch is worth it."""
+        # Asked before a measuring shorter than its guess gives time back: the learning rate is at zero by now.
+        over = self.is_over()
+        self._measuring = measuring
+        self._first = (time.monotonic(), self._last[1]) if self._last else None
+        worth_another = self.seconds - self.spent() - measuring > REST * self.seconds
+        progress.epochs = progress.epoch + int(worth_another and not over)
+
+    def forecast(self, progress: Progress) -> float | None:
+        """Return the epochs in all, the last one in part; None while the pace is not known."""
+        if self._first is None or self._last is None or self._last[1] <= self._first[1]:
             return None
-        step_seconds = (self.last[0] - self.first[0]) / (self.last[1] - self.first[1])
-        if self.measuring is None:
-            self.measuring = MEASURING_SHARE * steps * step_seconds
-        left = max(0.0, self.budget - self.spent() - self.measuring)
-        rest_of_epoch = (steps - step) * step_seconds
+        step_seconds = (self._last[0] - self._first[0]) / (self._last[1] - self._first[1])
+        if self._measuring is None:
+            self._measuring = MEASURING_SHARE * self.steps * step_seconds
+        left = max(0.0, self.seconds - self.spent() - self._measuring)
+        rest_of_epoch = (self.steps - progress.step) * step_seconds
         if left <= rest_of_epoch:
-            return done + (step + left / step_seconds) / steps
-        return done + 1 + (left - rest_of_epoch) / (steps * step_seconds + self.measuring)
+            return progress.epoch + (progress.step + left / step_seconds) / self.steps
+        return progress.epoch + 1 + (left - rest_of_epoch) / (self.steps * step_seconds + self._measuring)
 
-    def worth_another(self) -> bool:
-        """Whether enough time is left, after an epoch, to begin another one."""
-        return self.budget - self.spent() - (self.measuring or 0.0) > REST * self.budget
-
-
-def plan(progress: Progress, pace: Pace, steps: int, config: Config, watcher: Watcher) -> int:
-    """Return the epochs, the last one in part, that end in time; say what was chosen when they are first known."""
-    forecast = pace.epochs(progress.epoch, progress.step, steps)
-    if forecast is not None and not pace.told and progress.epoch >= config.transfer.frozen_epochs:
+    def _sentence(self, forecast: float) -> str:
         augmentation = [
             name if value is True else f"{name} {value:g}"
-            for name, value in asdict(config.augmentation).items()
+            for name, value in asdict(self._config.augmentation).items()
             if value
         ]
-        filters = ", ".join(map(str, config.model.filters))
-        network = config.model.family + ("" if config.model.family in BACKBONES else f" network with {filters} filters")
-        watcher.note(
-            f"Time budget {pace.budget:g} s: about {forecast:.1f} epochs of the {network}; "
+        network, filters = self._config.model.family, ", ".join(map(str, self._config.model.filters))
+        network += "" if network in BACKBONES else f" network with {filters} filters"
+        return (
+            f"Time budget {self.seconds:g} s: about {forecast:.1f} epochs of the {network}; "
             f"{', '.join(augmentation) or 'no'} augmentation"
         )
-        pace.told = True
-    return max(progress.epoch + 1, math.ceil(forecast or 1))
+
+
+def length_of(config: Config, steps: int, watcher: Watcher) -> EpochCount:
+    """Return how long a run is; a time budget's clock starts now."""
+    recipe = config.training
+    return (
+        TimeBudget(recipe.time_budget, steps, config, watcher)
+        if recipe.time_budget
+        else EpochCount(recipe.epochs, steps)
+    )
