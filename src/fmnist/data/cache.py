@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from fmnist.run.directory import TEMPORARY, atomic_path
 
@@ -24,7 +23,6 @@ Progress = Callable[[int, int | None, str], None]
 SCRATCH_PREFIX = ".fetch-"
 LEFTOVER_SECONDS = 3600.0
 LOCK_SECONDS = 900.0
-_POLL_SECONDS = 0.05
 
 
 class Unavailable(Exception):
@@ -90,13 +88,24 @@ class Cache:
         """Let one process at a time fetch, while the others wait.
 
         A killed holder lets go at once, since the kernel does it. The lock saves work and isn't needed for safety:
-        where there can be none (Windows, a read-only folder), or after 15 minutes, the block runs without it.
+        where there can be none (a read-only folder, some network file systems), or after 15 minutes, the block runs
+        without it.
         """
-        with contextlib.ExitStack() as stack:
-            if handle := self._open_lock():
-                stack.enter_context(handle)
-                _wait_for_lock(handle, progress)
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.folder / ".lock", fallback_to_soft=False)
+        with contextlib.suppress(OSError):  # a Timeout is one
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                if progress:
+                    progress(0, None, "waiting for another process that is fetching the data")
+                lock.acquire(timeout=LOCK_SECONDS)
+        try:
             yield
+        finally:
+            lock.release()
 
     def remove_leftovers(self) -> None:
         """Delete what killed processes left half-written, an hour after they last touched it."""
@@ -117,43 +126,14 @@ class Cache:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _open_lock(self) -> BinaryIO | None:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            return open(self.folder / ".lock", "ab")
-        except OSError:
-            return None
-
 
 def default_cache_dir() -> Path:
-    """Return the user's cache: `$FMNIST_CACHE`, else `$XDG_CACHE_HOME/fmnist`, else `~/.cache/fmnist`."""
+    """Return the user's cache: `$FMNIST_CACHE`, else the system's place for it, on Linux `~/.cache/fmnist`."""
     if own := os.environ.get("FMNIST_CACHE"):
         return Path(own).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(base):  # the XDG specification: a relative path is to be ignored
-        return Path(base) / "fmnist"
+    from platformdirs import user_cache_path
+
     try:
-        return Path.home() / ".cache" / "fmnist"
+        return user_cache_path("fmnist", appauthor=False)
     except RuntimeError:  # a user without a home, as in some containers
         return Path(tempfile.gettempdir()) / "fmnist-cache"
-
-
-def _wait_for_lock(handle: BinaryIO, progress: Progress | None) -> None:
-    try:
-        import fcntl
-    except ImportError:
-        return
-    give_up = time.monotonic() + LOCK_SECONDS
-    told = False
-    while time.monotonic() < give_up:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if progress and not told:
-                progress(0, None, "waiting for another process that is fetching the data")
-                told = True
-            time.sleep(_POLL_SECONDS)
-        except OSError:  # some network file systems have no locks
-            return
-        else:
-            return
