@@ -1,4 +1,4 @@
-"""A folder of files known by their SHA-256, safe for many processes at once. Doesn't know where files come from.
+"""Keeps files known by their SHA-256 in a folder, for many processes at once. Doesn't know where they come from.
 
 Nothing in it is trusted: a file is hashed each time it is read (55 MB take 30 ms on a processor with SHA instructions).
 """
@@ -37,10 +37,14 @@ class KnownFile:
     size: int
     sha256: str
 
+    def check_size(self, size: int) -> None:
+        """Raise `Unavailable` unless the number of bytes is this file's."""
+        if size != self.size:
+            raise Unavailable(f"{self.name} has {size:,} bytes, expected {self.size:,}")
+
     def check(self, content: bytes | bytearray) -> None:
         """Raise `Unavailable` unless the decompressed content is this file's."""
-        if len(content) != self.size:
-            raise Unavailable(f"{self.name} has {len(content):,} bytes, expected {self.size:,}")
+        self.check_size(len(content))
         digest = hashlib.sha256(content).hexdigest()
         if digest != self.sha256:
             raise Unavailable(f"{self.name} has SHA-256 {digest[:12]}…, expected {self.sha256[:12]}…")
@@ -62,10 +66,8 @@ class Cache:
         try:
             with open(self.folder / file.name, "rb") as stream:
                 # The size comes first, so that a wrong file is never read whole.
-                size = os.fstat(stream.fileno()).st_size
-                if size != file.size:
-                    raise Unavailable(f"{file.name} has {size:,} bytes, expected {file.size:,}")
-                content = bytearray(size)
+                file.check_size(os.fstat(stream.fileno()).st_size)
+                content = bytearray(file.size)
                 stream.readinto(content)
         except (FileNotFoundError, NotADirectoryError):
             return None

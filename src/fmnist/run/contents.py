@@ -3,6 +3,8 @@
 Only `schema` imports this file, and only once it checks, since pydantic takes 0.1 s to load.
 """
 
+# ruff: noqa: D101 (FILES says which model is which file's)
+
 from __future__ import annotations
 
 from typing import Annotated, Any, Self, TypeVar
@@ -47,8 +49,6 @@ _Settings = _Object[
 
 
 class Dataset(BaseModel):
-    """What the data set of a run is like."""
-
     class_names: Annotated[_List[_Text], Field(min_length=2)]
     image_shape: Annotated[_List[Annotated[_Whole, Field(ge=1)]], Field(min_length=2, max_length=2)]
     num_train: _Whole = 0
@@ -57,8 +57,6 @@ class Dataset(BaseModel):
 
 
 class Config(BaseModel):
-    """The facts of a run in `config.json`; its settings are added below."""
-
     preset: _Text
     parameters: _Whole = 0
     teacher: _Object[_Text | None] = {}
@@ -66,8 +64,6 @@ class Config(BaseModel):
 
 
 class Environment(BaseModel):
-    """`environment.json`."""
-
     data_sha256: _Object[_Text]
     data_source: _Text
     processor: _Text | None = None
@@ -75,8 +71,6 @@ class Environment(BaseModel):
 
 
 class Status(BaseModel):
-    """`status.json`."""
-
     state: _Text
     epoch: _Whole = 0
     epochs: _Whole = 0
@@ -87,23 +81,17 @@ class Status(BaseModel):
 
 
 class Scores(BaseModel):
-    """Three shares."""
-
     precision: _Share
     recall: _Share
     f1: _Share
 
 
 class ClassScores(Scores):
-    """A class's scores."""
-
     name: _Text
     support: _Whole
 
 
 class Metrics(BaseModel):
-    """`metrics.json`."""
-
     accuracy: _Share
     loss: _Number
     accuracy_interval: Annotated[_List[_Share], Field(min_length=2, max_length=2)]
@@ -126,16 +114,12 @@ class Metrics(BaseModel):
 
 
 class Moment(BaseModel):
-    """An epoch and the range in which it lies."""
-
     epoch: _Whole
     low: _Whole
     high: _Whole
 
 
 class Diagnosis(BaseModel):
-    """`diagnosis.json`."""
-
     verdict: _Text
     gap_opens: Moment | None
     turns: Moment | None
@@ -145,8 +129,6 @@ class Diagnosis(BaseModel):
 
 
 class Export(BaseModel):
-    """An exported file."""
-
     format: _Text
     file: _FileName
     bytes: _Whole
@@ -155,21 +137,15 @@ class Export(BaseModel):
 
 
 class Exports(BaseModel):
-    """`exports.json`."""
-
     model_sha256: _Text
     files: _List[Export]
 
 
 class Row(BaseModel):
-    """A format's measurements; their numbers depend on the format."""
-
     format: _Text
 
 
 class Benchmark(BaseModel):
-    """`benchmark.json`."""
-
     environment: _Object[Annotated[_Text | _Flag | _Number | None, _expected("text, a number, true or false")]]
     rows: _List[Row]
 

@@ -82,13 +82,10 @@ def read_study(name: str | Path) -> Study:
         InputError: there is no such study; or it is not valid: then every problem, each with its line.
     """
     known = builtin_studies()
-    if isinstance(name, Path) or name.endswith((".yaml", ".yml")):
-        path = Path(name)
-    elif name in known:
-        path = known[name]
-    else:
+    path = Path(name) if isinstance(name, Path) or name.endswith((".yaml", ".yml")) else known.get(name)
+    if path is None:
         raise InputError(
-            f"no study is named '{name}'{did_you_mean(name, list(known))} "
+            f"no study is named '{name}'{did_you_mean(str(name), list(known))} "
             f"(built-in studies: {', '.join(known)}; a study of your own is a file that ends in .yaml)"
         )
     from fmnist.study.yamlfile import read_yaml
