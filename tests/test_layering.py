@@ -18,9 +18,9 @@ SOURCE = Path(__file__).parents[1] / "src"
 ROOMS: dict[str, set[str] | None] = {
     "errors": set(),
     "config": {"numpy"},
-    "run": {"numpy", "keras"},
+    "run": {"numpy", "keras", "filelock", "pydantic"},
     "backend": None,
-    "data": {"numpy", "PIL", "sklearn"},
+    "data": {"numpy", "PIL", "sklearn", "filelock", "platformdirs"},
     "images": {"numpy", "PIL"},
     "models": None,
     "evaluation": None,

@@ -1,6 +1,7 @@
 """The official files: fetched from whichever source has them, verified, cached, repaired. All servers are local."""
 
 import contextlib
+import errno
 import gzip
 import hashlib
 import json
@@ -9,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -463,6 +465,30 @@ def test_where_the_cache_lies(monkeypatch, tmp_path):
     assert default_cache_dir() == tmp_path / "xdg" / "fmnist"
     monkeypatch.setenv("FMNIST_CACHE", str(tmp_path / "own"))
     assert default_cache_dir() == tmp_path / "own"
+
+
+@posix
+def test_a_user_without_a_home_has_a_cache_too(monkeypatch):
+    def nobody(*_):
+        raise KeyError("no such user")
+
+    for name in ("FMNIST_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    assert default_cache_dir() == Path(tempfile.gettempdir()) / "fmnist-cache"
+
+
+@posix
+def test_where_there_are_no_locks_the_data_is_fetched_without(cache, folder, monkeypatch):
+    """No marker file takes the lock's place: a killed process would leave it behind."""
+
+    def no_locks(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    obtain(cache, folder)
+    assert cached(cache) == CONTENTS
+    assert leftovers(cache) == []
 
 
 # --- several processes ----------------------------------------------------------------------------------------------

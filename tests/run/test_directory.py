@@ -64,7 +64,7 @@ def test_a_broken_history_is_refused(tmp_path, content):
 
 def test_a_second_writer_is_refused_and_a_killed_one_leaves_no_lock(tmp_path):
     code = (
-        "import sys,time; from fmnist.rundir import RunDirectory\n"
+        "import sys,time; from fmnist.run.directory import RunDirectory\n"
         f"with RunDirectory({str(tmp_path)!r}).lock(): print('held', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

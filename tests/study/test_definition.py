@@ -1,10 +1,12 @@
 """A study's YAML: what it stands for, and what is said about each mistake, with its line."""
 
+import jsonschema
 import pytest
 
 from fmnist.config import preset
 from fmnist.errors import InputError
-from fmnist.study import BASELINE, Study, builtin_studies, folder_name, read_study
+from fmnist.study import BASELINE, Study, builtin_studies, folder_name, read_study, yamlschema
+from fmnist.study.yamlfile import read_yaml
 
 GOOD = """\
 description: Does it help?
@@ -132,3 +134,52 @@ def test_a_study_made_in_python_is_checked_too():
         Study("x", variants={"a": {"drop": 1}})
     with pytest.raises(InputError, match="expected 1 to 50 variants"):
         Study("x")
+
+
+def test_the_published_schema_is_current():
+    published = builtin_studies()["remedies"].parent / "study.schema.json"
+    assert published.read_text("utf-8") == yamlschema.text(), "run `python -m fmnist.study.yamlschema` as it says"
+    jsonschema.Draft202012Validator.check_schema(yamlschema.json_schema())
+
+
+@pytest.mark.parametrize("name", builtin_studies())
+def test_the_studies_of_the_package_name_the_schema_and_keep_to_it(name):
+    path = builtin_studies()[name]
+    first = path.read_text("utf-8").splitlines()[0]
+    assert first == "# yaml-language-server: $schema=study.schema.json"
+    content, _ = read_yaml(path)
+    jsonschema.validate(content, yamlschema.json_schema())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("settings:", "setings:", "'setings' was unexpected"),
+        ("preset: reference", "preset: referense", "'referense' is not one of"),
+        ("epochs: 3", "epohcs: 3", "'epohcs' was unexpected"),
+        ("epochs: 3", "epochs: 0", "0 is less than the minimum of 1"),
+        ("epochs: 3", "activation: tanh", "'tanh' is not one of"),
+        ("epochs: 3", "dropout: [0.1, 2]", "2 is greater than the maximum"),
+        ("epochs: 3", "seed: 3", "'seed' was unexpected"),
+        ("seeds: 2", "seeds: [1, 1]", "has non-unique elements"),
+        ("flip: true,", "flip: 1,", "1 is not of type 'boolean'"),
+        ("learning_rate: 1e-4", "limit: 100", "'limit' was unexpected"),
+    ],
+)
+def test_the_schema_refuses_what_the_reader_refuses(old, new, expected, tmp_path):
+    good, _ = read_yaml(write(tmp_path, GOOD))
+    jsonschema.validate(good, yamlschema.json_schema())
+    path = write(tmp_path, GOOD.replace(old, new, 1))
+    with pytest.raises(InputError):
+        read_study(path)
+    bad, _ = read_yaml(path)
+    with pytest.raises(jsonschema.ValidationError, match=expected):
+        jsonschema.validate(bad, yamlschema.json_schema())
+
+
+@pytest.mark.parametrize(
+    "text", ["filters: [8]", "dropout: 0.2", "dropout: [0.1, 0.2]", "limit: null", "activation: relu"]
+)
+def test_the_schema_takes_every_form_that_a_setting_has(text, tmp_path):
+    content, _ = read_yaml(write(tmp_path, GOOD.replace("epochs: 3", text)))
+    jsonschema.validate(content, yamlschema.json_schema())

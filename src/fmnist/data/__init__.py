@@ -1,4 +1,4 @@
-"""The data room: from four IDX files, wherever they come from, to images and labels in memory."""
+"""Reads four IDX files, wherever they come from, into images and labels in memory."""
 
 from fmnist.data.cache import Progress
 from fmnist.data.dataset import Dataset, load_dataset, read_folder

@@ -1,4 +1,4 @@
-"""A folder of files known by their SHA-256, safe for many processes at once. Doesn't know where files come from.
+"""Keeps files known by their SHA-256 in a folder, for many processes at once. Doesn't know where they come from.
 
 Nothing in it is trusted: a file is hashed each time it is read (55 MB take 30 ms on a processor with SHA instructions).
 """
@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from fmnist.run.directory import TEMPORARY, atomic_path
 
@@ -24,7 +23,6 @@ Progress = Callable[[int, int | None, str], None]
 SCRATCH_PREFIX = ".fetch-"
 LEFTOVER_SECONDS = 3600.0
 LOCK_SECONDS = 900.0
-_POLL_SECONDS = 0.05
 
 
 class Unavailable(Exception):
@@ -39,10 +37,14 @@ class KnownFile:
     size: int
     sha256: str
 
+    def check_size(self, size: int) -> None:
+        """Raise `Unavailable` unless the number of bytes is this file's."""
+        if size != self.size:
+            raise Unavailable(f"{self.name} has {size:,} bytes, expected {self.size:,}")
+
     def check(self, content: bytes | bytearray) -> None:
         """Raise `Unavailable` unless the decompressed content is this file's."""
-        if len(content) != self.size:
-            raise Unavailable(f"{self.name} has {len(content):,} bytes, expected {self.size:,}")
+        self.check_size(len(content))
         digest = hashlib.sha256(content).hexdigest()
         if digest != self.sha256:
             raise Unavailable(f"{self.name} has SHA-256 {digest[:12]}…, expected {self.sha256[:12]}…")
@@ -64,10 +66,8 @@ class Cache:
         try:
             with open(self.folder / file.name, "rb") as stream:
                 # The size comes first, so that a wrong file is never read whole.
-                size = os.fstat(stream.fileno()).st_size
-                if size != file.size:
-                    raise Unavailable(f"{file.name} has {size:,} bytes, expected {file.size:,}")
-                content = bytearray(size)
+                file.check_size(os.fstat(stream.fileno()).st_size)
+                content = bytearray(file.size)
                 stream.readinto(content)
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -90,13 +90,24 @@ class Cache:
         """Let one process at a time fetch, while the others wait.
 
         A killed holder lets go at once, since the kernel does it. The lock saves work and isn't needed for safety:
-        where there can be none (Windows, a read-only folder), or after 15 minutes, the block runs without it.
+        where there can be none (a read-only folder, some network file systems), or after 15 minutes, the block runs
+        without it.
         """
-        with contextlib.ExitStack() as stack:
-            if handle := self._open_lock():
-                stack.enter_context(handle)
-                _wait_for_lock(handle, progress)
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.folder / ".lock", fallback_to_soft=False)
+        with contextlib.suppress(OSError):  # a Timeout is one
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                if progress:
+                    progress(0, None, "waiting for another process that is fetching the data")
+                lock.acquire(timeout=LOCK_SECONDS)
+        try:
             yield
+        finally:
+            lock.release()
 
     def remove_leftovers(self) -> None:
         """Delete what killed processes left half-written, an hour after they last touched it."""
@@ -117,43 +128,14 @@ class Cache:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _open_lock(self) -> BinaryIO | None:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            return open(self.folder / ".lock", "ab")
-        except OSError:
-            return None
-
 
 def default_cache_dir() -> Path:
-    """Return the user's cache: `$FMNIST_CACHE`, else `$XDG_CACHE_HOME/fmnist`, else `~/.cache/fmnist`."""
+    """Return the user's cache: `$FMNIST_CACHE`, else the system's place for it, on Linux `~/.cache/fmnist`."""
     if own := os.environ.get("FMNIST_CACHE"):
         return Path(own).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(base):  # the XDG specification: a relative path is to be ignored
-        return Path(base) / "fmnist"
+    from platformdirs import user_cache_path
+
     try:
-        return Path.home() / ".cache" / "fmnist"
+        return user_cache_path("fmnist", appauthor=False)
     except RuntimeError:  # a user without a home, as in some containers
         return Path(tempfile.gettempdir()) / "fmnist-cache"
-
-
-def _wait_for_lock(handle: BinaryIO, progress: Progress | None) -> None:
-    try:
-        import fcntl
-    except ImportError:
-        return
-    give_up = time.monotonic() + LOCK_SECONDS
-    told = False
-    while time.monotonic() < give_up:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if progress and not told:
-                progress(0, None, "waiting for another process that is fetching the data")
-                told = True
-            time.sleep(_POLL_SECONDS)
-        except OSError:  # some network file systems have no locks
-            return
-        else:
-            return

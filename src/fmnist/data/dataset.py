@@ -1,4 +1,4 @@
-"""A data set in memory, and how it is read from four IDX files."""
+"""Holds a data set in memory, and reads one from four IDX files."""
 
 from __future__ import annotations
 
@@ -184,8 +184,7 @@ def _problems(data: Dataset) -> list[str]:
         )
     if data.num_classes < 2:
         problems.append(f"there are {data.num_classes} classes; expected at least 2")
-    repeated = sorted({name for name in data.class_names if data.class_names.count(name) > 1})
-    if repeated:
+    if repeated := sorted({name for name in data.class_names if data.class_names.count(name) > 1}):
         problems.append(f"class names occur more than once: {', '.join(repeated)}; expected different names")
     return problems
 

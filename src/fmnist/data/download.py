@@ -1,11 +1,12 @@
-"""How the bytes of known files come: from a folder, from an HTTP mirror, from Debian's package. Checks no checksums.
+"""Fetches the bytes of known files from a folder, from an HTTP mirror or from Debian's package. Checks no checksums.
 
-Each source has a `label`, says whether it needs the `network`, and its `fetch` yields each file asked for with its
-content, gzipped or not, or raises `Unavailable` with the reason.
+Each source has a `label` for messages and says whether it needs the `network`. Its `fetch` yields each file asked for
+with its content, gzipped or not, and raises `Unavailable` with the reason at the first that can't be had.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from fmnist.data.cache import Cache, KnownFile, Progress, Unavailable
 from fmnist.data.idx import find_idx
@@ -22,21 +23,6 @@ _GZIP_OVERHEAD = 1 << 16  # bytes that gzip may add to content that doesn't comp
 _CHUNK = 1 << 16
 
 Fetched = Generator[tuple[KnownFile, bytes], None, None]
-
-
-class Source(Protocol):
-    """A place that files come from."""
-
-    @property
-    def label(self) -> str:
-        """The source in a few words, for messages."""
-
-    @property
-    def network(self) -> bool:
-        """Whether it needs a network."""
-
-    def fetch(self, files: Sequence[KnownFile], progress: Progress | None) -> Fetched:
-        """Yield each file with its bytes; raise `Unavailable` at the first that can't be had."""
 
 
 @dataclass(frozen=True)
@@ -154,10 +140,7 @@ class DebianPackage:
             yield from Folder(self._unpack(scratch, progress)).fetch(files, progress)
 
     def _unpack(self, scratch: Path, progress: Progress | None) -> Path:
-        def tell(label: str) -> None:
-            if progress:
-                progress(0, None, label)
-
+        tell = functools.partial(progress or (lambda *_: None), 0, None)
         apt = ["apt-get", "-qq", *_private_apt_options(scratch)]
         tell("reading the distribution's package lists (apt-get update)")
         # Its failure need not matter: one third-party repository out of reach is enough for it.
@@ -170,6 +153,9 @@ class DebianPackage:
         tell(f"unpacking {archive.name}")
         _run(["dpkg-deb", "-x", archive.name, "unpacked"], scratch)
         return scratch / "unpacked" / self.folder
+
+
+Source = Folder | Mirror | DebianPackage
 
 
 def _private_apt_options(scratch: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""The IDX file format of MNIST and its relatives, gzipped or not. Knows nothing of any particular data set.
+"""Reads and writes the IDX files of MNIST and its relatives, gzipped or not. Knows no particular data set.
 
 Format: two zero bytes, a type code, the number of dimensions, one big-endian uint32 a dimension, then the values.
 Source: http://yann.lecun.com/exdb/mnist/ (section "the IDX file format").
@@ -58,15 +58,8 @@ def read_idx(
 def read_content(source: Source, *, name: str | None = None, limit: int = MAX_BYTES) -> bytearray:
     """Return the decompressed bytes of an IDX file, header included, after checking header and length.
 
-    Memory is allocated for bytes that are there, never for what a header promises.
-
-    Args:
-        source: a path, or the bytes of a file.
-        name: what error messages call the file; by default its path.
-        limit: the most decompressed bytes to accept.
-
-    Raises:
-        InputError: as in `read_idx`.
+    Memory is allocated for bytes that are there, never for what a header promises. Arguments and errors are those of
+    `read_idx`.
     """
     name = name or _name(source)
     try:

@@ -1,4 +1,4 @@
-"""What is in a data set: counts, pixel statistics, class balance and exact duplicates, ready for JSON."""
+"""Tells what is in a data set: counts, pixel statistics, class balance and exact duplicates, ready for JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The official Fashion-MNIST: what it is, where it comes from, and how it gets, verified, into the user's cache."""
+"""Gets the official Fashion-MNIST from wherever it can be had and, verified, into the user's cache."""
 
 from __future__ import annotations
 
@@ -160,13 +160,12 @@ def _store(cache: Cache, file: KnownFile, content: bytearray) -> bool:
 
 
 def _nowhere(reasons: list[str]) -> str:
-    return "\n".join(
-        [
-            "the Fashion-MNIST data could not be had from any source:",
-            *(f"  - {reason}" for reason in reasons),
-            "To give it by hand, put the four files",
-            *(f"  {name}.gz" for name in FILE_NAMES),
-            "(decompressed will do too) into a folder and name it with --data-dir FOLDER or FMNIST_DATA=FOLDER;",
-            f"on Debian and Ubuntu `apt-get install {PACKAGE}` does it.",
-        ]
-    )
+    lines = [
+        "the Fashion-MNIST data could not be had from any source:",
+        *(f"  - {reason}" for reason in reasons),
+        "To give it by hand, put the four files",
+        *(f"  {name}.gz" for name in FILE_NAMES),
+        "(decompressed will do too) into a folder and name it with --data-dir FOLDER or FMNIST_DATA=FOLDER;",
+        f"on Debian and Ubuntu `apt-get install {PACKAGE}` does it.",
+    ]
+    return "\n".join(lines)

@@ -1,6 +1,6 @@
-"""From a photo to the data set's form, and from files, folders and arrays to pictures of the model's size.
+"""Turns photos, files, folders and arrays into pictures of the data set's form and the model's size.
 
-What is loaded here loads Pillow; nothing here loads a model.
+Importing it loads Pillow; nothing here loads a model.
 """
 
 from fmnist.images.decoding import FORMATS, SUFFIXES, decode

@@ -1,4 +1,4 @@
-"""Picture files to pixels: a named list of formats, every colour mode, and bounds on what a file may unpack to."""
+"""Decodes picture files of a few named formats, in every colour mode, with bounds on what a file may unpack to."""
 
 from __future__ import annotations
 
@@ -42,6 +42,10 @@ MAX_WEBP_PIXELS = 10_000_000
 MAX_JPEG_PIXELS = 170_000_000
 # The longest side that the recipe works with: 36 times the data set's.
 WORKING_SIDE = 1024
+
+# EXIF's number of how the camera was held, from 1 for upright to 8, to how the picture is turned back.
+_TURNS = "FLIP_LEFT_RIGHT ROTATE_180 FLIP_TOP_BOTTOM TRANSPOSE ROTATE_270 TRANSVERSE ROTATE_90"
+_UPRIGHT = {number: Image.Transpose[turn] for number, turn in enumerate(_TURNS.split(), 2)}
 
 Source = str | os.PathLike[str] | bytes
 
@@ -136,15 +140,6 @@ def _grey(values: np.ndarray, white: float) -> Image.Image:
 def _orientation(image: Image.Image) -> Image.Transpose | None:
     """Return how to turn the picture upright, from its EXIF; a damaged EXIF turns nothing."""
     try:
-        orientation = int(image.getexif().get(0x0112, 1))
+        return _UPRIGHT.get(int(image.getexif().get(0x0112, 1)))
     except Exception:  # EXIF is a TIFF within the file, with all its ways to be broken
         return None
-    return {
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_270,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_90,
-    }.get(orientation)

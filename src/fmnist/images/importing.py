@@ -1,4 +1,4 @@
-"""A folder with a sub-folder of pictures for each class becomes a data set that every command takes."""
+"""Turns a folder with a sub-folder of pictures for each class into a data set that every command takes."""
 
 from __future__ import annotations
 
@@ -81,23 +81,16 @@ def import_folder(
     sizes = {picture.shape for picture in pictures}
     shape = image_shape or (sizes.pop() if len(sizes) == 1 else (SIDE, SIDE))
     inverted = None if photos else _light(pictures) if invert is None else invert
-    images = (
-        np.stack([_fitted(picture, shape) for picture in pictures]) if pictures else np.empty((0, *shape), np.uint8)
-    )
+    images = np.array([_fitted(picture, shape) for picture in pictures], np.uint8).reshape(-1, *shape)
     if inverted:
         images = 255 - images
     names, truth = tuple(classes), np.array(labels, np.uint8)
     train, test = split_indices(truth, test_fraction, seed)
-    counts = np.bincount(truth, minlength=len(names))
-    for part in (train, test):
-        missing = [name for name, count in zip(names, np.bincount(truth[part], minlength=len(names)), strict=True)
-                   if not count]  # fmt: skip
-        if missing:
-            raise InputError(
-                f"{folder}: too few readable pictures of {', '.join(missing)} to have some for training and for test; "
-                "expected more pictures, or another --test-fraction"
-                + "".join(f"\n  {row['problem']}" for row in unreadable)
-            )
+    counts = [np.bincount(truth[part], minlength=len(names)) for part in (train, test)]
+    if missing := [names[label] for label in np.flatnonzero(np.minimum(*counts) == 0)]:
+        told = f"{folder}: too few readable pictures of {', '.join(missing)} to have some for training and for test"
+        told += "; expected more pictures, or another --test-fraction"
+        raise InputError("\n  ".join([told, *(row["problem"] for row in unreadable)]))
     train, test = (np.random.default_rng(seed).permutation(part) for part in (train, test))
     _write(target, [images[train], truth[train], images[test], truth[test]], names)
     return {
@@ -106,7 +99,7 @@ def import_folder(
         "train": len(train),
         "test": len(test),
         "class_names": list(names),
-        "class_counts": counts.tolist(),
+        "class_counts": np.bincount(truth, minlength=len(names)).tolist(),
         "image_shape": list(shape),
         "inverted": inverted,
         "unreadable": unreadable,
@@ -128,26 +121,21 @@ def _classes(folder: Path) -> tuple[dict[str, list[Path]], list[dict[str, str]]]
             f"{folder} holds {' and '.join(sorted(names))}, which look like splits, not classes; give the folder "
             f"that has the classes in it, such as {folder / sorted(names)[0]}"
         )
-    odd = [name for name in names if name != name.strip() or not name.isprintable()]
-    if odd:
+    if odd := [name for name in names if name != name.strip() or not name.isprintable()]:
         raise InputError(f"{folder}: the sub-folder {odd[0]!r} cannot name a class; rename it")
     names.sort(key=(lambda name: (int(name), name)) if all(name.isdecimal() for name in names) else lambda n: (0, n))
     empty = [str(folder / name) for name in sorted(found.keys() - set(names))]
-    return {name: found[name] for name in names}, [
-        {"image": path, "problem": f"{path}: {NO_PICTURE}"} for path in empty
-    ]
+    told = [{"image": path, "problem": f"{path}: {NO_PICTURE}"} for path in empty]
+    return {name: found[name] for name in names}, told
 
 
 def _picture(picture: Image.Image, image_shape: tuple[int, int] | None, photos: bool) -> np.ndarray:
     """Return a picture in the data set's size; a small one in its own, while it is not known whether all have it."""
+    shape = image_shape or (SIDE, SIDE)
     if photos:
-        return prepare(picture, image_shape or (SIDE, SIDE))
+        return prepare(picture, shape)
     levels = np.asarray(flatten(picture, 255))
-    return (
-        levels
-        if image_shape is None and max(levels.shape) <= KEPT_SIDE
-        else _fitted(levels, image_shape or (SIDE, SIDE))
-    )
+    return levels if image_shape is None and max(levels.shape) <= KEPT_SIDE else _fitted(levels, shape)
 
 
 def _fitted(levels: np.ndarray, image_shape: tuple[int, int]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What a user may name as pictures: files, folders, patterns, IDX and .npy arrays, or bytes on stdin."""
+"""Finds and reads what a user names as pictures: files, folders, patterns, IDX and .npy arrays, bytes on stdin."""
 
 from __future__ import annotations
 

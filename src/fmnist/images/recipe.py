@@ -1,4 +1,4 @@
-"""From a photo to the data set's form, as the data set's authors made it from product photos, made robust.
+"""Turns a photo into the data set's form, as the data set's authors did with product photos, but robustly.
 
 The recipe: cut the edges off that look like the background, shrink the longest side to the picture's, sharpen, centre,
 negate, grey. (Xiao, Rasul, Vollgraf, "Fashion-MNIST", 2017, section 2.) Their background was white; here it is measured
@@ -170,8 +170,14 @@ def _filled(mask: np.ndarray) -> np.ndarray:
 
 def _eroded(mask: np.ndarray, size: int) -> np.ndarray:
     """Return a mask narrowed by a square of `size` (odd) pixels, float32; outside the picture there is no object."""
-    padded = Image.fromarray((np.pad(mask, size) * 255).astype(np.uint8)).filter(ImageFilter.MinFilter(size))
-    return np.asarray(padded, np.float32)[size:-size, size:-size] / 255
+    return _filtered(mask, size, ImageFilter.MinFilter(size))
+
+
+def _filtered(mask: np.ndarray, margin: int, *filters: ImageFilter.RankFilter) -> np.ndarray:
+    padded = Image.fromarray((np.pad(mask, margin) * 255).astype(np.uint8))
+    for one in filters:
+        padded = padded.filter(one)
+    return np.asarray(padded, np.float32)[margin:-margin, margin:-margin] / 255
 
 
 def _object(image: Image.Image) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -197,9 +203,7 @@ def _object(image: Image.Image) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     # Levels that happen to equal the background's cut lines into an object: closed, where they are thin.
     size = 2 * (max(mask.shape) // 50) + 1
     if size > 1:
-        closed = Image.fromarray((np.pad(mask, size) * 255).astype(np.uint8))
-        closed = closed.filter(ImageFilter.MaxFilter(size)).filter(ImageFilter.MinFilter(size))
-        mask = np.asarray(closed, np.float32)[size:-size, size:-size] / 255
+        mask = _filtered(mask, size, ImageFilter.MaxFilter(size), ImageFilter.MinFilter(size))
     return levels, mask, ground @ np.array([0.299, 0.587, 0.114], np.float32)
 
 

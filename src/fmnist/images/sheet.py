@@ -1,4 +1,4 @@
-"""A contact sheet: pictures enlarged pixel by pixel, with a line of text below each."""
+"""Draws a contact sheet: pictures enlarged pixel by pixel, with a line of text below each."""
 
 from __future__ import annotations
 

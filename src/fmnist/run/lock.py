@@ -1,11 +1,10 @@
-"""One writer in a folder at a time. The kernel keeps the lock, so that a killed holder lets go at once."""
+"""Locks a folder for one writer at a time. The kernel keeps the lock, so that a killed holder lets go at once."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from fmnist.errors import RunError
 
@@ -20,14 +19,17 @@ def hold(folder: Path) -> Iterator[None]:
     Raises:
         RunError: another process holds it, it cannot be written, or its file system has no locks.
     """
+    # Locks an open file and never falls back to a marker file, which a killed process would leave behind.
+    from filelock import lock_descriptor
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle = open(folder / FILE, "a+b")  # noqa: SIM115 (closed below, after the lock is released)
+        handle = open(folder / FILE, "a+b")  # noqa: SIM115 (closed below, which releases the lock)
     except OSError as error:
         raise RunError(f"cannot write the run directory {folder}: {error.strerror or error}") from error
     with handle:
         try:
-            taken = _take(handle)
+            taken = lock_descriptor(handle.fileno(), blocking=False)
         except OSError as error:
             raise RunError(
                 f"cannot lock {folder}: {error.strerror or error}; choose a --runs-dir on a file system with locks"
@@ -51,25 +53,8 @@ def is_held(folder: Path) -> bool:
     """Whether another process holds the folder now. Writes nothing; False where that cannot be told."""
     try:
         with open(folder / FILE, "rb") as handle:
-            return not _take(handle)
+            from filelock import lock_descriptor
+
+            return not lock_descriptor(handle.fileno(), blocking=False)
     except OSError:
         return False
-
-
-def _take(handle: BinaryIO) -> bool:
-    """Take an exclusive lock on an open file without waiting; False where another process has it."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: whatever goes wrong there is told as a permission
-        import msvcrt
-
-        try:
-            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        except OSError:
-            return False
-        return True
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -1,4 +1,4 @@
-"""What a study is: a baseline, variants of it, seeds. Reads and checks its YAML; knows no Keras and runs nothing."""
+"""Reads and checks a study: a baseline, its variants and the seeds. Knows no Keras and runs nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fmnist.config import PRESETS, Config, preset
 from fmnist.errors import InputError, did_you_mean
 
 BASELINE = "baseline"
-MAX_VARIANTS, MAX_SEEDS = 50, 100
+MAX_VARIANTS, MAX_SEEDS, MAX_SEED, MAX_DESCRIPTION = 50, 100, 2**31 - 1, 500
 FIELDS = ("description", "preset", "settings", "seeds", "variants")
 # Variants are compared on the same images: what would change the split is the study's, not a variant's.
 SHARED = ("limit", "validation_fraction")
@@ -82,13 +82,10 @@ def read_study(name: str | Path) -> Study:
         InputError: there is no such study; or it is not valid: then every problem, each with its line.
     """
     known = builtin_studies()
-    if isinstance(name, Path) or name.endswith((".yaml", ".yml")):
-        path = Path(name)
-    elif name in known:
-        path = known[name]
-    else:
+    path = Path(name) if isinstance(name, Path) or name.endswith((".yaml", ".yml")) else known.get(name)
+    if path is None:
         raise InputError(
-            f"no study is named '{name}'{did_you_mean(name, list(known))} "
+            f"no study is named '{name}'{did_you_mean(str(name), list(known))} "
             f"(built-in studies: {', '.join(known)}; a study of your own is a file that ends in .yaml)"
         )
     from fmnist.study.yamlfile import read_yaml
@@ -129,8 +126,8 @@ def _problems(content: Any) -> Iterator[tuple[Place, str]]:
             hint = did_you_mean(name, list(FIELDS)) or f"; expected {', '.join(FIELDS)}"
             yield (name,), f"a study has no field '{name}'{hint}"
     description, base = content.get("description") or "", content.get("preset") or "reference"
-    if not isinstance(description, str) or len(description) > 500:
-        yield ("description",), f"got {str(description)[:40]!r}, expected a sentence of at most 500 characters"
+    if not isinstance(description, str) or len(description) > MAX_DESCRIPTION:
+        yield ("description",), f"got {str(description)[:40]!r}, expected text of at most {MAX_DESCRIPTION} characters"
     if base not in PRESETS:
         hint = did_you_mean(str(base), list(PRESETS))
         yield ("preset",), f"no preset is named '{base}'; expected one of {', '.join(PRESETS)}{hint}"
@@ -151,17 +148,16 @@ def _problems(content: Any) -> Iterator[tuple[Place, str]]:
 
 
 def _seed_problems(seeds: Any) -> Iterator[tuple[Place, str]]:
-    numbers = seeds if isinstance(seeds, list) else [seeds]
-    whole = all(isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**31 for seed in numbers)
-    if seeds is None or (whole and isinstance(seeds, int) and 1 <= seeds <= MAX_SEEDS):
-        return
-    if not whole or not isinstance(seeds, list) or not 1 <= len(seeds) <= MAX_SEEDS:
-        yield (
-            ("seeds",),
-            f"got {seeds}, expected how many seeds (1 to {MAX_SEEDS}), or a list of them such as [0, 1, 2]",
-        )
-    elif twice := sorted({seed for seed in seeds if seeds.count(seed) > 1}):
-        yield ("seeds",), f"seed {twice[0]} stands there twice; a run repeated is the same run"
+    listed = seeds if isinstance(seeds, list) else [0]
+    number = len(listed) if isinstance(seeds, list) else 3 if seeds is None else seeds
+    whole = all(
+        isinstance(one, int) and not isinstance(one, bool) and 0 <= one <= MAX_SEED for one in [number, *listed]
+    )
+    if not whole or not 1 <= number <= MAX_SEEDS:
+        expected = f"expected how many seeds (1 to {MAX_SEEDS}), or a list of them such as [0, 1, 2]"
+        yield ("seeds",), f"got {seeds}, {expected}"
+    elif twice := [seed for seed in listed if listed.count(seed) > 1]:
+        yield ("seeds",), f"seed {min(twice)} stands there twice; a run repeated is the same run"
 
 
 def _setting_problems(

@@ -1,6 +1,6 @@
-"""A small YAML file as plain values, with the line of each. Knows nothing of studies.
+"""Reads a small YAML file as plain values, with the line of each. Knows nothing of studies.
 
-Only what a short list of settings needs: no aliases, no tags, no deep nesting, no key twice, 64 KiB at most.
+Reads only what a short list of settings needs: no aliases, no tags, no deep nesting, no key twice, 64 KiB at most.
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ def read_yaml(path: FilePath) -> tuple[Any, dict[Path, int]]:
             or a key twice, or is nested more than 8 deep; names file and line.
     """
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
+        if (size := path.stat().st_size) > MAX_BYTES:
             raise InputError(f"{path} has {size:,} bytes; expected at most {MAX_BYTES:,}")
         text = path.read_text(encoding="utf-8")
     except OSError as error:

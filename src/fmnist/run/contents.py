@@ -1,0 +1,162 @@
+"""What each JSON file of a run holds, as pydantic models. Other keys are let through: later versions may add some.
+
+Only `schema` imports this file, and only once it checks, since pydantic takes 0.1 s to load.
+"""
+
+# ruff: noqa: D101 (FILES says which model is which file's)
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import BaseModel, Field, ValidationError, WrapValidator, create_model, model_validator
+
+from fmnist.config import SECTIONS
+
+
+def shown(value: Any) -> str:
+    """Return a value as messages show it."""
+    return "a list" if isinstance(value, list) else "an object" if isinstance(value, dict) else repr(value)[:60]
+
+
+def _expected(words: str) -> WrapValidator:
+    """Say of a value that is refused what was expected, in the same words whatever is wrong with it."""
+
+    def validate(value: Any, handler: Any) -> Any:
+        try:
+            return handler(value)
+        except ValidationError:
+            raise ValueError(f"is {shown(value)}, expected {words}") from None
+
+    return WrapValidator(validate)
+
+
+_BOUNDS: dict[str, Any] = {"strict": True, "gt": -(10**15), "lt": 10**15}
+_FILE_NAME = r"^(\.{0,2}[^./\\\x00]|\.{3})[^/\\\x00]*$"  # neither `.` nor `..`
+_Text = Annotated[str, Field(strict=True), _expected("text")]
+_FileName = Annotated[str, Field(strict=True, pattern=_FILE_NAME), _expected("a file's name without a slash")]
+_Flag = Annotated[bool, Field(strict=True), _expected("true or false")]
+_Whole = Annotated[int, Field(**_BOUNDS), _expected("a whole number")]
+_Number = Annotated[float, Field(**_BOUNDS), _expected("a number")]
+_Share = Annotated[float, Field(strict=True, ge=0, le=1), _expected("a number from 0 to 1")]
+# A file of 3 MiB can hold a million wrong values: of a list or an object only the first is told.
+_T = TypeVar("_T")
+_List = Annotated[list[_T], Field(fail_fast=True)]
+_Object = Annotated[dict[str, _T], Field(fail_fast=True)]
+_Settings = _Object[
+    Annotated[_Text | _Flag | _Number | _List[_Number] | None, _expected("text, a number, true or false, or numbers")]
+]
+
+
+class Dataset(BaseModel):
+    class_names: Annotated[_List[_Text], Field(min_length=2)]
+    image_shape: Annotated[_List[Annotated[_Whole, Field(ge=1)]], Field(min_length=2, max_length=2)]
+    num_train: _Whole = 0
+    num_validation: _Whole = 0
+    num_test: _Whole = 0
+
+
+class Config(BaseModel):
+    preset: _Text
+    parameters: _Whole = 0
+    teacher: _Object[_Text | None] = {}
+    dataset: Dataset
+
+
+class Environment(BaseModel):
+    data_sha256: _Object[_Text]
+    data_source: _Text
+    processor: _Text | None = None
+    cores: _Whole | None = None
+
+
+class Status(BaseModel):
+    state: _Text
+    epoch: _Whole = 0
+    epochs: _Whole = 0
+    step: _Whole = 0
+    seconds: _Number = 0
+    model_epoch: _Whole = 0
+    message: _Text = ""
+
+
+class Scores(BaseModel):
+    precision: _Share
+    recall: _Share
+    f1: _Share
+
+
+class ClassScores(Scores):
+    name: _Text
+    support: _Whole
+
+
+class Metrics(BaseModel):
+    accuracy: _Share
+    loss: _Number
+    accuracy_interval: Annotated[_List[_Share], Field(min_length=2, max_length=2)]
+    correct: _Whole
+    num_images: _Whole
+    macro: Scores
+    per_class: _List[ClassScores]
+    class_names: Annotated[_List[_Text], Field(min_length=2)]
+    confusion_matrix: _List[_List[Annotated[_Whole, Field(ge=0)]]]
+
+    @model_validator(mode="after")
+    def fit(self) -> Self:
+        """Refuse parts that are fine each but do not fit together."""
+        count = len(self.class_names)
+        if [len(row) for row in self.confusion_matrix] != [count] * count or len(self.per_class) != count:
+            raise ValueError(f"its confusion matrix does not fit its {count} classes")
+        if sum(map(sum, self.confusion_matrix)) != self.num_images:
+            raise ValueError("its confusion matrix does not count its images")
+        return self
+
+
+class Moment(BaseModel):
+    epoch: _Whole
+    low: _Whole
+    high: _Whole
+
+
+class Diagnosis(BaseModel):
+    verdict: _Text
+    gap_opens: Moment | None
+    turns: Moment | None
+    sentences: _List[_Text]
+    advice: _List[_Object[Annotated[_Text | _Settings, _expected("text or settings")]]]
+    notes: _List[_Text]
+
+
+class Export(BaseModel):
+    format: _Text
+    file: _FileName
+    bytes: _Whole
+    sha256: _Text
+    passed: _Flag
+
+
+class Exports(BaseModel):
+    model_sha256: _Text
+    files: _List[Export]
+
+
+class Row(BaseModel):
+    format: _Text
+
+
+class Benchmark(BaseModel):
+    environment: _Object[Annotated[_Text | _Flag | _Number | None, _expected("text, a number, true or false")]]
+    rows: _List[Row]
+
+
+_SECTIONS: dict[str, Any] = {name: (_Settings, {}) for name in SECTIONS}
+FILES: dict[str, type[BaseModel]] = {
+    "config.json": create_model("ConfigWithSettings", __base__=Config, **_SECTIONS),
+    "environment.json": Environment,
+    "status.json": Status,
+    "metrics.json": Metrics,
+    "diagnosis.json": Diagnosis,
+    "exports.json": Exports,
+    "benchmark.json": Benchmark,
+}
