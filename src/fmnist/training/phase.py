@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from fmnist import backend
-from fmnist.config import BACKBONES, AugmentationConfig, Config
+from fmnist.config import FAMILIES, AugmentationConfig, Config
 from fmnist.data import Dataset, split_indices
 from fmnist.evaluation import metrics
 from fmnist.models import head
@@ -134,7 +134,7 @@ def follow_average(
 
 def whole(model: keras.Model, final: keras.Model, examples: Examples, config: Config) -> Stage:
     """Return the stage in which the network is trained on images, or of a pre-trained one what is not kept."""
-    if config.pretrained() and config.model.family in BACKBONES:
+    if config.pretrained() and FAMILIES[config.model.family].pretrained:
         head.freeze(model, config.transfer.fine_tuned_blocks)
     return Stage(model, final, examples, config, config.transfer.frozen_epochs)
 

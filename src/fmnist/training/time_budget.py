@@ -6,7 +6,7 @@ import math
 import time
 from dataclasses import asdict
 
-from fmnist.config import BACKBONES, Config
+from fmnist.config import FAMILIES, Config
 from fmnist.training.progress import Progress, Watcher
 
 # Until the first epoch is measured its measuring is taken to cost this share of its steps.
@@ -96,7 +96,8 @@ def plan(progress: Progress, pace: Pace, steps: int, config: Config, watcher: Wa
             if value
         ]
         filters = ", ".join(map(str, config.model.filters))
-        network = config.model.family + ("" if config.model.family in BACKBONES else f" network with {filters} filters")
+        sized = "filters" in FAMILIES[config.model.family].settings
+        network = config.model.family + (f" network with {filters} filters" if sized else "")
         watcher.note(
             f"Time budget {pace.budget:g} s: about {forecast:.1f} epochs of the {network}; "
             f"{', '.join(augmentation) or 'no'} augmentation"
