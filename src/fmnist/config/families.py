@@ -118,7 +118,7 @@ class ModelConfig:
         }
         hint = ", which has its own; take --preset transfer, leave it out, or take another --family"
         return [
-            f"{name}: only for --family {' or '.join(families)}; got {self.family}"
+            f"{name}: only for --family {', '.join(families)}; got {self.family}"
             + (hint if FAMILIES[self.family].pretrained else "")
             for name, families in owners.items()
             if families  # what is in no row, every family has

@@ -100,6 +100,6 @@ def _unpickled(content: bytes) -> dict[str, np.ndarray]:
     *_, found, keys = [reader.load() for reader in readers]
     for key in keys:
         length, numbers = int.from_bytes(stream.read(8), "little"), readers[3].storages[key]
-        if length != numbers.size or stream.readinto(numbers) != numbers.nbytes:
+        if length != numbers.size or stream.readinto(numbers.data) != numbers.nbytes:
             raise ValueError(f"the file ends within, or differs in, storage {key}")
     return dict(found)
