@@ -51,6 +51,14 @@ def test_a_setting_newer_than_the_file_is_the_presets():
     assert restore(values) == preset("fast", epochs=7)
 
 
+def test_a_file_of_an_earlier_version_keeps_an_image_size_that_its_family_never_had():
+    values = preset("fast", epochs=7).to_dict()
+    values["model"]["image_size"] = 64
+    assert restore(values) == preset("fast", epochs=7)
+    values = preset("transfer", image_size=64).to_dict()
+    assert restore(values).model.image_size == 64
+
+
 def test_every_setting_has_help_and_a_name_of_its_own():
     total = sum(len(section) for section in Config().to_dict().values() if isinstance(section, dict))
     assert len(leaf_fields()) == total
@@ -100,7 +108,15 @@ def test_an_unknown_preset_is_named():
         preset("referense")
 
 
-@pytest.mark.parametrize("broken", [{}, {"data": 3}, [], {**Config().to_dict(), "model": {"colour": 1}}])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {},
+        {"data": 3},
+        [],
+        *({**Config().to_dict(), "model": bad} for bad in ({"colour": 1}, {"family": [1]}, {"family": {}})),
+    ],
+)
 def test_a_broken_mapping_is_refused(broken):
     with pytest.raises(InputError):
         restore(broken)

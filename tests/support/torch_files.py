@@ -1,4 +1,4 @@
-"""Writes files in PyTorch's older form without PyTorch: for what reads them."""
+"""Writes files in PyTorch's older form without PyTorch, for the tests of the function that reads one."""
 
 import io
 import pickle
@@ -7,9 +7,9 @@ import types
 
 import numpy as np
 
-from fmnist.models import torch_file
-
-KINDS = {name.split(".")[1]: np.dtype(dtype) for name, dtype in torch_file.DTYPES.items()}
+KINDS = {"FloatStorage": np.dtype(np.float32), "LongStorage": np.dtype(np.int64)}
+# The first pickle of such a file, and the second.
+MAGIC, VERSION = 0x1950A86A20F9469CFC6C, 1001
 
 
 def write_tensors(path, tensors, *, wrap=lambda state: state, kinds=KINDS):
@@ -50,7 +50,7 @@ def write_tensors(path, tensors, *, wrap=lambda state: state, kinds=KINDS):
         storages = [Storage(str(number), array) for number, array in enumerate(tensors.values())]
         state = {name: Tensor(storage) for name, storage in zip(tensors, storages, strict=True)}
         stream = io.BytesIO()
-        for content in (torch_file.MAGIC, torch_file.VERSION, {"little_endian": True}):
+        for content in (MAGIC, VERSION, {"little_endian": True}):
             pickle.dump(content, stream, protocol=2)
         Pickler(stream, protocol=2).dump(wrap(state))
         pickle.dump([storage.key for storage in storages], stream, protocol=2)

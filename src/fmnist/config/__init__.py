@@ -1,7 +1,7 @@
-"""What a run is told: every setting, its range and its help text, and the presets. Knows no Keras; reads no files."""
+"""All settings of a run, with their ranges and help texts, and the presets. Knows no Keras; reads no files."""
 
+from fmnist.config.families import FAMILIES, ModelConfig
 from fmnist.config.fields import kinds
-from fmnist.config.model import BACKBONES, WITHOUT_HIDDEN_LAYER, ModelConfig
 from fmnist.config.presets import PRESETS, command_flags, preset, restore
 from fmnist.config.tree import (
     SECTIONS,
@@ -15,10 +15,9 @@ from fmnist.config.tree import (
 )
 
 __all__ = [
-    "BACKBONES",
+    "FAMILIES",
     "PRESETS",
     "SECTIONS",
-    "WITHOUT_HIDDEN_LAYER",
     "AugmentationConfig",
     "Config",
     "EngineConfig",

@@ -1,120 +1,81 @@
-"""The presets: whole configurations by name, and what a stored or a printed configuration says relative to one."""
+"""The presets: whole configurations by name, and the flags in which a configuration differs from its preset."""
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
-from fmnist.config.model import ModelConfig, TransferConfig
-from fmnist.config.tree import (
-    AugmentationConfig,
-    Config,
-    DataConfig,
-    DistillationConfig,
-    EngineConfig,
-    TrainingConfig,
-    leaves,
-)
+from fmnist.config.families import FAMILIES
+from fmnist.config.tree import SECTIONS, Config, leaves
 from fmnist.errors import InputError, did_you_mean
 
-# What the quick recipes have in common: Muon, and a learning rate that rises once and falls to zero.
-_ONE_CYCLE: dict[str, Any] = {
+# The quick recipes: Muon, and a learning rate that rises once and falls to zero.
+_ONE_CYCLE = {
     "optimizer": "muon",
     "learning_rate": 0.1,
     "schedule": "triangle",
     "warmup_fraction": 0.1,
     "label_smoothing": 0.1,
 }
+_LONG = _ONE_CYCLE | {"validation_fraction": 0.05, "flip": True, "flip_average": True}
 
-PRESETS: dict[str, tuple[str, Config]] = {
+# A row a preset: what it is, and the settings in which it differs from the defaults.
+_RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
     "fast": (
         "a small network with a whitening stem, one epoch with Muon: above 91.5% in seconds",
-        Config(
-            preset="fast",
-            data=DataConfig(validation_fraction=1 / 12),
-            model=ModelConfig(family="fast", filters=(18, 64)),
-            training=TrainingConfig(epochs=1, batch_size=128, **_ONE_CYCLE),
-            # A run of 430 steps: in longer segments the learning rate would end on a stair.
-            engine=EngineConfig(segment_steps=10),
-        ),
+        _ONE_CYCLE
+        | {"family": "fast", "filters": (18, 64), "epochs": 1, "batch_size": 128, "validation_fraction": 1 / 12}
+        # A run of 430 steps: in longer segments the learning rate would end on a stair.
+        | {"segment_steps": 10},
     ),
     "reference": (
         "three convolution blocks with LeakyReLU, 356,234 parameters, Adam, 20 epochs: overfits, instructively",
-        Config(preset="reference"),
+        {},
     ),
     "accurate": (
         "six convolutions, 8 epochs of mirrored and shifted images, answers averaged over flips: minutes, not seconds",
-        Config(
-            preset="accurate",
-            data=DataConfig(validation_fraction=1 / 12),
-            model=ModelConfig(family="vgg", filters=(18, 24, 64, 128), flip_average=True),
-            training=TrainingConfig(epochs=8, batch_size=192, **_ONE_CYCLE),
-            augmentation=AugmentationConfig(flip=True, shift=1),
-            engine=EngineConfig(precision="bfloat16"),
-        ),
+        _LONG
+        | {"family": "vgg", "filters": (18, 24, 64, 128), "epochs": 8, "batch_size": 192, "validation_fraction": 1 / 12}
+        | {"shift": 1, "precision": "bfloat16"},
     ),
     "best": (
         "six wider convolutions, 28 epochs of images with a square blanked out: under an hour",
-        Config(
-            preset="best",
-            data=DataConfig(validation_fraction=0.05),
-            model=ModelConfig(family="vgg", filters=(18, 32, 96, 192), flip_average=True),
-            training=TrainingConfig(epochs=28, batch_size=192, **_ONE_CYCLE),
-            augmentation=AugmentationConfig(flip=True, shift=1, erase=0.3),
-            engine=EngineConfig(precision="bfloat16"),
-        ),
+        _LONG
+        | {"family": "vgg", "filters": (18, 32, 96, 192), "epochs": 28, "batch_size": 192}
+        | {"shift": 1, "erase": 0.3, "precision": "bfloat16"},
     ),
     "best-gpu": (
         "the same for a GPU, four times as wide and for 100 epochs; with KERAS_BACKEND=jax or torch",
-        Config(
-            preset="best-gpu",
-            data=DataConfig(validation_fraction=0.05),
-            model=ModelConfig(family="vgg", filters=(18, 128, 384, 768), flip_average=True),
-            training=TrainingConfig(epochs=100, batch_size=512, **_ONE_CYCLE),
-            augmentation=AugmentationConfig(flip=True, shift=2, erase=0.4, cutmix=1.0),
-            engine=EngineConfig(precision="bfloat16"),
-        ),
+        _LONG
+        | {"family": "vgg", "filters": (18, 128, 384, 768), "epochs": 100, "batch_size": 512}
+        | {"shift": 2, "erase": 0.4, "cutmix": 1.0, "precision": "bfloat16"},
     ),
     "tiny": (
         "fewer than 100,000 parameters, for devices: six narrow convolutions, 40 epochs; give it a --teacher",
-        Config(
-            preset="tiny",
-            data=DataConfig(validation_fraction=0.05),
-            model=ModelConfig(family="vgg", filters=(18, 24, 40, 64), flip_average=True),
-            training=TrainingConfig(epochs=40, batch_size=128, **_ONE_CYCLE),
-            augmentation=AugmentationConfig(flip=True, shift=1),
-            # A teacher that learnt smoothed labels has soft answers as it is.
-            distillation=DistillationConfig(distillation_temperature=1.0),
-            engine=EngineConfig(precision="bfloat16"),
-        ),
+        _LONG
+        | {"family": "vgg", "filters": (18, 24, 40, 64), "epochs": 40, "batch_size": 128}
+        # A teacher that learnt smoothed labels has soft answers as it is.
+        | {"shift": 1, "distillation_temperature": 1.0, "precision": "bfloat16"},
     ),
     "micro": (
         "fewer than 10,000: separable convolutions around shortcuts, 40 epochs; give it a --teacher",
-        Config(
-            preset="micro",
-            data=DataConfig(validation_fraction=0.05),
-            model=ModelConfig(family="residual", separable=True, filters=(18, 16, 26, 44), flip_average=True),
-            training=TrainingConfig(epochs=40, batch_size=128, **_ONE_CYCLE),
-            # Not shifted: that makes the images harder than so small a network has use for.
-            augmentation=AugmentationConfig(flip=True),
-            distillation=DistillationConfig(distillation_temperature=1.0),
-        ),
+        # Images are not shifted: that makes them harder than so small a network has use for.
+        _LONG
+        | {"family": "residual", "separable": True, "filters": (18, 16, 26, 44), "epochs": 40, "batch_size": 128}
+        | {"distillation_temperature": 1.0},
     ),
     "transfer": (
         "EfficientNet-Lite0 from ImageNet: its last layer on frozen features, then all of it for two epochs",
-        Config(
-            preset="transfer",
-            data=DataConfig(validation_fraction=1 / 12),
-            model=ModelConfig(family="efficientnet_lite0", dropout=0.2),
-            training=TrainingConfig(epochs=12, learning_rate=5e-5, schedule="triangle"),
-            transfer=TransferConfig(weights="imagenet", frozen_epochs=10),
-            # Its steps are long, and between segments is where a run can be stopped.
-            engine=EngineConfig(segment_steps=10),
-        ),
+        {"family": "efficientnet_lite0", "weights": "imagenet", "dropout": 0.2, "validation_fraction": 1 / 12}
+        | {"epochs": 12, "frozen_epochs": 10, "learning_rate": 5e-5, "schedule": "triangle"}
+        # Its steps are long, and between segments is where a run can be stopped.
+        | {"segment_steps": 10},
     ),
 }
+PRESETS = {
+    name: (summary, Config(preset=name).with_overrides(**settings)) for name, (summary, settings) in _RECIPES.items()
+}
 
-# What `fast` becomes when it is given so many seconds and more, unless settings say otherwise: what reached the best
+# The settings of `fast` from so many seconds of time budget on, unless others are given: those that reached the best
 # validation accuracy in that time on two cores.
 WITH_TIME: tuple[tuple[float, dict[str, Any]], ...] = (
     (200, {"family": "vgg", "filters": (18, 32, 64, 128), "flip": True, "shift": 1}),
@@ -161,13 +122,12 @@ def restore(values: dict[str, Any]) -> Config:
     """
     if not isinstance(values, dict):
         raise InputError(f"a configuration must be a mapping of sections, got {type(values).__name__}")
-    newer: dict[str, Any] = {section: {} for section in NEWER_SECTIONS}
-    values = newer | values
-    names = [spec.name for spec in fields(Config) if spec.name != "preset"]
-    broken = [name for name in names if not isinstance(values.get(name), dict)]
-    if broken:
+    given: dict[str, Any] = {name: {} for name in NEWER_SECTIONS} | values
+    if broken := [name for name in SECTIONS if not isinstance(given.get(name), dict)]:
         raise InputError(f"the configuration lacks the section(s) {', '.join(broken)}")
-    flat = {leaf: value for name in names for leaf, value in values[name].items()}
+    flat = {leaf: value for name in SECTIONS for leaf, value in given[name].items()}
+    if flat.get("family") in [name for name, row in FAMILIES.items() if "image_size" not in row.settings]:
+        flat.pop("image_size", None)  # which earlier versions took for every family, to no effect
     name = str(values.get("preset", "custom"))
     # A setting that came after the file was written has the value of the file's preset.
     return (PRESETS[name][1] if name in PRESETS else Config(preset=name)).with_overrides(**flat)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import dataclasses
 import typing
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from typing import Any
 
+from fmnist.config.families import FAMILIES, ModelConfig, TransferConfig
 from fmnist.config.fields import problem, setting
-from fmnist.config.model import BACKBONES, RESIDUAL, SIZES, ModelConfig, TransferConfig
 from fmnist.errors import InputError, did_you_mean
 
 
@@ -147,10 +148,9 @@ class Config:
             InputError: a value has the wrong type, is out of range or is no known choice.
         """
         problems = [
-            f"{spec.name}: {text}"
-            for section in sections(self)
-            for spec in fields(section)
-            if (text := problem(spec, _hint(type(section), spec.name), getattr(section, spec.name)))
+            f"{name}: {text}"
+            for name, value in leaves(self).items()
+            if (text := problem(leaf_fields()[name][1], leaf_type(name), value))
         ]
         problems = problems or self._conflicts()
         if problems:
@@ -164,36 +164,21 @@ class Config:
 
     def _conflicts(self) -> list[str]:
         """Return settings that don't go together."""
-        family, transfer = self.model.family, self.transfer
-        problems: list[str] = []
-        usual = ModelConfig()
-        if family in BACKBONES:
-            problems += [
-                f"{name}: {family} has its own; take --preset transfer, leave it out, or take another --family"
-                for name in SIZES
-                if getattr(self.model, name) != getattr(usual, name)
-            ]
-        elif transfer.weights != "fresh" or transfer.fine_tuned_blocks is not None:
+        family, transfer, problems = self.model.family, self.transfer, self.model.conflicts()
+        if not FAMILIES[family].pretrained and (transfer.weights != "fresh" or transfer.fine_tuned_blocks is not None):
             name = "weights" if transfer.weights != "fresh" else "fine_tuned_blocks"
-            problems.append(f"{name}: only for a pre-trained family, {' or '.join(BACKBONES)}; got {family}")
+            known = " or ".join(name for name, row in FAMILIES.items() if row.pretrained)
+            problems.append(f"{name}: only for a pre-trained family, {known}; got {family}")
         if transfer.frozen_epochs and not self.pretrained():
             problems.append("frozen_epochs: nothing has been learnt yet that could be kept; set weights as well")
-        if family != "residual":
+        whole = (
+            ("flip_average", self.model.flip_average, "--no-flip-average"),
+            ("ema_decay", self.training.ema_decay, "--ema-decay 0"),
+            ("teacher", self.distillation.teacher, "no --teacher"),
+        )
+        if transfer.frozen_epochs:
             problems += [
-                f"{name}: only for --family residual; got {family}"
-                for name in RESIDUAL
-                if getattr(self.model, name) != getattr(usual, name)
-            ]
-        whole = {
-            "flip_average": (self.model.flip_average, "--no-flip-average"),
-            "ema_decay": (self.training.ema_decay, "--ema-decay 0"),
-            "teacher": (self.distillation.teacher, "no --teacher"),
-        }
-        if self.transfer.frozen_epochs:
-            problems += [
-                f"{name}: only for a whole network; take {off}, or --frozen-epochs 0"
-                for name, (on, off) in whole.items()
-                if on
+                f"{name}: only for a whole network; take {off}, or --frozen-epochs 0" for name, on, off in whole if on
             ]
         return problems
 
@@ -228,19 +213,10 @@ class Config:
 SECTIONS = tuple(spec.name for spec in fields(Config) if spec.name != "preset")
 
 
-def sections(config: Config) -> list[Any]:
-    """Return the sections (data, model, training, …) of a tree, in order."""
-    return [getattr(config, name) for name in SECTIONS]
-
-
+@cache
 def leaf_fields() -> dict[str, tuple[str, dataclasses.Field[Any]]]:
     """Return every setting by its name: the section it lies in and its declaration. Flags are generated from this."""
-    return {
-        leaf.name: (spec.name, leaf)
-        for spec in fields(Config)
-        if spec.name != "preset"
-        for leaf in fields(_hint(Config, spec.name))
-    }
+    return {leaf.name: (section, leaf) for section in SECTIONS for leaf in fields(_hints(Config)[section])}
 
 
 def leaves(config: Config) -> dict[str, Any]:
@@ -250,9 +226,7 @@ def leaves(config: Config) -> dict[str, Any]:
 
 def leaf_type(name: str) -> Any:
     """Return the annotated type of a setting, e.g. `int`, `float | None` or `tuple[int, ...]`."""
-    section, spec = leaf_fields()[name]
-    return _hint(_hint(Config, section), spec.name)
+    return _hints(_hints(Config)[leaf_fields()[name][0]])[name]
 
 
-def _hint(owner: type, name: str) -> Any:
-    return typing.get_type_hints(owner)[name]
+_hints = cache(typing.get_type_hints)  # of a section, by the settings' names

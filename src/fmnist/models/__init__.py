@@ -2,6 +2,11 @@
 
 The contract of all: input uint8 (N, H, W, 1), output float32 (N, classes), stock Keras layers only, rescaling to
 [0, 1] as the first layer.
+
+A family is a row of `FAMILIES` in `fmnist.config` and a file of its name here. The file has a function
+`build(config, image_shape, num_classes, activation)`, whose `config` is resolved and whose `activation`, the output's,
+is `softmax` or None, for logits. Where the row says that ImageNet's weights exist, the file has a function
+`convert(model, path)` too, which `pretrained` calls.
 """
 
 from __future__ import annotations
@@ -9,7 +14,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from fmnist.config import ModelConfig
+from fmnist.config import FAMILIES, ModelConfig
 from fmnist.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,9 +47,9 @@ def build(
             f"got {num_classes} class(es) and images of {image_shape[0]}×{image_shape[1]} pixels; "
             "expected at least 2 classes and 4×4 pixels"
         )
-    family = import_module(f"fmnist.models.{config.family}")
     activation = None if logits or config.flip_average else "softmax"
-    model: keras.Model = family.network(config.resolved(), image_shape, num_classes, activation)
+    family = import_module(f"fmnist.models.{config.family}")
+    model: keras.Model = family.build(config.resolved(), image_shape, num_classes, activation)
     if config.flip_average and not logits:
         from fmnist.models import flips
 
@@ -54,6 +59,7 @@ def build(
 
 def initialize(model: keras.Model, config: ModelConfig, images: np.ndarray) -> None:
     """Set the weights that a family computes from the training images, uint8 (N, H, W), rather than draws."""
-    family = import_module(f"fmnist.models.{config.family}")
-    if hasattr(family, "initialize"):
-        family.initialize(model, images)
+    if FAMILIES[config.family].whitened_stem:
+        from fmnist.models import whitening
+
+        whitening.initialize(model, images)

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0, a network for phones, and how PyTorch's copy of its ImageNet weights fits in.
+"""EfficientNet-Lite0, a network for phones, and the conversion of its ImageNet weights from PyTorch's tensors.
 
 Source: M. Tan and Q. V. Le, "EfficientNet: Rethinking model scaling for convolutional neural networks", 2019, for the
 groups; the Lite variant (no squeeze and excitation, ReLU6 for swish, pixels as (x − 127) / 128) is that of TensorFlow's
@@ -8,16 +8,18 @@ official TPU models.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
 
 import keras
 import numpy as np
 from keras import layers
 
-from fmnist.config import ModelConfig
-from fmnist.models.inverted import Group, build
-
-__all__ = ["convert", "network"]
+from fmnist.config import FAMILIES
+from fmnist.errors import InputError
+from fmnist.models import inverted
+from fmnist.models.inverted import Group
+from fmnist.models.tensors import read_tensors
 
 GROUPS = (
     Group(1, 3, 1, 1, 16),
@@ -45,19 +47,19 @@ TENSORS = {
 }
 
 
-def network(config: ModelConfig, image_shape: tuple[int, int], num_classes: int, activation: str | None) -> keras.Model:
-    """Build it with fresh weights."""
-    return build("efficientnet_lite0", GROUPS, CENTRING, config, image_shape, num_classes, activation)
+build = partial(inverted.build, "efficientnet_lite0", GROUPS, CENTRING)
 
 
-def convert(model: keras.Model, tensors: Mapping[str, np.ndarray]) -> dict[str, list[np.ndarray]]:
-    """Return the weights of each layer but the last, by the layer's name, from tensors under PyTorch's names.
+def convert(model: keras.Model, path: Path) -> dict[str, list[np.ndarray]]:
+    """Return the weights of each layer but the last, by the layer's name, from a file of tensors with PyTorch's names.
 
     Our images are grey: the stem's kernel is summed over the three colours, which gives what three equal ones would.
 
     Raises:
-        KeyError: a tensor is missing.
+        InputError: the file cannot be used, or a tensor is missing.
+        RunError: the package that reads the file is not installed.
     """
+    tensors = read_tensors(path, FAMILIES["efficientnet_lite0"].sha256)
     found: dict[str, list[np.ndarray]] = {}
     for layer in model.layers:
         block = re.fullmatch(r"block_(\d+)_(\w+)", layer.name)
@@ -65,13 +67,15 @@ def convert(model: keras.Model, tensors: Mapping[str, np.ndarray]) -> dict[str, 
         if name is None:
             continue
         place = f"_blocks.{block[1]}.{name}" if block else name
-        if isinstance(layer, layers.BatchNormalization):
-            parts = ("weight", "bias", "running_mean", "running_var")
-            found[layer.name] = [tensors[f"{place}.{part}"] for part in parts]
-            continue
-        kernel = tensors[f"{place}.weight"]  # (outputs, inputs, height, width)
-        if layer.name == "stem":
-            kernel = kernel.sum(axis=1, keepdims=True)
-        order = (2, 3, 0, 1) if isinstance(layer, layers.DepthwiseConv2D) else (2, 3, 1, 0)
-        found[layer.name] = [kernel.transpose(order)]
+        normalizes = isinstance(layer, layers.BatchNormalization)
+        parts = ("weight", "bias", "running_mean", "running_var") if normalizes else ("weight",)
+        if missing := [f"{place}.{part}" for part in parts if f"{place}.{part}" not in tensors]:
+            raise InputError(f"{path} has no tensor named '{missing[0]}'; expected EfficientNet-Lite0's")
+        found[layer.name] = [tensors[f"{place}.{part}"] for part in parts]
+        if not normalizes:
+            (kernel,) = found[layer.name]  # (outputs, inputs, height, width)
+            if layer.name == "stem":
+                kernel = kernel.sum(axis=1, keepdims=True)
+            order = (2, 3, 0, 1) if isinstance(layer, layers.DepthwiseConv2D) else (2, 3, 1, 0)
+            found[layer.name] = [kernel.transpose(order)]
     return found

@@ -1,4 +1,4 @@
-"""Networks of inverted bottlenecks with ReLU6, whatever their groups of blocks; the families that have one name them.
+"""Networks of inverted bottlenecks with ReLU6, from a list of their groups of blocks.
 
 Source: M. Sandler et al., "MobileNetV2: Inverted residuals and linear bottlenecks", 2018.
 """
@@ -12,7 +12,7 @@ import keras
 from keras import layers
 
 from fmnist.config import ModelConfig
-from fmnist.models import optional
+from fmnist.models import parts
 
 STEM_FILTERS, FEATURES = 32, 1280
 EPSILON = 1e-3
@@ -41,8 +41,8 @@ def build(
     """Build one with fresh weights; the images, of one channel, are enlarged to `image_size` inside.
 
     Args:
-        name: of the network.
-        groups: of blocks.
+        name: the network's.
+        groups: the blocks, in order.
         centring: scale and offset from [0, 1] to the values that its pre-trained weights expect.
         config: for `image_size`, dropout before the last layer, and L2.
         image_shape: height and width of the images, in pixels.
@@ -54,17 +54,13 @@ def build(
     x = layers.Resizing(config.image_size, config.image_size, name="resizing")(x)
     x = layers.Rescaling(centring[0], offset=centring[1], name="centring")(x)
     x = _convolution(config, x, "stem", STEM_FILTERS, 3, stride=2)
-    number = 0
-    for group in groups:
-        for position in range(group.count):
-            x = _block(config, x, f"block_{number}", group, 1 if position else group.stride)
-            number += 1
+    blocks = [(group, 1 if position else group.stride) for group in groups for position in range(group.count)]
+    for number, (group, stride) in enumerate(blocks):
+        x = _block(config, x, f"block_{number}", group, stride)
     x = _convolution(config, x, "top", FEATURES, 1)
     x = layers.GlobalAveragePooling2D(name="features")(x)
-    logits = layers.Dense(num_classes, kernel_regularizer=optional.penalty(config), dtype="float32", name="logits")
-    (rate,) = config.dropout_rates()
-    for layer in (*optional.dropout(rate, "dropout"), logits):
-        x = layer(x)
+    logits, (rate,) = parts.logits(config, num_classes), config.dropout_rates()
+    x = parts.in_turn([*parts.dropout(rate, "dropout"), logits], x)
     if activation:
         x = layers.Activation(activation, name="probabilities")(x)
     return keras.Model(image, x, name=name)
@@ -80,7 +76,7 @@ def _block(config: ModelConfig, x: Any, name: str, group: Group, stride: int) ->
         strides=stride,
         padding="same",
         use_bias=False,
-        depthwise_regularizer=optional.penalty(config),
+        depthwise_regularizer=parts.penalty(config),
         name=f"{name}_depthwise",
     )(x)
     x = _normalized(x, f"{name}_depthwise")
@@ -97,12 +93,12 @@ def _convolution(
         strides=stride,
         padding="same",
         use_bias=False,
-        kernel_regularizer=optional.penalty(config),
+        kernel_regularizer=parts.penalty(config),
         name=name,
     )(x)
     return _normalized(x, name, relu=relu)
 
 
 def _normalized(x: Any, name: str, *, relu: bool = True) -> Any:
-    x = layers.BatchNormalization(momentum=optional.MOMENTUM, epsilon=EPSILON, name=f"{name}_normalization")(x)
+    x = layers.BatchNormalization(momentum=parts.MOMENTUM, epsilon=EPSILON, name=f"{name}_normalization")(x)
     return layers.ReLU(max_value=6, name=f"{name}_relu")(x) if relu else x

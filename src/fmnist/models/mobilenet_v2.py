@@ -1,17 +1,18 @@
-"""MobileNetV2, and how the ImageNet weights that Keras offers for download fit in.
+"""MobileNetV2, and the conversion of the ImageNet weights that Keras offers for download.
 
 Source: M. Sandler et al., "MobileNetV2: Inverted residuals and linear bottlenecks", 2018.
 """
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
+
 import keras
 import numpy as np
 
-from fmnist.config import ModelConfig
-from fmnist.models.inverted import Group, build
-
-__all__ = ["convert", "network"]
+from fmnist.models import inverted
+from fmnist.models.inverted import Group
 
 GROUPS = (
     Group(1, 3, 1, 1, 16),
@@ -25,24 +26,23 @@ GROUPS = (
 CENTRING = (2.0, -1.0)
 
 
-def network(config: ModelConfig, image_shape: tuple[int, int], num_classes: int, activation: str | None) -> keras.Model:
-    """Build it with fresh weights."""
-    return build("mobilenet_v2", GROUPS, CENTRING, config, image_shape, num_classes, activation)
+build = partial(inverted.build, "mobilenet_v2", GROUPS, CENTRING)
 
 
-def convert(model: keras.Model, weights: str | None) -> dict[str, list[np.ndarray]]:
+def convert(model: keras.Model, path: Path | None) -> dict[str, list[np.ndarray]]:
     """Return the weights of each layer but the last, by the layer's name, from Keras's own MobileNetV2.
 
     Both have their layers in the same order. Our images are grey: the stem's kernel is summed over the three colours.
 
     Args:
-        model: from `network`.
-        weights: `imagenet`, which Keras downloads once and keeps, an .h5 file of them, or None for fresh ones.
+        model: from `build`.
+        path: a file that Keras can load into its MobileNetV2 without the top; None lets Keras download ImageNet's
+            weights once, and keep them.
 
     Raises:
         Exception: Keras's own, where a download fails or a file does not fit.
     """
-    theirs = keras.applications.MobileNetV2((224, 224, 3), include_top=False, weights=weights)
+    theirs = keras.applications.MobileNetV2((224, 224, 3), include_top=False, weights=str(path) if path else "imagenet")
     given = [layer.get_weights() for layer in theirs.layers if layer.weights]
     given[0] = [given[0][0].sum(axis=2, keepdims=True)]
     names = [layer.name for layer in model.layers if layer.weights][:-1]

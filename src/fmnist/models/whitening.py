@@ -1,4 +1,4 @@
-"""A first layer computed from the training images rather than learned: it whitens patches.
+"""A first layer that whitens patches; its weights are computed from the training images rather than learnt.
 
 It needs neither a gradient nor a normalisation, so that the layer at full resolution costs little.
 """
@@ -18,6 +18,11 @@ WHITENING_IMAGES = 1_000
 def stem(filters: int) -> layers.Layer:
     """Return the layer; until `initialize` its weights are drawn like any other's."""
     return layers.Conv2D(filters, STEM_KERNEL, padding="same", use_bias=False, trainable=False, name="stem")
+
+
+def rectifier() -> layers.Layer:
+    """Return the stem's activation: ReLU whatever the other activations are, since `initialize` counts on it."""
+    return layers.ReLU(name="stem_relu")
 
 
 def initialize(model: keras.Model, images: np.ndarray) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from keras import ops
 
 from fmnist import backend
-from fmnist.config import BACKBONES, AugmentationConfig, Config
+from fmnist.config import FAMILIES, AugmentationConfig, Config
 from fmnist.data import Dataset, split_indices
 from fmnist.evaluation import metrics
 from fmnist.models import head
@@ -210,7 +210,7 @@ def phases(
         recipe = replace(config.training, learning_rate=rate, adam_learning_rate=rate, schedule="constant")
         plain = replace(config, training=recipe, augmentation=AugmentationConfig())
         yield Phase(head.split(model)[1], head.split(final)[1], features, targets, plain, 0, frozen)
-    if config.pretrained() and config.model.family in BACKBONES:
+    if config.pretrained() and FAMILIES[config.model.family].pretrained:
         head.freeze(model, config.transfer.fine_tuned_blocks)
     whole = Phase(model, final, examples, targets, config, frozen)
     if features is not None:

@@ -6,7 +6,7 @@ import math
 import time
 from dataclasses import asdict
 
-from fmnist.config import BACKBONES, Config
+from fmnist.config import FAMILIES, Config
 from fmnist.training.progress import Progress, Watcher
 
 # Until the first epoch is measured its measuring is taken to cost this share of its steps.
@@ -136,7 +136,7 @@ class TimeBudget(EpochCount):
             if value
         ]
         network, filters = self._config.model.family, ", ".join(map(str, self._config.model.filters))
-        network += "" if network in BACKBONES else f" network with {filters} filters"
+        network += "" if FAMILIES[network].pretrained else f" network with {filters} filters"
         return (
             f"Time budget {self.seconds:g} s: about {forecast:.1f} epochs of the {network}; "
             f"{', '.join(augmentation) or 'no'} augmentation"

