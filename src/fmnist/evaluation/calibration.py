@@ -142,11 +142,6 @@ def calibrate_run(run: RunDirectory, dataset: Dataset, predict: Callable[[np.nda
     write_json(run.calibration, found)
 
 
-def run_temperature(run: RunDirectory) -> float:
-    """Return a run's temperature; 1, which changes nothing, where it has none."""
-    return float(read_json(run.calibration)["temperature"]) if run.calibration.is_file() else 1.0
-
-
 def _logarithms(probabilities: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(probabilities, _SMALLEST, dtype=np.float64))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 from fmnist.config import Config
 from fmnist.errors import InputError, RunError
 from fmnist.models.torch_file import read_tensors
-from fmnist.run.directory import RunDirectory, find_run, read_json
+from fmnist.run.directory import RunDirectory, find_run, read_json, sha256
 
 if TYPE_CHECKING:
     import keras
@@ -110,7 +109,7 @@ def _from_torch(model: keras.Model, path: Path) -> str:
         raise InputError(f"{path} has no tensor named {error}; expected EfficientNet-Lite0's") from error
     except ValueError as error:
         raise InputError(f"{path} has tensors of other shapes than EfficientNet-Lite0's: {error}") from error
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = sha256(path)
     if digest != SHA256:
         return f"Starting from the weights in {path}, which is not the known file (its SHA-256 is {digest[:12]}…)"
     return f"Starting from ImageNet's weights ({path.name}, known by its SHA-256); the last layer is fresh"
