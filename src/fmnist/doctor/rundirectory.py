@@ -1,4 +1,4 @@
-"""A run directory: whether its files are whole and fit together, and how to go on with it."""
+"""Checks a run directory: whether its files are whole and fit together, and how to go on with it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fmnist.doctor.check import NOTE, OK, WRONG, Check, attempt
 from fmnist.errors import FmnistError, InputError
 from fmnist.evaluation import metrics
 from fmnist.export import sha256
-from fmnist.predictor import open_model
+from fmnist.predictor import Predictor, open_model
 from fmnist.run import checkpoints, lock, results, schema
 from fmnist.run.directory import RunDirectory, read_json
 from fmnist.run.history import read_history
@@ -28,9 +28,8 @@ def check_run(run: RunDirectory) -> Iterator[Check]:
     busy, state = lock.is_held(run.path), run.state()
     yield _state(run, state, busy, resume)
     if not busy and (left := run.leftovers()):
-        yield Check(
-            "leftovers", NOTE, f"{len(left)} half-written file(s) of a killed process", "the next writer removes them"
-        )
+        text = f"{len(left)} half-written file(s) of a killed process"
+        yield Check("leftovers", NOTE, text, "the next writer removes them")
     yield from _checkpoints(run, state, resume)
     if state == "finished":
         yield from _results(run)
@@ -83,15 +82,13 @@ def _checkpoints(run: RunDirectory, state: str, resume: str) -> Iterator[Check]:
 
 def _results(run: RunDirectory) -> Iterator[Check]:
     """Yield whether a finished run's model opens, and whether what was made from it belongs to it."""
-    retrain = "train again with --overwrite"
-    yield attempt("model", lambda: _describe(run), retrain)
-    evaluate = f"fmnist evaluate {run.path}"
+    yield attempt("model", lambda: describe(open_model(run.need(run.model, "train"))), "train again with --overwrite")
+    evaluate, export = f"fmnist evaluate {run.path}", f"fmnist export {run.path}"
     if run.metrics.is_file() and run.predictions.is_file():
         yield attempt("scores", lambda: _scores(run), evaluate)
     else:
         yield Check("scores", NOTE, "the model is not evaluated yet", evaluate)
     exports = results.exports(run)
-    export = f"fmnist export {run.path}"
     if exports and exports.get("model_sha256") != sha256(run.model):
         yield Check("exports", WRONG, "they were made from another model than model.keras", export)
     for row in exports.get("files", []):
@@ -101,8 +98,8 @@ def _results(run: RunDirectory) -> Iterator[Check]:
             yield Check("exports", WRONG, f"{row['file']}: changed since it was written", export)
 
 
-def _describe(run: RunDirectory) -> str:
-    model = open_model(run.need(run.model, "train"))
+def describe(model: Predictor) -> str:
+    """Return a model's number of classes and the size of its pictures, in words."""
     return f"{len(model.class_names)} classes, pictures of {' × '.join(map(str, model.image_shape))} pixels"
 
 

@@ -1,6 +1,6 @@
-"""The results of a finished run: its calibration on validation images, its scores on the test set.
+"""Calibrates a finished run on its validation images and scores it on the test set.
 
-The one place that scores on the test set.
+No other file scores on the test set.
 """
 
 from __future__ import annotations

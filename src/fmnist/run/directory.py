@@ -55,11 +55,9 @@ class RunDirectory:
         return self.config.is_file()
 
     def state(self) -> str:
-        """Return the state of the run.
+        """Return `running`, `interrupted`, `finished` or, before the first status, `empty`.
 
-        Returns:
-            `running`; `interrupted`; `diverged`: its loss or a weight stopped being a finite number, as it would again;
-            `failed`: for another reason, such as a full disk; `finished`; or, before the first status, `empty`.
+        Or `diverged`: a loss or weight stopped being a finite number; or `failed`, as on a full disk.
         """
         return str(self.read_status().get("state", "empty"))
 

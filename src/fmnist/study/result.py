@@ -1,4 +1,4 @@
-"""From a study's runs to the contents of `study.json`: every number of the table, and where it comes from."""
+"""Works out the contents of `study.json`, every number of its table, from the runs of a study."""
 
 from __future__ import annotations
 
@@ -131,14 +131,16 @@ def _summary(runs: list[dict[str, Any]], name: str) -> dict[str, Any] | None:
 def _differences(runs: list[dict[str, Any]], baseline: list[dict[str, Any]]) -> dict[str, Any]:
     """Return each metric's paired difference over the seeds in which both runs have it."""
     found = {}
-    for metric in METRICS:
-        pairs = [
-            (run[metric.name], base[metric.name])
-            for run, base in zip(runs, baseline, strict=True)
-            if metric.name in run and metric.name in base
-        ]
-        found[metric.name] = _plain(paired([value for value, _ in pairs], [value for _, value in pairs]))
+    for name in (metric.name for metric in METRICS):
+        mine, theirs = _pairs(runs, baseline, name)
+        found[name] = _plain(paired(mine, theirs))
     return found
+
+
+def _pairs(runs: list[dict[str, Any]], baseline: list[dict[str, Any]], name: str) -> tuple[list[float], list[float]]:
+    """Return the values of both in the seeds in which both have one."""
+    both = [(run, base) for run, base in zip(runs, baseline, strict=True) if name in run and name in base]
+    return [run[name] for run, _ in both], [base[name] for _, base in both]
 
 
 def _test_differences(
@@ -154,13 +156,11 @@ def _test_differences(
 
 def _gap_closed(runs: list[dict[str, Any]], baseline: list[dict[str, Any]]) -> float | None:
     """Return the share of the baseline's mean gap that is gone; None where that gap is not measurably above zero."""
-    pairs = [
-        (run["gap"], base["gap"]) for run, base in zip(runs, baseline, strict=True) if "gap" in run and "gap" in base
-    ]
-    gap = paired([base for _, base in pairs], [0.0] * len(pairs))
+    mine, theirs = _pairs(runs, baseline, "gap")
+    gap = paired(theirs, [0.0] * len(theirs))
     if gap is None or gap.mean <= 0 or (gap.margin is not None and not gap.measurable()):
         return None
-    return 1 - float(np.mean([mine for mine, _ in pairs])) / gap.mean
+    return 1 - float(np.mean(mine)) / gap.mean
 
 
 def _plain(difference: Difference | None) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""The seam between studies and what trains: a list of (run directory, settings), carried out one after another.
+"""Carries out a study's list of (run directory, settings), one after another.
 
 `Runner` is the whole contract: a cluster engine takes the place of `run_in_turn` by carrying out the same list
 elsewhere.

@@ -1,4 +1,4 @@
-"""What the page tells of the runs in the folder. A name that comes back from the page is looked up, never opened."""
+"""Gathers what the page shows of the runs in a folder. A name that the page sends is looked up there, never opened."""
 
 from __future__ import annotations
 
@@ -64,15 +64,9 @@ class Runs:
         if run is None:
             return None
         try:
-            return Facts(
-                run.name,
-                read_json(run.config),
-                run.read_status(),
-                results.metrics(run),
-                results.diagnosis(run),
-                read_history(run.history) if run.history.is_file() else [],
-                results.exported_files(run),
-            )
+            history = read_history(run.history) if run.history.is_file() else []
+            read = run.read_status(), results.metrics(run), results.diagnosis(run), history, results.exported_files(run)
+            return Facts(run.name, read_json(run.config), *read)
         except FmnistError as error:
             return Facts(run.name, problem=str(error))
 
