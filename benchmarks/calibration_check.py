@@ -18,7 +18,7 @@ from fmnist import load_dataset
 from fmnist.data import run_split
 from fmnist.evaluation import evaluate
 from fmnist.evaluation.calibration import at_temperature, expected_calibration_error
-from fmnist.evaluation.novelty import THRESHOLD, Familiarity
+from fmnist.evaluation.novelty import THRESHOLD, Novelty
 from fmnist.run import environment
 from fmnist.run.directory import RunDirectory, find_run, read_json, write_json
 
@@ -70,7 +70,7 @@ def measure(run: RunDirectory, dataset, others: dict[str, np.ndarray]) -> dict:
     _, validation = run_split(config, dataset.train_labels)
     temperature, images = calibration["temperature"], dataset.train_images[validation]
     probabilities = at_temperature(evaluate.load_model(run)(images), temperature)
-    known = Familiarity.from_dict(read_json(run.familiarity))
+    known = Novelty.from_dict(read_json(run.familiarity))
     garments = known.unfamiliarity(dataset.test_images)
     found = {
         "preset": config["preset"],

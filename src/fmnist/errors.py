@@ -19,6 +19,10 @@ class RunError(FmnistError, RuntimeError):
     exit_code = 1
 
 
+class Diverged(RunError):
+    """Training met a loss or a weight that is not a finite number; with the same settings it would again."""
+
+
 def did_you_mean(name: str, known: list[str]) -> str:
     """Return `"; did you mean 'x'?"` for the closest known name, or an empty string.
 

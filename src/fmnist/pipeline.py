@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from fmnist import backend, diagnosis, models
 from fmnist.config import Config, restore
 from fmnist.data import Dataset
-from fmnist.errors import InputError, RunError
+from fmnist.errors import Diverged, InputError, RunError
 from fmnist.models import pretrained
-from fmnist.run import environment
+from fmnist.run import environment, results
 from fmnist.run.directory import STUDY_FILE, RunDirectory, has_validation, read_json, write_json
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def train(
         if (run.path / STUDY_FILE).is_file():
             raise InputError(f"{run.path} holds a study; take another --name")
         if run.exists() and not overwrite:
-            mend = "" if run.state() == "finished" else f"; continue it with --resume {run.path}"
+            mend = "" if run.state() in ("finished", "diverged") else f"; continue it with --resume {run.path}"
             raise InputError(
                 f"{run.path} holds a run already ({run.state()}){mend}; "
                 "take another --name, or --overwrite to replace it"
@@ -90,8 +90,7 @@ def resume(
         config = restore(read_json(run.config))
         if run.state() == "finished" and (train_only or run.report.is_file()):
             raise InputError(f"{run.path} is finished; there is nothing to resume")
-        trained_on = read_json(run.environment).get("data_sha256")
-        if trained_on != dataset.sha256:
+        if not results.trained_on(results.environment(run), dataset.sha256):
             raise InputError(
                 f"{run.path} was trained on other data than {dataset.source}; give the same data with --data-dir"
             )
@@ -137,7 +136,7 @@ def _go(
     except Interrupted:
         raise
     except Exception as error:
-        _mark_failed(run, str(error))
+        _mark_failed(run, error)
         raise
     if train_only:
         return run
@@ -212,10 +211,10 @@ def _clear(run: RunDirectory) -> None:
     Raises:
         RunError: it cannot be removed. Then nothing may be trained here: a resume would find the old checkpoints.
     """
-    results = (run.metrics, run.predictions, run.diagnosis, run.benchmark, run.report)
+    written = (run.metrics, run.predictions, run.diagnosis, run.benchmark, run.report)
     fitted = (run.calibration, run.familiarity)
     try:
-        for path in (run.config, run.status, run.history, run.features, run.teacher, run.model, *fitted, *results):
+        for path in (run.config, run.status, run.history, run.features, run.teacher, run.model, *fitted, *written):
             path.unlink(missing_ok=True)
         for folder in (run.checkpoints, run.plots, run.exports):
             if folder.is_dir():
@@ -224,10 +223,10 @@ def _clear(run: RunDirectory) -> None:
         raise RunError(f"cannot remove the earlier run in {run.path}: {error}") from error
 
 
-def _mark_failed(run: RunDirectory, message: str) -> None:
+def _mark_failed(run: RunDirectory, error: Exception) -> None:
     """Record the failure, if the disk still lets us; the error itself is what the user needs to hear."""
     try:
-        status = read_json(run.status) if run.status.is_file() else {}
-        write_json(run.status, status | {"state": "failed", "message": message})
+        state = "diverged" if isinstance(error, Diverged) else "failed"
+        write_json(run.status, run.read_status() | {"state": state, "message": str(error)})
     except Exception:  # the first error is the one that is raised
         return

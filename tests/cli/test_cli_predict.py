@@ -77,7 +77,7 @@ def test_what_is_unlike_the_training_pictures(folder, run_cli, monkeypatch):
     rng = np.random.default_rng(0)
     seen = rng.integers(90, 111, (200, 8, 6)).astype(np.uint8)
     known = novelty.fit(seen, np.zeros(200, int), rng.integers(90, 111, (50, 8, 6)).astype(np.uint8))
-    model = Predictor(compute, "onnx", NAMES, (8, 6), familiarity=known)
+    model = Predictor(compute, "onnx", NAMES, (8, 6), novelty=known)
     monkeypatch.setattr("fmnist.predictor.open_model", lambda name, runs: model)
     Image.new("L", (6, 8), 100).save(folder / "c.png")
     code, out, err = run_cli("predict", "m.onnx", ".", "--top", "1")

@@ -34,8 +34,8 @@ def break_checkpoint(run):
     write_json(run.status, read_json(run.status) | {"state": "running"})
 
 
-def fail(run):
-    write_json(run.status, read_json(run.status) | {"state": "failed", "message": "the loss became nan"})
+def end(run, state, message):
+    write_json(run.status, read_json(run.status) | {"state": state, "message": message})
 
 
 def drop_row(run):
@@ -55,7 +55,14 @@ def change_scores(run):
         (lambda run: run.model.write_bytes(b"PK"), "model", "no readable Keras file", "--overwrite"),
         (lambda run: run.model.unlink(), "model", "has no model.keras", "--overwrite"),
         (break_checkpoint, "checkpoints", "is damaged", "--overwrite"),
-        (fail, "state", "failed: the loss became nan", "change what it says"),
+        (
+            lambda run: end(run, "failed", "the disk is full"),
+            "state",
+            "failed: the disk",
+            "full disk, fmnist train --re",
+        ),
+        (lambda run: end(run, "diverged", "the loss became nan"), "state", "diverged: the loss", "with --overwrite"),
+        (lambda run: end(run, "failed", "the loss became nan"), "state", "diverged: the loss", "with --overwrite"),
         (drop_row, "state", "history.csv has 1 rows", "--overwrite"),
         (change_scores, "scores", "metrics.json says 0.1230, predictions.npz", "fmnist evaluate"),
     ],

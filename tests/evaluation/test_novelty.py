@@ -8,7 +8,7 @@ from support.small_data import pattern_images
 
 from fmnist.errors import InputError
 from fmnist.evaluation import novelty
-from fmnist.evaluation.novelty import THRESHOLD, Familiarity, cells, fit
+from fmnist.evaluation.novelty import THRESHOLD, Novelty, cells, fit
 from fmnist.run.directory import read_json
 
 
@@ -40,7 +40,7 @@ def test_the_distance_is_that_of_the_nearest_gaussian():
     means = rng.normal(100, 9, (2, 25)).astype(np.float32)
     roots = np.tril(rng.normal(0, 0.02, (2, 25, 25))) + 0.3 * np.eye(25)
     images = rng.integers(0, 256, (3, 28, 28), dtype=np.uint8)
-    found = Familiarity(means, roots.astype(np.float32)).distance(images)
+    found = Novelty(means, roots.astype(np.float32)).distance(images)
     for image, value in zip(cells(images), found, strict=True):
         precisions = [root @ root.T for root in roots]
         terms = [
@@ -77,7 +77,7 @@ def test_classes_of_one_picture_and_pictures_that_are_all_the_same():
 def test_it_travels_as_json(known, pictures):
     text = json.dumps(known.to_dict())
     assert len(text) < 10_000
-    back = Familiarity.from_dict(json.loads(text))
+    back = Novelty.from_dict(json.loads(text))
     np.testing.assert_array_equal(back.unfamiliarity(pictures[2]), known.unfamiliarity(pictures[2]))
 
 
@@ -101,13 +101,13 @@ def test_it_travels_as_json(known, pictures):
 def test_damaged_values_are_refused(known, damage):
     texts = {key: novelty._text(value) if isinstance(value, np.ndarray) else value for key, value in damage.items()}
     with pytest.raises(InputError, match="is damaged"):
-        Familiarity.from_dict(known.to_dict() | texts)
+        Novelty.from_dict(known.to_dict() | texts)
 
 
 @pytest.mark.parametrize("values", [[], "text", 3, {}])
 def test_what_is_no_description_is_refused(values):
     with pytest.raises(InputError, match="is damaged"):
-        Familiarity.from_dict(values)
+        Novelty.from_dict(values)
 
 
 def test_the_pipeline_leaves_one(tiny_run, tiny_dataset):
@@ -127,7 +127,7 @@ def test_predictors_tell(tiny_run, tiny_dataset, tmp_path):
     images = tiny_dataset.test_images
     run = open_model(tiny_run)
     assert run.threshold == THRESHOLD
-    expected = Familiarity.from_dict(read_json(tiny_run.familiarity)).unfamiliarity(images)
+    expected = Novelty.from_dict(read_json(tiny_run.familiarity)).unfamiliarity(images)
     np.testing.assert_array_equal(run.unfamiliarity(images), expected)
     with pytest.raises(InputError, match="takes pictures of 28 × 28"):
         run.unfamiliarity(images[:, 1:])

@@ -13,9 +13,10 @@ from support.fake_export import Fake
 from fmnist import export
 from fmnist.errors import InputError, RunError
 from fmnist.evaluation.calibration import at_temperature
-from fmnist.export import DEFAULT_FORMATS, FORMATS, conversion, export_run, litert, load_exports, process
+from fmnist.export import DEFAULT_FORMATS, FORMATS, conversion, export_run, litert, process
 from fmnist.export.gate import EXACT, HALF, INTEGER, compare
 from fmnist.predictor import METADATA_KEY, open_model
+from fmnist.run import results
 from fmnist.run.directory import RunDirectory, read_json, write_json
 
 # Format web has tests of its own: test_export_web.py and test_export_web_browser.py.
@@ -144,7 +145,7 @@ class TestExport:
         assert [row["format"] for row in result["refused"]] == ["litert", "litert-int8"]
         assert result["written"] == (["litert", "litert-int8"] if force else [])
         assert "10.00 points below" in result["refused"][1]["problems"][0]
-        assert all(row["forced"] and not row["passed"] for row in load_exports(run).get("files", []))
+        assert all(row["forced"] and not row["passed"] for row in results.exports(run).get("files", []))
         assert (run.exports / "model.tflite").exists() is force
 
     def test_a_refused_file_leaves_the_one_before(self, run, tiny_dataset, monkeypatch):
@@ -176,7 +177,7 @@ class TestExport:
         export_run(run, tiny_dataset, ("litert",))
         write_json(run.exports_index, read_json(run.exports_index) | {"model_sha256": "another"})
         export_run(run, tiny_dataset, ("onnx",))
-        assert [row["format"] for row in load_exports(run)["files"]] == ["onnx"]
+        assert [row["format"] for row in results.exports(run)["files"]] == ["onnx"]
 
     @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs a file system with rights")
     def test_a_folder_that_cannot_be_written(self, run, tiny_dataset, monkeypatch):

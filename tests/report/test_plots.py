@@ -191,7 +191,7 @@ def test_draw_all_refuses_other_data(tmp_path, tiny_dataset):
 
 def test_draw_all_refuses_broken_predictions(tmp_path, tiny_dataset):
     run = write_run(tmp_path / "run", tiny_dataset)
-    np.savez(run.predictions, probabilities=np.zeros((3, 10)))
+    np.savez(run.predictions, probabilities=np.zeros((3, 10)), labels=np.zeros(3, int))
     with pytest.raises(InputError, match=r"holds probabilities \(3, 10\), expected \(200, 10\)"):
         plots.draw_all(run, tiny_dataset)
     np.save(npy := io.BytesIO(), np.zeros((200, 10)))

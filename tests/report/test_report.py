@@ -114,7 +114,10 @@ def test_what_is_missing_names_the_command_that_makes_it(bare):
 def test_an_unfinished_run_says_so(bare):
     write_json(bare.status, {"state": "failed", "epoch": 1, "seconds": 5, "message": "the loss became nan"})
     text = Page(run_page.write_report(bare)).text
-    assert "Its state is failed , after 4 whole epochs: the loss became nan. fmnist train --resume bare goes on" in text
+    assert "Its state is diverged , after 4 whole epochs: the loss became nan." in text and "--resume" not in text
+    write_json(bare.status, {"state": "failed", "epoch": 1, "seconds": 5, "message": "the disk is full"})
+    text = Page(run_page.write_report(bare)).text
+    assert "Its state is failed , after 4 whole epochs: the disk is full. fmnist train --resume bare goes on" in text
 
 
 def test_without_a_configuration_there_is_no_report(tmp_path):

@@ -33,6 +33,32 @@ def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path, monkeypatch
     assert os.listdir(tmp_path) == ["a.json"]
 
 
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        (None, "empty"),
+        ({"state": "finished"}, "finished"),
+        ({"state": "diverged", "message": "the loss became nan in epoch 1 of 2, at step 3"}, "diverged"),
+        ({"state": "failed", "message": "cannot write x: No space left on device"}, "failed"),
+        ({"state": "failed"}, "failed"),
+        # As earlier versions wrote it.
+        ({"state": "failed", "message": "the loss became nan in epoch 1 of 2, at step 3"}, "diverged"),
+        ({"state": "running", "message": "the loss became nan"}, "running"),
+    ],
+)
+def test_the_state_of_a_run(status, state, tmp_path):
+    run = RunDirectory(tmp_path)
+    if status is not None:
+        write_json(run.status, status)
+    assert run.state() == state
+    assert run.read_status() == (status | {"state": state} if status else {})
+
+
+def test_the_sha256_of_a_file(tmp_path):
+    (tmp_path / "file").write_bytes(b"abc")  # FIPS 180-2, appendix B.1
+    assert directory.sha256(tmp_path / "file").startswith("ba7816bf8f01cfea414140de5dae2223")
+
+
 def test_nan_is_not_written_as_json(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "a.json", {"loss": float("nan")})

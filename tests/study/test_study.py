@@ -170,7 +170,7 @@ def test_a_variant_that_diverges_stops_no_other(tiny_dataset, tmp_path):
     )
     result = compare(study, tiny_dataset, tmp_path / "wild")
     base, wild = result["variants"]
-    assert base["runs"][0]["state"] == "finished" and wild["runs"][0]["state"] == "failed"
+    assert base["runs"][0]["state"] == "finished" and wild["runs"][0]["state"] == "diverged"
     assert wild["sentence"].startswith("wild failed with every seed: the loss became ")
     assert words.value_table(result)[2] == ["wild", *["–"] * 8, "failed"]
     assert all(is_done(run) for run, _ in plan(study, tiny_dataset, tmp_path / "wild")[0])

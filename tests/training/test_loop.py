@@ -168,7 +168,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tiny_dataset, tmp_path):
     run = RunDirectory(tmp_path / "run")
     with pytest.raises(RunError, match=r"the loss became (nan|inf) in epoch 1 of 2, at step 3; try a smaller"):
         fmnist.train(config, tiny_dataset, run)
-    assert run.state() == "failed"
+    assert run.state() == "diverged"
     assert "became" in read_json(run.status)["message"]
 
 
@@ -272,7 +272,7 @@ def test_weights_that_are_no_numbers_are_not_saved(tiny_dataset, tmp_path, monke
     with pytest.raises(RunError, match=r"probabilities/bias became nan in epoch 2 of 3, at step 3; try a smaller"):
         fmnist.train(config, tiny_dataset, run, watcher=Watcher())
     arrays, state, problems = checkpoints.load_latest(run.checkpoints)
-    assert run.state() == "failed" and state["epoch"] == 1 and not problems
+    assert run.state() == "diverged" and state["epoch"] == 1 and not problems
     assert all(np.isfinite(array).all() for array in arrays)
 
 
@@ -282,7 +282,7 @@ def test_a_loss_measured_after_an_epoch_must_be_finite_too(tiny_dataset, tmp_pat
     run = RunDirectory(tmp_path / "run")
     with pytest.raises(RunError, match="the train_loss became nan in epoch 1 of 1"):
         fmnist.train(fmnist.preset("reference", epochs=1, **SMALL), tiny_dataset, run)
-    assert run.state() == "failed" and not run.model.exists()
+    assert run.state() == "diverged" and not run.model.exists()
 
 
 def test_resume_refuses_what_it_cannot_continue(tiny_dataset, tiny_run, tmp_path):

@@ -103,11 +103,11 @@ def command(
 
 def _print_plan(jobs: list[Any], stale: dict[Any, str], expected: list[Any], as_json: bool) -> None:
     """Print every run, whether it is done, and the seconds that it is thought to take."""
-    from fmnist.study import has_diverged, is_done, total
+    from fmnist.study import is_done, total
 
     seconds, low, high = total(expected)
     waiting = dict(zip([run for run, _ in jobs if not is_done(run)], [one.seconds for one in expected], strict=True))
-    states = {run: "stale" if run in stale else "failed" if has_diverged(run) else run.state() for run, _ in jobs}
+    states = {run: "stale" if run in stale else run.state() for run, _ in jobs}
     if as_json:
         rows = [
             {"run": str(run.path), "state": state, "stale": stale.get(run), "seconds": waiting.get(run)}

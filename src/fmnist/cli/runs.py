@@ -9,6 +9,7 @@ import click
 
 from fmnist.cli import options
 from fmnist.errors import FmnistError
+from fmnist.run import results
 from fmnist.run.directory import RunDirectory, list_runs, read_json
 from fmnist.study import list_studies
 
@@ -40,8 +41,8 @@ def _row(run: RunDirectory) -> dict[str, Any]:
     """Return what the list shows of a run; one with damaged files is shown as such, and hides no other."""
     try:
         config = read_json(run.config)
-        status = read_json(run.status) if run.status.is_file() else {}
-        accuracy = float(read_json(run.metrics)["accuracy"]) if run.metrics.is_file() else None
+        status = run.read_status()
+        accuracy = float(found["accuracy"]) if (found := results.metrics(run)) else None
         return {
             "name": run.name,
             "preset": str(config["preset"]),

@@ -9,9 +9,9 @@ from typing import Any
 from tqdm import tqdm
 
 from fmnist.cli.options import percent, say
-from fmnist.run.directory import RunDirectory, read_json
-from fmnist.study import Forecast, Job, StudyWatcher, has_diverged, is_done, total
-from fmnist.study.result import model_row
+from fmnist.run import results
+from fmnist.run.directory import RunDirectory
+from fmnist.study import Forecast, Job, StudyWatcher, is_done, total
 from fmnist.training.progress import Progress, Watcher
 
 
@@ -65,11 +65,11 @@ class StudyProgress(StudyWatcher):
         self.before += self.expected.get(run.name, 0.0)
         self.move(0.0, f"Run {self.number}/{self.all}")
         line = f"Run {self.number:>{len(str(self.all))}}/{self.all}  {run.name}"
-        if has_diverged(run):
+        if run.state() == "diverged":
             line += "   failed: its loss is no number any more"
         else:
-            line += f"   {read_json(run.status)['seconds']:.0f} s"
-            if "val_accuracy" in (row := model_row(run)):
+            line += f"   {run.read_status()['seconds']:.0f} s"
+            if "val_accuracy" in (row := results.model_row(run)):
                 gap = 100 * (row["train_accuracy"] - row["val_accuracy"])
                 told = f"{gap:.1f}".replace("-", "\N{MINUS SIGN}")
                 line += f"   validation {percent(row['val_accuracy'])}   gap {told} points"

@@ -15,8 +15,8 @@ import click
 from fmnist.cli import options
 from fmnist.config import PRESETS, preset
 from fmnist.errors import InputError
-from fmnist.run import lock
-from fmnist.run.directory import RunDirectory, read_json
+from fmnist.run import lock, results
+from fmnist.run.directory import RunDirectory
 from fmnist.run.history import read_history
 
 PRESET_LINES = "\n".join(f"  {name:10} {summary}" for name, (summary, _) in PRESETS.items())
@@ -141,8 +141,8 @@ def _path(runs_dir: Path, name: str | None, preset_name: str) -> Path:
 
 
 def _print_result(run: RunDirectory, as_json: bool) -> None:
-    last, status = read_history(run.history)[-1], read_json(run.status)
-    result = read_json(run.metrics) if run.metrics.is_file() else None
+    last, status = read_history(run.history)[-1], run.read_status()
+    result = results.metrics(run)
     report = run.report if run.report.is_file() else None
     if as_json:
         options.print_json(
@@ -152,7 +152,7 @@ def _print_result(run: RunDirectory, as_json: bool) -> None:
                 "seconds": status["seconds"],
                 "last_epoch": last,
                 "model_epoch": status["model_epoch"],
-                "test": result and {key: result[key] for key in ("accuracy", "loss", "accuracy_interval")},
+                "test": {key: result[key] for key in ("accuracy", "loss", "accuracy_interval")} if result else None,
                 "report": report and str(report),
             }
         )

@@ -1,4 +1,4 @@
-"""How validation images are chosen from a training set."""
+"""Chooses the validation images from a training set."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def diagnose_run(run: RunDirectory, *, validation_size: int | None = None) -> Di
     """Diagnose the history of a run and write `diagnosis.json` into it.
 
     Args:
-        run: has a history, or failed in its first epoch; the caller holds its lock.
+        run: has a history, or diverged in its first epoch; the caller holds its lock.
         validation_size: instead of the number in the run's configuration.
 
     Raises:
@@ -91,13 +91,11 @@ def diagnose_run(run: RunDirectory, *, validation_size: int | None = None) -> Di
         RunError: the result cannot be written.
     """
     config = read_json(run.config) if run.config.is_file() else {}
-    status = read_json(run.status) if run.status.is_file() else {}
-    facts = config.get("dataset", {})
-    failed = status.get("state") == "failed" and " became " in str(status.get("message"))
-    if not failed:
+    facts, diverged = config.get("dataset", {}), run.state() == "diverged"
+    if not diverged:
         run.need(run.history, "train")
     content: list[dict[str, float]] = read_history(run.history) if run.history.is_file() else []
-    if failed:  # a loss that is no number ends a run before that epoch is written down
+    if diverged:  # a loss that is no number ends a run before that epoch is written down
         content.append({"epoch": len(content) + 1, "loss": math.nan, "train_loss": math.nan, "val_loss": math.nan})
     diagnosis = diagnose(
         content,

@@ -1,4 +1,4 @@
-"""What is wrong, and how to mend it: with the installation, with the data, with a run, a study, a model or a file.
+"""Finds what is wrong with an installation, data, a run, a study, a model or a file, and says how to mend it.
 
 `examine` yields a `Check` for each thing that it looks at. It changes nothing and fetches nothing.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fmnist.doctor.check import OK, WRONG, Check, attempt
 from fmnist.doctor.installation import check_data, check_installation
-from fmnist.doctor.rundirectory import check_run
+from fmnist.doctor.rundirectory import check_run, describe
 from fmnist.errors import InputError
 from fmnist.run.directory import STUDY_FILE, RunDirectory, find_run, list_runs
 
@@ -73,10 +73,7 @@ def _file(path: Path) -> Check:
         return f"{'images' if found.ndim == 3 else 'labels'}, {' × '.join(map(str, found.shape))}"
 
     def model() -> str:
-        found = open_model(path)
-        return (
-            f"a model of {len(found.class_names)} classes, pictures of {' × '.join(map(str, found.image_shape))} pixels"
-        )
+        return f"a model of {describe(open_model(path))}"
 
     suffix = path.suffix.lower()
     if suffix in (".csv", ".json"):
@@ -86,7 +83,6 @@ def _file(path: Path) -> Check:
     if suffix == ".gz" or "ubyte" in path.name:
         return attempt("data", array, "copy or download it again")
     if not suffix:
-        raise InputError(
-            f"{path}: its name does not tell what it is; expected a run, a model, data, a history or a study"
-        )
+        known = "a run, a model, data, a history or a study"
+        raise InputError(f"{path}: its name does not tell what it is; expected {known}")
     return attempt("model", model, "take the file from its source again, or make it again with `fmnist export`")

@@ -1,4 +1,4 @@
-"""One thing that was looked at: how it is, and what to do about it."""
+"""Holds the result of one check: what was looked at, how it is, and what to do about it."""
 
 from __future__ import annotations
 

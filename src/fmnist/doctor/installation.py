@@ -1,4 +1,4 @@
-"""What fmnist stands on: Python, packages, the engine's settings, the data, the disk."""
+"""Checks what fmnist needs: Python, packages, disk, runtimes, Keras and its settings, the data."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def check_installation(runs_dir: Path) -> Iterator[Check]:
     """Yield what is found, what takes long last."""
     version = ".".join(map(str, sys.version_info[:3]))
     low, high = (".".join(map(str, one)) for one in PYTHONS)
-    good = PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]
-    yield Check(
-        "Python", OK if good else WRONG, version, "" if good else f"make a virtual environment with {low} to {high}"
-    )
+    if PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]:
+        yield Check("Python", OK, version)
+    else:
+        yield Check("Python", WRONG, version, f"make a virtual environment with {low} to {high}")
     yield from _packages()
     yield _disk(runs_dir)
     yield from _runtimes()
@@ -86,9 +86,8 @@ def _disk(runs_dir: Path) -> Check:
     except (OSError, RunError) as error:
         return Check("disk", WRONG, f"{place} cannot be written: {error}", "choose another --runs-dir")
     if free < ENOUGH_DISK:
-        return Check(
-            "disk", WRONG, f"{free / 2**20:,.0f} MiB free in {place}", "make room, or choose another --runs-dir"
-        )
+        text = f"{free / 2**20:,.0f} MiB free in {place}"
+        return Check("disk", WRONG, text, "make room, or choose another --runs-dir")
     return Check("disk", OK, f"{free / 2**30:,.0f} GiB free in {place}")
 
 
@@ -112,9 +111,8 @@ def _engine() -> Iterator[Check]:
         import keras
         import numpy as np
 
-        ones = keras.ops.convert_to_numpy(
-            keras.ops.conv(np.ones((1, 4, 4, 1), "float32"), np.ones((3, 3, 1, 1), "float32"))
-        )
+        image, kernel = np.ones((1, 4, 4, 1), "float32"), np.ones((3, 3, 1, 1), "float32")
+        ones = keras.ops.convert_to_numpy(keras.ops.conv(image, kernel))
         good = ones.shape == (1, 2, 2, 1) and bool((ones == 9).all())
     except FmnistError as error:
         yield Check("engine", NOTE, str(error), "only needed to train, evaluate and export")

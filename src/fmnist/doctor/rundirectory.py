@@ -1,18 +1,16 @@
-"""A run directory: whether its files are whole and fit together, and how to go on with it."""
+"""Checks a run directory: whether its files are whole and fit together, and how to go on with it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from fmnist.config import restore
 from fmnist.doctor.check import NOTE, OK, WRONG, Check, attempt
 from fmnist.errors import FmnistError, InputError
 from fmnist.evaluation import metrics
-from fmnist.export import load_exports, sha256
-from fmnist.predictor import open_model
-from fmnist.run import checkpoints, lock, schema
+from fmnist.export import sha256
+from fmnist.predictor import Predictor, open_model
+from fmnist.run import checkpoints, lock, results, schema
 from fmnist.run.directory import RunDirectory, read_json
 from fmnist.run.history import read_history
 
@@ -30,9 +28,8 @@ def check_run(run: RunDirectory) -> Iterator[Check]:
     busy, state = lock.is_held(run.path), run.state()
     yield _state(run, state, busy, resume)
     if not busy and (left := run.leftovers()):
-        yield Check(
-            "leftovers", NOTE, f"{len(left)} half-written file(s) of a killed process", "the next writer removes them"
-        )
+        text = f"{len(left)} half-written file(s) of a killed process"
+        yield Check("leftovers", NOTE, text, "the next writer removes them")
     yield from _checkpoints(run, state, resume)
     if state == "finished":
         yield from _results(run)
@@ -48,27 +45,20 @@ def _who_makes(text: str, run: RunDirectory) -> str:
 
 
 def _state(run: RunDirectory, state: str, busy: bool, resume: str) -> Check:
-    status = read_json(run.status) if run.status.is_file() else {}
+    status = run.read_status()
     done = f"epoch {status.get('epoch', 0)} of {status.get('epochs', '?')}"
     if busy:
         return Check("state", NOTE, f"a process is writing it now; {done}")
     if state == "finished":
         rows = read_history(run.history) if run.history.is_file() else []
         if len(rows) != status.get("epoch"):
-            return Check(
-                "state",
-                WRONG,
-                f"finished with {done}, and history.csv has {len(rows)} rows",
-                "train again with --overwrite",
-            )
+            text = f"finished with {done}, and history.csv has {len(rows)} rows"
+            return Check("state", WRONG, text, "train again with --overwrite")
         return Check("state", OK, f"finished with {done}")
-    if state == "failed":
-        return Check(
-            "state",
-            WRONG,
-            f"failed: {status.get('message', 'no reason is known')}",
-            "change what it says, and train again with --overwrite; after a full disk, " + resume,
-        )
+    if state in ("diverged", "failed"):
+        mend = "change what it says, and train again with --overwrite"
+        mend += f"; after a full disk, {resume}" if state == "failed" else ""
+        return Check("state", WRONG, f"{state}: {status.get('message', 'no reason is known')}", mend)
     why = "interrupted" if state == "interrupted" else "its process was killed"
     return Check("state", NOTE, f"{why} in {done}", resume)
 
@@ -92,39 +82,29 @@ def _checkpoints(run: RunDirectory, state: str, resume: str) -> Iterator[Check]:
 
 def _results(run: RunDirectory) -> Iterator[Check]:
     """Yield whether a finished run's model opens, and whether what was made from it belongs to it."""
-    retrain = "train again with --overwrite"
-    yield attempt("model", lambda: _describe(run), retrain)
-    evaluate = f"fmnist evaluate {run.path}"
+    yield attempt("model", lambda: describe(open_model(run.need(run.model, "train"))), "train again with --overwrite")
+    evaluate, export = f"fmnist evaluate {run.path}", f"fmnist export {run.path}"
     if run.metrics.is_file() and run.predictions.is_file():
         yield attempt("scores", lambda: _scores(run), evaluate)
     else:
         yield Check("scores", NOTE, "the model is not evaluated yet", evaluate)
-    exports = load_exports(run)
-    export = f"fmnist export {run.path}"
+    exports = results.exports(run)
     if exports and exports.get("model_sha256") != sha256(run.model):
         yield Check("exports", WRONG, "they were made from another model than model.keras", export)
     for row in exports.get("files", []):
-        same = sha256(run.exports / row["file"]) == row["sha256"]
-        yield Check(
-            "exports",
-            OK if same else WRONG,
-            f"{row['file']}: {'every byte as written' if same else 'changed since it was written'}",
-            "" if same else export,
-        )
+        if sha256(run.exports / row["file"]) == row["sha256"]:
+            yield Check("exports", OK, f"{row['file']}: every byte as written")
+        else:
+            yield Check("exports", WRONG, f"{row['file']}: changed since it was written", export)
 
 
-def _describe(run: RunDirectory) -> str:
-    model = open_model(run.need(run.model, "train"))
+def describe(model: Predictor) -> str:
+    """Return a model's number of classes and the size of its pictures, in words."""
     return f"{len(model.class_names)} classes, pictures of {' × '.join(map(str, model.image_shape))} pixels"
 
 
 def _scores(run: RunDirectory) -> str:
-    stored = read_json(run.metrics)
-    try:
-        with open(run.predictions, "rb") as handle, np.load(handle, allow_pickle=False) as arrays:
-            accuracy = metrics.accuracy(arrays["probabilities"], arrays["labels"])
-    except Exception as error:  # numpy and zipfile have errors of many kinds
-        raise InputError(f"{run.predictions} cannot be read: {error}") from error
+    stored, accuracy = results.metrics(run), metrics.accuracy(*results.predictions(run))
     if abs(accuracy - stored["accuracy"]) > 1e-9:
         raise InputError(f"metrics.json says {stored['accuracy']:.4f}, predictions.npz {accuracy:.4f}")
     return f"test accuracy {100 * accuracy:.2f}% of {stored['num_images']:,} images"

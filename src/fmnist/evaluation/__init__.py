@@ -1,1 +1,1 @@
-"""How good a model is: its scores, how far its probabilities can be trusted, and what it has never seen."""
+"""Measures how good a model is: its scores, its calibration, and how unlike its training pictures a picture is."""

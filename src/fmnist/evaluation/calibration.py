@@ -1,4 +1,4 @@
-"""How far a model's confidence is from its accuracy, and the temperature that brings them together.
+"""Measures how far a model's confidence is from its accuracy, and fits the temperature that brings them together.
 
 Knows no model: what a model answers is handed in.
 """
@@ -32,7 +32,7 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, np.n
 
     Returns:
         `count` int64 (15,), and `confidence` and `accuracy` float64 (15,): the bin's mean largest probability and its
-        share of right answers, from 0 to 1; NaN where the bin is empty.
+        share of correct answers, from 0 to 1; NaN where the bin is empty.
     """
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == labels
@@ -50,7 +50,7 @@ def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray) ->
     """Return the mean distance (0 to 1) of confidence from accuracy over the bins of `reliability`, by their images.
 
     Source: C. Guo and others, "On Calibration of Modern Neural Networks", ICML 2017, equation 3. It is never 0, even
-    for a perfect model: with 5,000 images, of which 92% are answered rightly, it is about 0.008 by chance.
+    for a perfect model: with 5,000 images, of which 92% are classified correctly, it is about 0.008 by chance.
 
     Args:
         probabilities: float (N, classes), rows that sum to 1.
@@ -140,11 +140,6 @@ def calibrate_run(run: RunDirectory, dataset: Dataset, predict: Callable[[np.nda
     _, validation = run_split(read_json(run.config), dataset.train_labels)
     found = calibrate(predict(dataset.train_images[validation]), dataset.train_labels[validation])
     write_json(run.calibration, found)
-
-
-def run_temperature(run: RunDirectory) -> float:
-    """Return a run's temperature; 1, which changes nothing, where it has none."""
-    return float(read_json(run.calibration)["temperature"]) if run.calibration.is_file() else 1.0
 
 
 def _logarithms(probabilities: np.ndarray) -> np.ndarray:

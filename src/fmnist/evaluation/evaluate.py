@@ -1,6 +1,6 @@
-"""The results of a finished run: its calibration on validation images, its scores on the test set.
+"""Calibrates a finished run on its validation images and scores it on the test set.
 
-The one place that scores on the test set.
+No other file scores on the test set.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from fmnist import backend
 from fmnist.data import Dataset, run_split
 from fmnist.errors import InputError
 from fmnist.evaluation import calibration, metrics, novelty
+from fmnist.run import results
 from fmnist.run.directory import RunDirectory, atomic_path, read_json, write_json
 
 # Fewer validation images than these tell too little for a temperature or a threshold.
@@ -66,9 +67,8 @@ def calibrate(run: RunDirectory, dataset: Dataset, predict: backend.Predictor | 
     """
     if run.calibration.is_file() and run.familiarity.is_file():
         return True
-    trained_on = read_json(run.environment).get("data_sha256") if run.environment.is_file() else None
     _, validation = run_split(read_json(run.config), dataset.train_labels)
-    if len(validation) < FEWEST or trained_on not in (None, dataset.sha256):
+    if len(validation) < FEWEST or results.trained_on(results.environment(run), dataset.sha256) is False:
         return False
     novelty.fit_run(run, dataset)
     calibration.calibrate_run(run, dataset, predict or load_model(run))
@@ -102,8 +102,7 @@ def evaluate(run: RunDirectory, dataset: Dataset) -> dict[str, Any]:
     probabilities = predict(dataset.test_images)
     with atomic_path(run.predictions) as temporary:
         np.savez_compressed(temporary, probabilities=probabilities, labels=labels)
-    temperature = calibration.run_temperature(run) if run.calibration.is_file() else None
-    result = scores(probabilities, labels, dataset.class_names, temperature)
+    result = scores(probabilities, labels, dataset.class_names, results.temperature(run))
     result["seconds"] = round(time.monotonic() - started, 3)
     write_json(run.metrics, result)
     return result

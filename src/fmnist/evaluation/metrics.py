@@ -1,4 +1,4 @@
-"""Scores of a classifier from its probabilities, in plain numpy. Knows no model and no files."""
+"""Computes a classifier's scores from its probabilities, in plain numpy. Knows no model and no files."""
 
 from __future__ import annotations
 

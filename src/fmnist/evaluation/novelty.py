@@ -32,7 +32,7 @@ _TOGETHER = 2000
 
 
 @dataclass(frozen=True, eq=False)
-class Familiarity:
+class Novelty:
     """A Gaussian for each class, over the mean grey levels of the cells.
 
     Attributes:
@@ -85,7 +85,7 @@ class Familiarity:
         }
 
     @classmethod
-    def from_dict(cls, values: Any) -> Familiarity:
+    def from_dict(cls, values: Any) -> Novelty:
         """Rebuild it from `to_dict`.
 
         Raises:
@@ -110,7 +110,7 @@ class Familiarity:
         return found
 
 
-def fit(images: np.ndarray, labels: np.ndarray, validation_images: np.ndarray) -> Familiarity:
+def fit(images: np.ndarray, labels: np.ndarray, validation_images: np.ndarray) -> Novelty:
     """Describe training pictures, and place the threshold so that 2% of the validation pictures lie above it.
 
     Args:
@@ -130,10 +130,10 @@ def fit(images: np.ndarray, labels: np.ndarray, validation_images: np.ndarray) -
     ]
     whitening = np.linalg.cholesky(np.linalg.inv(np.asarray(covariances, np.float64)))
     # Rounded as it will be stored, before the threshold is placed.
-    rounded = Familiarity(_rounded(means), _rounded(whitening))
+    rounded = Novelty(_rounded(means), _rounded(whitening))
     typical, limit = np.quantile(rounded.distance(validation_images), (0.5, QUANTILE))
     # One validation picture, or several that are the same, have no spread of their own.
-    return Familiarity(rounded.means, rounded.whitening, float(typical), float(max(limit, typical + 1.0)))
+    return Novelty(rounded.means, rounded.whitening, float(typical), float(max(limit, typical + 1.0)))
 
 
 def fit_run(run: RunDirectory, dataset: Dataset) -> None:

@@ -15,7 +15,6 @@ import numpy as np
 
 from fmnist.data import Dataset, run_split
 from fmnist.errors import FmnistError, RunError
-from fmnist.evaluation.calibration import run_temperature
 from fmnist.evaluation.evaluate import calibrate as calibrate_run
 from fmnist.evaluation.evaluate import check_dataset
 from fmnist.export.formats import DEFAULT_FORMATS, FORMATS, check_formats
@@ -24,10 +23,10 @@ from fmnist.export.process import call
 from fmnist.export.runtime import load_runtime
 from fmnist.export.site import build as build_site
 from fmnist.predictor import remember
-from fmnist.run import environment
+from fmnist.run import directory, environment, results
 from fmnist.run.directory import RunDirectory, read_json, sync_directory, write_json
 
-__all__ = ["DEFAULT_FORMATS", "FORMATS", "check_formats", "export_run", "load_exports"]
+__all__ = ["DEFAULT_FORMATS", "FORMATS", "check_formats", "export_run"]
 
 # More changed nothing in the ranges that integer arithmetic gets from them.
 EXAMPLES = 500
@@ -72,13 +71,13 @@ def export_run(
     index = _index(run, config)
     runtime = load_runtime(web_runtime, note) if "web" in formats else {}
     calibrate_run(run, dataset)
-    calibrated = calibrate and run.calibration.is_file()
-    temperature = run_temperature(run) if calibrated else 1.0
+    fitted = results.temperature(run) if calibrate else None
+    calibrated, temperature = fitted is not None, fitted or 1.0
     known = {"calibrated": calibrated, "temperature": temperature}
     facts = {key: value for key, value in index.items() if key != "files"} | known
     if run.familiarity.is_file():
         facts["familiarity"] = read_json(run.familiarity)
-    before = load_exports(run)
+    before = results.exports(run)
     fresh = before.get("model_sha256") == index["model_sha256"]
     files = {row["format"]: row for row in before.get("files", [])} if fresh else {}
     images, labels = dataset.test_images, dataset.test_labels
@@ -138,14 +137,6 @@ def export_run(
     return index | {"written": written, "refused": refused}
 
 
-def load_exports(run: RunDirectory) -> dict[str, Any]:
-    """Return a run's `exports.json` with the rows of those files that are there; empty if nothing was exported yet."""
-    if not run.exports_index.is_file():
-        return {}
-    exports = read_json(run.exports_index)
-    return exports | {"files": [row for row in exports.get("files", []) if (run.exports / row["file"]).exists()]}
-
-
 def _index(run: RunDirectory, config: dict[str, Any]) -> dict[str, Any]:
     """Return what all exported files of a run have in common; `run_id` tells apart runs of the same name."""
     digest = sha256(run.model)
@@ -190,7 +181,7 @@ def sha256(path: Path) -> str:
     if path.is_dir():
         lines = [f"{sha256(part)}  {part.relative_to(path).as_posix()}\n" for part in _parts(path)]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return directory.sha256(path)
 
 
 def _publish(made: Path, target: Path) -> None:

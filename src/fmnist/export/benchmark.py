@@ -13,11 +13,11 @@ import numpy as np
 from fmnist.data import Dataset
 from fmnist.errors import InputError
 from fmnist.evaluation.evaluate import check_dataset
-from fmnist.export import load_exports, sha256, size
+from fmnist.export import sha256, size
 from fmnist.export.artefact import open_artefact
 from fmnist.export.gate import compare
 from fmnist.export.process import call
-from fmnist.run import environment
+from fmnist.run import environment, results
 from fmnist.run.directory import RunDirectory, read_json, write_json
 
 BATCH_SIZE = 256
@@ -46,7 +46,7 @@ def benchmark_run(
         RunError: a file cannot be measured, or the result cannot be written.
     """
     # Browsers run the page of format web, with a runtime of their own.
-    exported = [row for row in load_exports(run).get("files", []) if row["format"] != "web"]
+    exported = [row for row in results.exports(run).get("files", []) if row["format"] != "web"]
     if not exported:
         raise InputError(f"{run.path} has no exported files; `fmnist export {run.name}` makes them")
     check_dataset(read_json(run.config), dataset)
@@ -80,18 +80,6 @@ def benchmark_run(
     }
     write_json(run.benchmark, result)
     return result
-
-
-def exported_files(run: RunDirectory) -> list[dict[str, Any]]:
-    """Return the rows of a run's exported files; once their speeds are measured also these, and Keras's row first.
-
-    A row that has speeds has `machine`, where they were measured.
-    """
-    files = {row["format"]: row for row in load_exports(run).get("files", [])}
-    measured = read_json(run.benchmark) if files and run.benchmark.is_file() else {}
-    if not measured or {row["format"] for row in measured["rows"][1:]} != files.keys():
-        return list(files.values())
-    return [files.get(row["format"], {}) | row | {"machine": measured["environment"]} for row in measured["rows"]]
 
 
 def measure(

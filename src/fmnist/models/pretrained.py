@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import sys
 from importlib import import_module, metadata
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fmnist.config import FAMILIES, Config
 from fmnist.errors import FmnistError, InputError, RunError
-from fmnist.run.directory import RunDirectory, find_run, read_json
+from fmnist.run.directory import RunDirectory, find_run, read_json, sha256
 
 if TYPE_CHECKING:
     import keras
@@ -107,7 +106,7 @@ def _from_elsewhere(model: keras.Model, family: str, path: Path | None) -> str:
         ) from error
     if path is None:
         origin = "ImageNet's weights (downloaded by Keras)"
-    elif hashlib.sha256(path.read_bytes()).hexdigest() == FAMILIES[family].sha256:
+    elif sha256(path) == FAMILIES[family].sha256:
         origin = f"ImageNet's weights ({path.name}, known by its SHA-256)"
     else:
         origin = f"the weights in {path}"

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 from pathlib import Path
 from typing import Any
 
 from fmnist.errors import InputError
-from fmnist.evaluation.calibration import run_temperature
 from fmnist.predictor.keras_file import open_keras
 from fmnist.predictor.predictor import Predictor
 from fmnist.predictor.trial import OPENERS, try_model
-from fmnist.run.directory import RunDirectory, find_run, read_json
+from fmnist.run import results
+from fmnist.run.directory import RunDirectory, find_run, read_json, sha256
 
 MODEL_SUFFIXES = (*OPENERS, ".keras")
-EXPORTS_FILE = "exports.json"
 MAX_BYTES = 2**30
 _REFUSED = {
     ".h5": "Keras's old format can carry code; save the model as .keras",
@@ -78,7 +76,7 @@ def _open_run(run: RunDirectory, threads: int | None) -> Predictor:
     export = _good_export(run)
     if export is not None and importlib.util.find_spec("ai_edge_litert"):
         return _open_file(export, export.suffix, threads)
-    return open_keras(run.need(run.model, "train"), _facts(run), run_temperature(run))
+    return open_keras(run.need(run.model, "train"), _facts(run), results.temperature(run) or 1.0)
 
 
 def _facts(run: RunDirectory) -> dict[str, Any]:
@@ -91,30 +89,20 @@ def _facts(run: RunDirectory) -> dict[str, Any]:
     return facts | ({"familiarity": read_json(run.familiarity)} if run.familiarity.is_file() else {})
 
 
-def _exports(folder: Path) -> dict[str, Any]:
-    """Return the `exports.json` in a folder; empty where there is none, or a damaged one: it only saves time."""
-    try:
-        return read_json(folder / EXPORTS_FILE)
-    except InputError:
-        return {}
-
-
 def _good_export(run: RunDirectory) -> Path | None:
     """Return a run's LiteRT float32 file if it passed its gate, is undamaged, and has present model and temperature."""
-    exports = _exports(run.exports)
-    rows = exports.get("files")
-    for row in rows if isinstance(rows, list) else []:
-        if not isinstance(row, dict) or row.get("temperature", 1.0) != run_temperature(run):
+    try:
+        exports = results.exports(run)
+    except InputError:  # an export only saves time
+        return None
+    for row in exports.get("files", []):
+        if row.get("temperature", 1.0) != (results.temperature(run) or 1.0):
             continue
         if row.get("format") == "litert" and row.get("passed") is True:
             path = run.exports / Path(str(row.get("file"))).name
-            if path.is_file() and run.model.is_file() and _sha256(path) == row.get("sha256"):
-                return path if _sha256(run.model) == exports.get("model_sha256") else None
+            if path.is_file() and run.model.is_file() and sha256(path) == row.get("sha256"):
+                return path if sha256(run.model) == exports.get("model_sha256") else None
     return None
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _read(path: Path) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fmnist.errors import InputError, RunError
-from fmnist.evaluation.novelty import THRESHOLD, Familiarity
+from fmnist.evaluation.novelty import THRESHOLD, Novelty
 
 METADATA_KEY = "fmnist"
 """The name under which an exported file carries its facts, as the UTF-8 text of one JSON object."""
@@ -28,7 +28,7 @@ class Predictor:
         metadata: the facts that the file carries, as its exporter wrote them; empty where there are none.
         batch_size: pictures that are computed at a time.
         fixed_batch: whether the model takes batches of exactly that size only.
-        familiarity: what its training pictures looked like; None where the file does not tell.
+        novelty: what its training pictures looked like; None where the file does not tell.
     """
 
     compute: Callable[[np.ndarray], np.ndarray]
@@ -38,12 +38,12 @@ class Predictor:
     metadata: dict[str, Any] = field(default_factory=dict)
     batch_size: int = 32
     fixed_batch: bool = False
-    familiarity: Familiarity | None = None
+    novelty: Novelty | None = None
 
     @property
     def threshold(self) -> float | None:
         """The unfamiliarity above which a picture is called unfamiliar; None where the model cannot tell."""
-        return None if self.familiarity is None else THRESHOLD
+        return None if self.novelty is None else THRESHOLD
 
     def unfamiliarity(self, images: np.ndarray) -> np.ndarray:
         """Return how unlike the training pictures each picture is: 0 is typical, above `threshold` unfamiliar.
@@ -61,12 +61,12 @@ class Predictor:
             InputError: the pictures have another type or size, or the model cannot tell (`threshold` is None).
         """
         self._check(images)
-        if self.familiarity is None:
+        if self.novelty is None:
             raise InputError(
                 "the model does not say what its training pictures looked like; `fmnist export` writes files that do, "
                 "for runs with validation images"
             )
-        return self.familiarity.unfamiliarity(images)
+        return self.novelty.unfamiliarity(images)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Return the probability of each class for each picture.
@@ -154,11 +154,11 @@ def checked(
         raise InputError(f"{name}: has {len(names)} class names for {answer.shape[1]} classes; export it again")
     known = metadata.get("familiarity")
     try:
-        familiarity = None if known is None else Familiarity.from_dict(known)
+        novelty = None if known is None else Novelty.from_dict(known)
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
     size = count if fixed else batch_size
-    return Predictor(compute, format, names, (shape[1], shape[2]), metadata, size, fixed, familiarity)
+    return Predictor(compute, format, names, (shape[1], shape[2]), metadata, size, fixed, novelty)
 
 
 def parse_metadata(text: str | bytes | None, name: str) -> dict[str, Any]:

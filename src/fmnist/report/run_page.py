@@ -9,9 +9,9 @@ from typing import Any
 from fmnist.config import PRESETS, command_flags, leaf_fields, restore
 from fmnist.data.sources import OFFICIAL_FILES
 from fmnist.errors import InputError
-from fmnist.export.benchmark import exported_files
 from fmnist.report.plots import final_gap
 from fmnist.report.rendering import duration, page_environment, percent, picture
+from fmnist.run import results
 from fmnist.run.directory import RunDirectory, read_json, write_bytes
 from fmnist.run.history import HISTORY_COLUMNS, best_epoch, read_history
 
@@ -32,9 +32,7 @@ def write_report(run: RunDirectory) -> Path:
         RunError: the report cannot be written.
     """
     config = read_json(run.need(run.config, "train"))
-    environment, status, metrics, diagnosis = (
-        read_json(path) if path.is_file() else {} for path in (run.environment, run.status, run.metrics, run.diagnosis)
-    )
+    environment, status, metrics = results.environment(run), run.read_status(), results.metrics(run)
     history = read_history(run.history) if run.history.is_file() else []
     best = best_epoch(history)
     settings = _settings(config)
@@ -46,11 +44,11 @@ def write_report(run: RunDirectory) -> Path:
         "cards": _cards(config, environment, status, metrics, history),
         "history": history,
         "columns": [name for name in HISTORY_COLUMNS if any(name in row for row in history)],
-        "diagnosis": diagnosis,
+        "diagnosis": results.diagnosis(run),
         "best": best,
         "curve_sentence": describe_curves(history) if history else "",
         "metrics": metrics,
-        "exported": exported_files(run),
+        "exported": results.exported_files(run),
         "confusions": frequent_confusions(metrics) if metrics else [],
         "settings": settings,
         "environment": {key: value for key, value in environment.items() if value not in (None, {}, "")},
@@ -164,7 +162,6 @@ def train_command(name: str, config: dict[str, Any], environment: dict[str, Any]
     except InputError:  # another version's settings: the name of its preset is all that can be told
         preset_flag, flags = ["--preset", str(config.get("preset", "reference"))], []
     lines = [["fmnist", "train", *preset_flag], ["--name", name]]
-    digests = environment.get("data_sha256")
-    if digests and digests != {file.name: file.sha256 for file in OFFICIAL_FILES}:
+    if results.trained_on(environment, {file.name: file.sha256 for file in OFFICIAL_FILES}) is False:
         lines.append(["--data-dir", str(environment.get("data_source", "DIR"))])
     return " \\\n    ".join(map(shlex.join, [*lines, *flags]))

@@ -1,8 +1,9 @@
-"""The run directory: every file name of a run, atomic writes, the lock, and finding a run by path, name or `latest`."""
+"""Names the files of a run directory, writes and reads files safely, and finds a run by path, name or `latest`."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -14,11 +15,9 @@ from typing import Any
 from fmnist.errors import InputError, RunError, did_you_mean
 from fmnist.run import lock
 
-# Lies in the folder of a study, whose runs are folders inside it.
-STUDY_FILE = "study.json"
-TEMPORARY = ".writing-"  # begins the name of what is half-written; a killed process leaves it behind
-# Parsed, JSON takes up to 25 times its size in memory.
-MAX_JSON_BYTES = 3 * 2**20
+STUDY_FILE = "study.json"  # lies in a study's folder, beside the folders of its runs
+TEMPORARY = ".writing-"  # the prefix of half-written files; a killed process leaves them behind
+MAX_JSON_BYTES = 3 * 2**20  # parsed, JSON takes up to 25 times its size in memory
 
 
 class RunDirectory:
@@ -56,8 +55,23 @@ class RunDirectory:
         return self.config.is_file()
 
     def state(self) -> str:
-        """Return `running`, `interrupted`, `failed`, `finished` or, before the first status, `empty`."""
-        return str(read_json(self.status).get("state", "empty")) if self.status.is_file() else "empty"
+        """Return `running`, `interrupted`, `finished` or, before the first status, `empty`.
+
+        Or `diverged`: a loss or weight stopped being a finite number; or `failed`, as on a full disk.
+        """
+        return str(self.read_status().get("state", "empty"))
+
+    def read_status(self) -> dict[str, Any]:
+        """Return `status.json`; empty before the first status.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        status = read_json(self.status) if self.status.is_file() else {}
+        # Before `diverged` was a state of its own, only the message told it from other failures.
+        if status.get("state") == "failed" and " became " in str(status.get("message")):
+            status["state"] = "diverged"
+        return status
 
     def need(self, path: Path, command: str) -> Path:
         """Return `path` if it exists, else say which command makes it.
@@ -73,7 +87,7 @@ class RunDirectory:
     def lock(self) -> Iterator[None]:
         """Hold the directory for writing; the kernel lets go when the process ends, however it ends.
 
-        What a killed writer left half-written is removed: who holds the lock is the only one who writes.
+        Files that a killed writer left half-written are removed, since only the holder of the lock writes.
 
         Raises:
             RunError: another process holds it, or the directory cannot be written.
@@ -84,7 +98,7 @@ class RunDirectory:
             yield
 
     def leftovers(self) -> list[Path]:
-        """Return what killed writers left half-written; while the lock is held, what is being written too."""
+        """Return the half-written files of killed writers, and of the present one while the lock is held."""
         places = (self.path, self.checkpoints, self.plots, self.exports)
         return [path for place in places for path in place.glob(f"{TEMPORARY}*")]
 
@@ -171,6 +185,12 @@ def read_bounded(path: Path, limit: int, expected: str = "a small file") -> byte
     if len(content) > limit:
         raise InputError(f"{path} has more than {limit:,} bytes; expected {expected}")
     return content
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def list_runs(runs_dir: Path) -> list[RunDirectory]:

@@ -1,7 +1,8 @@
-"""What a run was made with: versions, processor, backend, git commit. Knows no run."""
+"""Tells what a run is made with: versions, processor, cores, backend, git commit. Knows no run."""
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import subprocess
@@ -9,15 +10,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+CGROUP = Path("/sys/fs/cgroup")  # here Linux tells a container its bounds
+
 
 def environment() -> dict[str, Any]:
-    """Return versions, processor, threads, backend and git commit, as plain values for `environment.json`."""
+    """Return versions, processor, cores, backend and git commit, as plain values for `environment.json`."""
     import keras
 
     return machine() | {
         "backend": keras.backend.backend(),
         **{name: _version(name) for name in ("keras", "numpy")},
-        keras.backend.backend(): _backend_version(keras.backend.backend()),
+        keras.backend.backend(): _version(keras.backend.backend()) or _version(f"{keras.backend.backend()}-cpu"),
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS"),
         "git_commit": _git_commit(),
     }
@@ -34,9 +37,25 @@ def machine() -> dict[str, Any]:
     }
 
 
-def cores() -> int:
-    """Return the number of processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def cores(cgroup: Path = CGROUP) -> int:
+    """Return the number of processor cores that this process may use, 1 or more.
+
+    It is the number of cores that the process may run on, or the processor time that its container may take (a quota,
+    in cores, rounded up), whichever is smaller.
+
+    Args:
+        cgroup: the folder of Linux's control groups, of version 1 or 2; any other has no quota.
+    """
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        try:
+            # Microseconds of processor time, in each period of so many microseconds; "max" or -1: as much as there is.
+            quota, period = map(int, " ".join((cgroup / name).read_text() for name in names).split())
+        except (OSError, ValueError):
+            continue
+        if quota > 0 and period > 0:
+            return min(allowed, math.ceil(quota / period))
+    return allowed
 
 
 def _version(name: str) -> str | None:
@@ -44,11 +63,6 @@ def _version(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _backend_version(name: str) -> str | None:
-    """Return the version of a backend, whichever of its distributions is installed (`tensorflow-cpu`, …)."""
-    return _version(name) or _version(f"{name}-cpu")
 
 
 def _processor() -> str:

@@ -1,4 +1,4 @@
-"""`history.csv`: what was measured after each epoch, a row an epoch."""
+"""Writes and reads `history.csv`, which has a row of measurements for each epoch; finds the best epoch in it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,8 @@ from fmnist.run.directory import read_bounded, write_bytes
 History = Sequence[dict[str, float]]
 
 HISTORY_COLUMNS = (
-    "epoch",
-    "seconds",
-    "learning_rate",
-    "loss",
-    "accuracy",
-    "train_loss",
-    "train_accuracy",
-    "val_loss",
-    "val_accuracy",
-)
+    "epoch", "seconds", "learning_rate", "loss", "accuracy", "train_loss", "train_accuracy", "val_loss", "val_accuracy"
+)  # fmt: skip
 # The training images that are measured after each epoch: enough for a standard error of 0.2 points at 98%.
 TRAIN_SAMPLE = 5_000
 MAX_HISTORY_BYTES, MAX_EPOCHS = 16 * 2**20, 100_000
@@ -48,24 +40,18 @@ def read_history(path: Path) -> list[dict[str, float]]:
             number, more than 16 MiB or 100,000 rows.
     """
     try:
-        with io.StringIO(read_bounded(path, MAX_HISTORY_BYTES).decode(), newline="") as handle:
-            reader = csv.DictReader(handle)
-            names = reader.fieldnames or []
-            if "epoch" not in names or set(names) - set(HISTORY_COLUMNS):
-                raise InputError(
-                    f"{path} has the columns {', '.join(names)[:200]}; expected {', '.join(HISTORY_COLUMNS)}"
-                )
-            rows = [
-                {key: _number(path, key, cell) for key, cell in row.items() if cell}
-                for row in itertools.islice(reader, MAX_EPOCHS + 1)
-            ]
-            if len(rows) > MAX_EPOCHS:
-                raise InputError(f"{path} has more than {MAX_EPOCHS:,} rows; expected one for each epoch")
-            return rows
+        reader = csv.DictReader(io.StringIO(read_bounded(path, MAX_HISTORY_BYTES).decode(), newline=""))
+        names = reader.fieldnames or []
+        rows = list(itertools.islice(reader, MAX_EPOCHS + 1))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} is not a CSV file: {error}") from error
+    if "epoch" not in names or set(names) - set(HISTORY_COLUMNS):
+        raise InputError(f"{path} has the columns {', '.join(names)[:200]}; expected {', '.join(HISTORY_COLUMNS)}")
+    if len(rows) > MAX_EPOCHS:
+        raise InputError(f"{path} has more than {MAX_EPOCHS:,} rows; expected one for each epoch")
+    return [{key: _number(path, key, cell) for key, cell in row.items() if cell} for row in rows]
 
 
 def _number(path: Path, column: str, cell: str) -> float:

@@ -14,12 +14,13 @@ from typing import Any
 from fmnist.config import Config, leaves, restore
 from fmnist.data import Dataset
 from fmnist.errors import FmnistError, InputError
+from fmnist.run import results
 from fmnist.run.directory import STUDY_FILE, RunDirectory, read_json, write_bytes, write_json
 from fmnist.study import words
 from fmnist.study.definition import BASELINE, Study, builtin_studies, folder_name, read_study
 from fmnist.study.duration import forecast, total
 from fmnist.study.result import collect
-from fmnist.study.runner import Forecast, Job, Runner, StudyWatcher, has_diverged, is_done, run_in_turn
+from fmnist.study.runner import Forecast, Job, Runner, StudyWatcher, is_done, run_in_turn
 
 __all__ = [
     "BASELINE",
@@ -30,7 +31,6 @@ __all__ = [
     "builtin_studies",
     "compare",
     "forecast",
-    "has_diverged",
     "is_done",
     "list_studies",
     "plan",
@@ -136,14 +136,14 @@ def _stale(run: RunDirectory, config: Config, dataset: Dataset) -> str:
     """Say in which settings a stored run differs from the plan, or nothing."""
     try:
         stored = restore(read_json(run.config))
-        data = read_json(run.environment).get("data_sha256")
+        same_data = results.trained_on(results.environment(run), dataset.sha256)
     except FmnistError:
         return "its files are damaged"
     was, now = leaves(stored), leaves(config)
     told = [f"{name} was {was[name]}, is {now[name]}" for name in now if was[name] != now[name]]
     if stored.preset != config.preset:
         told.insert(0, f"preset was {stored.preset}, is {config.preset}")
-    if data != dataset.sha256:
+    if not same_data:
         told.append("other data")
     return ", ".join(told)
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from fmnist.config import Config
 from fmnist.data import Dataset
-from fmnist.errors import RunError
-from fmnist.run.directory import RunDirectory, read_json
+from fmnist.errors import Diverged
+from fmnist.run import results
+from fmnist.run.directory import RunDirectory
 from fmnist.run.history import TRAIN_SAMPLE, read_history
 from fmnist.study.runner import Forecast, Job, is_done
 from fmnist.training.progress import Progress, Watcher
@@ -100,7 +101,7 @@ def probe(config: Config, dataset: Dataset, should_stop: Callable[[], bool] = la
             pipeline.train(
                 config.with_overrides(**short), dataset, run, watcher=clock, should_stop=should_stop, train_only=True
             )
-        except RunError:  # it diverges at once: as the real run will, so that this is its time
+        except Diverged:  # it diverges at once: as the real run will, so that this is its time
             return time.monotonic() - started
         epochs = [row["seconds"] for row in read_history(run.history)]
     setup = max(0.0, time.monotonic() - started - 2 * epochs[-1])
@@ -133,4 +134,4 @@ def _seedless(config: Config) -> Config:
 
 def _spent(run: RunDirectory) -> float:
     """Return the seconds of a finished run: training and evaluation."""
-    return float(read_json(run.status)["seconds"]) + float(read_json(run.metrics).get("seconds", 0.0))
+    return float(run.read_status()["seconds"]) + float(results.metrics(run).get("seconds", 0.0))

@@ -1,8 +1,7 @@
-"""From a study's runs to the contents of `study.json`: every number of the table, and where it comes from."""
+"""Works out the contents of `study.json`, every number of its table, from the runs of a study."""
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,10 +11,10 @@ import numpy as np
 
 from fmnist.errors import InputError
 from fmnist.evaluation.metrics import EPSILON
+from fmnist.run import results
 from fmnist.run.directory import RunDirectory, read_json
-from fmnist.run.history import read_history
 from fmnist.study.definition import BASELINE, Study, folder_name
-from fmnist.study.runner import has_diverged, is_done
+from fmnist.study.runner import is_done
 from fmnist.study.statistics import Difference, crossed, paired, summarize
 
 
@@ -99,38 +98,27 @@ def _run_row(folder: Path, variant: str, seed: int) -> dict[str, Any]:
     if not is_done(run):
         raise InputError(f"{run.path} is not finished; run the study again, it goes on where it stopped")
     row: dict[str, Any] = {"seed": seed, "run": run.name, "state": run.state()}
-    if has_diverged(run):
-        return row | {"message": read_json(run.status)["message"]}
-    last, scores = model_row(run), read_json(run.metrics)
+    status = run.read_status()
+    if row["state"] == "diverged":
+        return row | {"message": status["message"]}
+    last, scores = results.model_row(run), results.metrics(run)
     row |= {"test_accuracy": scores["accuracy"], "test_loss": scores["loss"]}
     row |= {name: last[name] for name in ("val_accuracy", "val_loss") if name in last}
     if "val_accuracy" in last:
-        found = read_json(run.diagnosis)
+        found = results.diagnosis(run)
         row["gap"] = last["train_accuracy"] - last["val_accuracy"]
         row["verdict"] = found["verdict"]
         if found["gap_opens"]:
             row["onset"] = found["gap_opens"]["epoch"]
-    row |= {"seconds": read_json(run.status)["seconds"], "parameters": read_json(run.config)["parameters"]}
-    return row
-
-
-def model_row(run: RunDirectory) -> dict[str, float]:
-    """Return the row of a finished run's history at whose end the model's weights were taken."""
-    history, epoch = read_history(run.history), read_json(run.status).get("model_epoch")
-    return next((row for row in history if row["epoch"] == epoch), history[-1])
+    return row | {"seconds": status["seconds"], "parameters": read_json(run.config)["parameters"]}
 
 
 def _image_scores(folder: Path, row: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
     """Return whether each test image was right, and its loss: float (images,) by name; None for a diverged run."""
     if row["state"] != "finished":
         return None
-    path = RunDirectory(folder / row["run"]).predictions
-    try:
-        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as arrays:
-            probabilities, labels = arrays["probabilities"], arrays["labels"]
-        chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    except (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} cannot be read: {error}; `fmnist evaluate {path.parent}` makes it again") from error
+    probabilities, labels = results.predictions(RunDirectory(folder / row["run"]))
+    chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     right = (probabilities.argmax(axis=1) == labels).astype(np.float64)
     return {"test_accuracy": right, "test_loss": -np.log(np.clip(chosen, EPSILON, 1.0))}
 
@@ -143,14 +131,16 @@ def _summary(runs: list[dict[str, Any]], name: str) -> dict[str, Any] | None:
 def _differences(runs: list[dict[str, Any]], baseline: list[dict[str, Any]]) -> dict[str, Any]:
     """Return each metric's paired difference over the seeds in which both runs have it."""
     found = {}
-    for metric in METRICS:
-        pairs = [
-            (run[metric.name], base[metric.name])
-            for run, base in zip(runs, baseline, strict=True)
-            if metric.name in run and metric.name in base
-        ]
-        found[metric.name] = _plain(paired([value for value, _ in pairs], [value for _, value in pairs]))
+    for name in (metric.name for metric in METRICS):
+        mine, theirs = _pairs(runs, baseline, name)
+        found[name] = _plain(paired(mine, theirs))
     return found
+
+
+def _pairs(runs: list[dict[str, Any]], baseline: list[dict[str, Any]], name: str) -> tuple[list[float], list[float]]:
+    """Return the values of both in the seeds in which both have one."""
+    both = [(run, base) for run, base in zip(runs, baseline, strict=True) if name in run and name in base]
+    return [run[name] for run, _ in both], [base[name] for _, base in both]
 
 
 def _test_differences(
@@ -166,13 +156,11 @@ def _test_differences(
 
 def _gap_closed(runs: list[dict[str, Any]], baseline: list[dict[str, Any]]) -> float | None:
     """Return the share of the baseline's mean gap that is gone; None where that gap is not measurably above zero."""
-    pairs = [
-        (run["gap"], base["gap"]) for run, base in zip(runs, baseline, strict=True) if "gap" in run and "gap" in base
-    ]
-    gap = paired([base for _, base in pairs], [0.0] * len(pairs))
+    mine, theirs = _pairs(runs, baseline, "gap")
+    gap = paired(theirs, [0.0] * len(theirs))
     if gap is None or gap.mean <= 0 or (gap.margin is not None and not gap.measurable()):
         return None
-    return 1 - float(np.mean([mine for mine, _ in pairs])) / gap.mean
+    return 1 - float(np.mean(mine)) / gap.mean
 
 
 def _plain(difference: Difference | None) -> dict[str, Any] | None:

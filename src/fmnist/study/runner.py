@@ -1,4 +1,4 @@
-"""The seam between studies and what trains: a list of (run directory, settings), carried out one after another.
+"""Carries out a study's list of (run directory, settings), one after another.
 
 `Runner` is the whole contract: a cluster engine takes the place of `run_in_turn` by carrying out the same list
 elsewhere.
@@ -6,14 +6,15 @@ elsewhere.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fmnist.config import Config
 from fmnist.data import Dataset
-from fmnist.errors import FmnistError, RunError
-from fmnist.run.directory import RunDirectory, has_validation, read_json
+from fmnist.errors import Diverged, FmnistError, RunError
+from fmnist.run.directory import RunDirectory, has_validation
 
 if TYPE_CHECKING:
     from fmnist.training.progress import Watcher
@@ -57,7 +58,7 @@ def run_in_turn(
 
     An interrupted run goes on from its newest whole checkpoint, or starts again where it has none, so that the list can
     be given again after any interruption and ends in the same files. A run whose loss stops being a number is left
-    behind as failed: it would fail again.
+    behind as diverged: it would diverge again.
 
     Args:
         jobs: run directories, each with the settings it is to be trained with.
@@ -76,11 +77,8 @@ def run_in_turn(
         if is_done(run):
             continue
         own = watcher.begin(run)
-        try:
+        with contextlib.suppress(Diverged):
             _complete(run, config, dataset, own, should_stop)
-        except RunError:
-            if not has_diverged(run):
-                raise
         watcher.end(run)
 
 
@@ -118,12 +116,6 @@ def is_done(run: RunDirectory) -> bool:
             return False
         diagnosed = run.diagnosis.is_file() or not has_validation(run)
         scored = run.metrics.is_file() and run.predictions.is_file() and diagnosed
-        return has_diverged(run) or (run.state() == "finished" and scored)
+        return run.state() == "diverged" or (run.state() == "finished" and scored)
     except (FmnistError, KeyError, TypeError):  # a damaged file: done again
         return False
-
-
-def has_diverged(run: RunDirectory) -> bool:
-    """Whether the loss stopped being a number: the one failure that the settings themselves make."""
-    status = read_json(run.status) if run.status.is_file() else {}
-    return status.get("state") == "failed" and " became " in str(status.get("message"))

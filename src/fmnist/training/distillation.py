@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +16,8 @@ from fmnist.data.split import run_split
 from fmnist.errors import InputError
 from fmnist.evaluation.calibration import at_temperature
 from fmnist.predictor.keras_file import open_keras
-from fmnist.run.directory import RunDirectory, find_run, read_json
+from fmnist.run import results
+from fmnist.run.directory import RunDirectory, find_run, read_json, sha256
 from fmnist.training import cached_outputs
 from fmnist.training.progress import Watcher
 
@@ -143,13 +143,12 @@ class Teacher:
             )
         self.probabilities = model.probabilities
         self.num_seen = _num_seen(run, config, dataset) if run else 0
-        self.facts = {"run": run.name if run else None, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        self.facts = {"run": run.name if run else None, "sha256": sha256(path)}
 
 
 def _num_seen(teacher: RunDirectory, config: Config, dataset: Dataset) -> int:
     """Return how many of a run's validation images its teacher learnt from; 0 where that was on other data."""
-    known = teacher.environment.is_file() and read_json(teacher.environment).get("data_sha256")
-    if known != dataset.sha256:
+    if not results.trained_on(results.environment(teacher), dataset.sha256):
         return 0
     learnt, _ = run_split(read_json(teacher.config), dataset.train_labels)
     _, validation = run_split(config.to_dict(), dataset.train_labels)

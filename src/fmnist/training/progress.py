@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from fmnist.errors import RunError
+from fmnist.errors import Diverged
 from fmnist.run.directory import RunDirectory, write_json
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Progress:
         """Add a segment's mean loss and accuracy over so many images to the epoch's.
 
         Raises:
-            RunError: one of them is not finite.
+            Diverged: one of them is not finite.
         """
         self.step = step
         self.check_finite(result)
@@ -73,11 +73,11 @@ class Progress:
         """Refuse to go on with a value that is not finite.
 
         Raises:
-            RunError: names it, epoch and step.
+            Diverged: names it, epoch and step.
         """
         for name, value in values.items():
             if not math.isfinite(value):
-                raise RunError(
+                raise Diverged(
                     f"the {name} became {value} in epoch {self.epoch + 1} of {self.epochs}, at step {self.step}; "
                     "try a smaller --learning-rate"
                 )

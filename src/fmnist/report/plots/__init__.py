@@ -5,7 +5,6 @@ Drawn through matplotlib's object interface on its bundled font, without a displ
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +12,13 @@ import matplotlib  # noqa: F401 (first, so that where it is missing the error na
 import numpy as np
 
 from fmnist.errors import InputError
-from fmnist.evaluation.calibration import run_temperature
 from fmnist.report.plots.confusion import confusion
 from fmnist.report.plots.curves import curves, final_gap
 from fmnist.report.plots.reliability import draw_reliability
 from fmnist.report.plots.style import shorten
 from fmnist.report.plots.tiles import mistakes, sample_sheet
-from fmnist.run.directory import RunDirectory, read_json
+from fmnist.run import results
+from fmnist.run.directory import RunDirectory
 from fmnist.run.history import read_history
 
 if TYPE_CHECKING:
@@ -44,10 +43,10 @@ def draw_all(run: RunDirectory, dataset: Dataset) -> list[Path]:
         InputError: the data is not what the run was trained on, or a file of the run cannot be read.
     """
     _check_data(run, dataset)
-    probabilities = _read_probabilities(run.predictions, dataset) if run.predictions.is_file() else None
+    probabilities = _read_probabilities(run, dataset) if run.predictions.is_file() else None
     names, paths = dataset.class_names, []
     if run.history.is_file() and (history := read_history(run.history)):
-        found = read_json(run.diagnosis) if run.diagnosis.is_file() else {}
+        found = results.diagnosis(run)
         marks = {name: moment["epoch"] for name in ("gap_opens", "turns") if (moment := found.get(name))}
         paths += curves(history, run.plots / "curves", f"Learning curves of {shorten(run.name, 60)}", **marks)
     for part, images, labels in (
@@ -56,35 +55,29 @@ def draw_all(run: RunDirectory, dataset: Dataset) -> list[Path]:
     ):
         title = f"The first {'training' if part == 'train' else part} images"
         paths += sample_sheet(images, labels, names, run.plots / f"samples-{part}", title)
-    if run.metrics.is_file():
-        matrix = np.array(read_json(run.metrics)["confusion_matrix"])
+    if metrics := results.metrics(run):
+        matrix = np.array(metrics["confusion_matrix"])
         paths += confusion(matrix, names, run.plots / "confusion", f"Confusion of {matrix.sum():,} test images")
     if probabilities is not None:
         paths += mistakes(dataset.test_images, dataset.test_labels, probabilities, names, run.plots / "mistakes")
         title = f"How often it is right when it is so sure: {len(probabilities):,} test images"
-        temperature = run_temperature(run) if run.calibration.is_file() else None
+        temperature = results.temperature(run)
         paths += draw_reliability(probabilities, dataset.test_labels, run.plots / "reliability", title, temperature)
     return paths
 
 
 def _check_data(run: RunDirectory, dataset: Dataset) -> None:
-    trained_on = read_json(run.environment).get("data_sha256") if run.environment.is_file() else None
-    if trained_on and trained_on != dataset.sha256:
+    if results.trained_on(results.environment(run), dataset.sha256) is False:
         raise InputError(f"{run.path} was trained on other data than {dataset.source}; give its data with --data-dir")
 
 
-def _read_probabilities(path: Path, dataset: Dataset) -> np.ndarray:
+def _read_probabilities(run: RunDirectory, dataset: Dataset) -> np.ndarray:
     """Return float (N, classes), one row for each test image."""
-    try:
-        # numpy leaves a file that it opens itself open when it is no archive.
-        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as arrays:
-            probabilities: np.ndarray = arrays["probabilities"]
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} cannot be read: {error}; `fmnist evaluate {path.parent}` makes it again") from error
+    probabilities = results.predictions(run).probabilities
     expected = (len(dataset.test_labels), dataset.num_classes)
     if probabilities.shape != expected:
         raise InputError(
-            f"{path} holds probabilities {probabilities.shape}, expected {expected} for {dataset.source}; "
-            f"`fmnist evaluate {path.parent}` makes it again"
+            f"{run.predictions} holds probabilities {probabilities.shape}, expected {expected} for {dataset.source}; "
+            f"`fmnist evaluate {run.path}` makes it again"
         )
     return probabilities

@@ -1,4 +1,4 @@
-"""What the page tells of the runs in the folder. A name that comes back from the page is looked up, never opened."""
+"""Gathers what the page shows of the runs in a folder. A name that the page sends is looked up there, never opened."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from fmnist.data import Dataset, load_dataset
 from fmnist.errors import FmnistError, InputError
 from fmnist.evaluation.evaluate import check_dataset
-from fmnist.export.benchmark import exported_files
+from fmnist.run import results
 from fmnist.run.directory import RunDirectory, list_runs, read_json
 from fmnist.run.history import read_history
 
@@ -64,10 +64,9 @@ class Runs:
         if run is None:
             return None
         try:
-            read = (read_json(path) if path.is_file() else {} for path in (run.status, run.metrics, run.diagnosis))
-            status, metrics, diagnosis = read
             history = read_history(run.history) if run.history.is_file() else []
-            return Facts(run.name, read_json(run.config), status, metrics, diagnosis, history, exported_files(run))
+            read = run.read_status(), results.metrics(run), results.diagnosis(run), history, results.exported_files(run)
+            return Facts(run.name, read_json(run.config), *read)
         except FmnistError as error:
             return Facts(run.name, problem=str(error))
 
@@ -75,7 +74,7 @@ class Runs:
         """Return the exported file with a SHA-256, and a name to save it under; None where no run has it."""
         for run in self._all().values():
             try:
-                rows = exported_files(run)
+                rows = results.exported_files(run)
             except FmnistError:
                 continue
             for row in rows:
@@ -94,10 +93,9 @@ class Runs:
             FmnistError: the run has no predictions, or the data set is not to be had here.
         """
         run = self._all()[name]
-        path = run.need(run.predictions, f"evaluate {run.name}")
+        probabilities, labels = _predictions(run)
         dataset = _dataset(self._data_dir)
         check_dataset(read_json(run.config), dataset)
-        probabilities, labels = _predictions(str(path), path.stat().st_mtime_ns)
         if not np.array_equal(labels, dataset.test_labels):
             raise InputError("the run was evaluated on another test set than the one that is here")
         inside = np.flatnonzero((labels == true) & (probabilities.argmax(axis=1) == predicted))
@@ -106,18 +104,21 @@ class Runs:
         return dataset.test_images[inside[order]], sure[order], len(inside)
 
     def right(self, name: str) -> np.ndarray | None:
-        """Return which test pictures a run classifies rightly, bool (N,); None where it has no predictions."""
-        path = self._all()[name].predictions
-        if not path.is_file():
+        """Return which test pictures a run classifies rightly, bool (N,); None where it has no whole predictions."""
+        try:
+            probabilities, labels = _predictions(self._all()[name])
+        except InputError:
             return None
-        probabilities, labels = _predictions(str(path), path.stat().st_mtime_ns)
         return probabilities.argmax(axis=1) == labels
 
 
+def _predictions(run: RunDirectory) -> results.Predictions:
+    return _kept_predictions(run.path, run.predictions.stat().st_mtime_ns if run.predictions.is_file() else 0)
+
+
 @functools.lru_cache(4)
-def _predictions(path: str, changed: int) -> tuple[np.ndarray, np.ndarray]:
-    with np.load(path, allow_pickle=False) as arrays:
-        return arrays["probabilities"], arrays["labels"]
+def _kept_predictions(path: Path, changed: int) -> results.Predictions:
+    return results.predictions(RunDirectory(path))
 
 
 @functools.lru_cache(1)

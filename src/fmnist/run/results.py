@@ -1,0 +1,127 @@
+"""Reads the results of a run: scores, predictions, calibration, diagnosis, exported files and their speeds.
+
+No other file reads these. A result that is not there yet is empty or None, unless said otherwise; of a damaged one
+every function raises `InputError`, which names the command that makes it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fmnist.errors import InputError
+from fmnist.run.directory import RunDirectory, read_json
+from fmnist.run.history import read_history
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Predictions(NamedTuple):
+    """What a run's saved model answers on the test set.
+
+    Attributes:
+        probabilities: float (N, classes), a row for each test image, before calibration.
+        labels: integer (N,), the true classes, 0 to classes - 1.
+    """
+
+    probabilities: np.ndarray
+    labels: np.ndarray
+
+
+def metrics(run: RunDirectory) -> dict[str, Any]:
+    """Return `metrics.json`: what `evaluation.evaluate.evaluate` returned."""
+    return _stored(run, run.metrics, "evaluate")
+
+
+def predictions(run: RunDirectory) -> Predictions:
+    """Return what `predictions.npz` holds.
+
+    Raises:
+        InputError: it is missing or damaged, or its labels do not fit its probabilities.
+    """
+    import numpy as np
+
+    path = run.need(run.predictions, f"evaluate {run.path}")
+    try:
+        # numpy leaves a file that it opened itself open where that is no archive.
+        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as arrays:
+            probabilities, labels = arrays["probabilities"], arrays["labels"]
+        if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1] or labels.dtype.kind not in "iu":
+            raise ValueError(f"it has probabilities {probabilities.shape} and {labels.dtype} labels {labels.shape}")
+        if not 0 <= labels.min() <= labels.max() < probabilities.shape[1]:
+            raise ValueError(f"it has labels from {labels.min()} to {labels.max()} of {probabilities.shape[1]} classes")
+    except Exception as error:  # numpy and zipfile have errors of many kinds
+        raise InputError(f"{path} cannot be read: {error}; `fmnist evaluate {run.path}` makes it again") from error
+    return Predictions(probabilities, labels)
+
+
+def temperature(run: RunDirectory) -> float | None:
+    """Return the temperature in `calibration.json`, above 0: what the logits are divided by."""
+    stored = _stored(run, run.calibration, "evaluate")
+    try:
+        return float(stored["temperature"]) if stored else None
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(run, f"{run.calibration} has no temperature", "evaluate") from error
+
+
+def diagnosis(run: RunDirectory) -> dict[str, Any]:
+    """Return `diagnosis.json`: what `Diagnosis.to_dict` returned."""
+    return _stored(run, run.diagnosis, "diagnose")
+
+
+def exports(run: RunDirectory) -> dict[str, Any]:
+    """Return `exports/exports.json`, its list `files` without the rows of files that are gone."""
+    index = _stored(run, run.exports_index, "export")
+    try:
+        return index and index | {"files": [row for row in index["files"] if (run.exports / row["file"]).exists()]}
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(run, f"{run.exports_index} has no list of files", "export") from error
+
+
+def exported_files(run: RunDirectory) -> list[dict[str, Any]]:
+    """Return the rows of a run's exported files; once their speeds are measured also these, and Keras's row first.
+
+    A row that has speeds has `machine`, where they were measured. Speeds of other files than those that are there now
+    are left out.
+    """
+    files = {row["format"]: row for row in exports(run).get("files", [])}
+    measured = _stored(run, run.benchmark, "benchmark") if files else {}
+    if not measured or {row["format"] for row in measured["rows"][1:]} != files.keys():
+        return list(files.values())
+    return [files.get(row["format"], {}) | row | {"machine": measured["environment"]} for row in measured["rows"]]
+
+
+def model_row(run: RunDirectory) -> dict[str, float]:
+    """Return the row of a finished run's history at whose end the model's weights were taken."""
+    history, epoch = read_history(run.history), run.read_status().get("model_epoch")
+    return next((row for row in history if row["epoch"] == epoch), history[-1])
+
+
+def environment(run: RunDirectory) -> dict[str, Any]:
+    """Return `environment.json`: versions, machine and data that the run was made with."""
+    return read_json(run.environment) if run.environment.is_file() else {}
+
+
+def trained_on(environment: Mapping[str, Any], sha256: Mapping[str, str]) -> bool | None:
+    """Whether a run was trained on certain data; None where its `environment.json` does not tell.
+
+    Args:
+        environment: the contents of that file.
+        sha256: of each file of the data, by the file's name.
+    """
+    known = environment.get("data_sha256")
+    return known == sha256 if known else None
+
+
+def _stored(run: RunDirectory, path: Path, command: str) -> dict[str, Any]:
+    """Return the contents of one of a run's JSON files, which `fmnist <command>` writes; empty where it is missing."""
+    try:
+        return read_json(path) if path.is_file() else {}
+    except InputError as error:
+        raise _damaged(run, str(error), command) from error
+
+
+def _damaged(run: RunDirectory, problem: str, command: str) -> InputError:
+    return InputError(f"{problem}; remove the file, and `fmnist {command} {run.path}` makes it again")
