@@ -10,7 +10,7 @@ from fmnist.config import restore
 from fmnist.doctor.check import NOTE, OK, WRONG, Check, attempt
 from fmnist.errors import FmnistError, InputError
 from fmnist.evaluation import metrics
-from fmnist.export import load_exports, sha256
+from fmnist.export.exporter import load_exports, sha256
 from fmnist.predictor import open_model
 from fmnist.run import checkpoints, lock, schema
 from fmnist.run.directory import RunDirectory, read_json

@@ -7,27 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fmnist.evaluation import metrics
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a format may lose against Keras, on the whole test set; None is no limit.
-
-    Attributes:
-        difference: largest difference of any probability of any image.
-        agreement: smallest share (0 to 1) of the images with the same top class. Where only `difference` is bound,
-            top classes can differ where Keras's own best two are no further apart than twice that.
-        loss: largest loss of accuracy (0.003 is 0.3 points).
-    """
-
-    difference: float | None = None
-    agreement: float | None = None
-    loss: float | None = None
-
-
-EXACT = Limits(difference=1e-4)
-HALF = Limits(difference=2e-2, agreement=0.999)
-INTEGER = Limits(loss=0.003)
+from fmnist.export.formats import Limits
 
 
 @dataclass(frozen=True)

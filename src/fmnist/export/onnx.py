@@ -1,4 +1,4 @@
-"""Writes ONNX files: the conversion, the quantization, the check of their ops, and the facts inside.
+"""Writes and opens ONNX files: the conversion, the quantization, the check of their ops, and the facts inside.
 
 The facts lie in `metadata_props` under the key `fmnist` (`predictor.METADATA_KEY`) as the text of one JSON object.
 """
@@ -6,40 +6,42 @@ The facts lie in `metadata_props` under the key `fmnist` (`predictor.METADATA_KE
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from fmnist.errors import RunError
-from fmnist.predictor import METADATA_KEY
-
-if TYPE_CHECKING:
-    import keras
+from fmnist.export import network
+from fmnist.predictor import METADATA_KEY, open_model
 
 _OPSET = 15  # the lowest that has all we need: the most runtimes read it
 # Ops that move values and do not change them.
 _MOVES = {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Slice", "Concat"}
 
 
-def write(model: keras.Model, path: Path, *, examples: np.ndarray | None = None, scale: float = 1.0) -> None:
-    """Convert a model.
+def write(source: Path, path: Path, quantization: str, examples: np.ndarray) -> None:
+    """Convert a `.keras` file.
 
     Args:
-        model: the whole network; or, with `examples`, the part behind its rescaling, which takes floats.
+        source: the file.
         path: ends in `.onnx`.
-        examples: float32 (N, H, W, 1), what that part is fed with: it is quantized to 8 bits, in ranges measured with
-            these, and takes uint8. The softmax stays in float32.
-        scale: what one step of the uint8 input is worth to that part.
+        quantization: with `int8` it is quantized to 8 bits, in ranges measured with the examples, and takes the pixels
+            as they are. The softmax stays in float32.
+        examples: images, uint8 (N, H, W).
 
     Raises:
         RunError: something else than moving comes before the first arithmetic.
     """
+    if quantization == "int8":
+        model, fed, scale = network.load_for_integers(source, examples)
+    else:
+        model = network.load(source)
     model(np.zeros((1, *model.input_shape[1:]), model.inputs[0].dtype))  # Keras exports what has been called
     model.export(str(path), format="onnx", verbose=False, opset_version=_OPSET)
-    if examples is not None:
-        _quantize(path, examples, scale)
+    if quantization == "int8":
+        _quantize(path, fed, scale)
 
 
 def _quantize(path: Path, examples: np.ndarray, scale: float) -> None:
@@ -131,3 +133,8 @@ def embed(path: Path, facts: dict[str, Any]) -> None:
     onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(facts)})
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
+
+
+def open_file(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function from images, uint8 (N, H, W), to probabilities, float32 (N, classes)."""
+    return open_model(path).probabilities

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,22 @@ from typing import Any
 from PIL import Image
 
 from fmnist.evaluation.novelty import THRESHOLD
+from fmnist.export.runtime import load_runtime
 from fmnist.images import decoding, recipe
 
 _WORKER, _PAGE = "service-worker.js", "index.html"
 # A garment of 8 × 8 pixels, as small as pictures are here.
 _ICON = ("........", ".##..##.", "########", "#.####.#", "..####..", "..####..", "..####..", "........")
 _INK, _GROUND, _ICON_PIXEL = (255, 255, 255), (0, 114, 178), 44
+
+
+def prepare(archive: Path | None, note: Callable[[str], None]) -> Callable[[Path, dict[str, Any]], None]:
+    """Load the runtime, as `load_runtime` does; return what writes all but the model into the folder that has that.
+
+    The returned function takes the folder, and the facts that the model says of itself.
+    """
+    runtime = load_runtime(archive, note)
+    return lambda folder, facts: build(folder, facts, runtime)
 
 
 def build(folder: Path, facts: dict[str, Any], runtime: dict[str, bytes]) -> None:
