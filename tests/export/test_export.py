@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import pkgutil
 import shutil
 import zipfile
 
@@ -13,8 +14,9 @@ from support.fake_export import Fake
 from fmnist.errors import InputError, RunError
 from fmnist.evaluation.calibration import at_temperature
 from fmnist.export import exporter, litert, network
+from fmnist.export.benchmark import benchmark_run
 from fmnist.export.exporter import export_run, load_exports
-from fmnist.export.formats import DEFAULT_FORMATS, EXACT, FORMATS, HALF, INTEGER
+from fmnist.export.formats import DEFAULT_FORMATS, EXACT, FORMATS, HALF, INTEGER, Format
 from fmnist.export.gate import compare
 from fmnist.predictor import METADATA_KEY, open_model, process
 from fmnist.run.directory import TEMPORARY, RunDirectory, read_json, write_json
@@ -204,6 +206,45 @@ class TestExport:
         renamed = exporter.sha256(tmp_path)
         (tmp_path / "b").write_text("2")
         assert len({before, renamed, exporter.sha256(tmp_path)}) == 3 and exporter.size(tmp_path) == 1
+
+
+TOY = """
+import json, shutil, zipfile
+from fmnist.predictor.keras_file import open_keras
+
+def write(source, path, quantization, examples):
+    assert quantization == "none at all" and examples.dtype == "uint8"
+    shutil.copyfile(source, path)
+
+def embed(path, facts):
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.comment = json.dumps(facts).encode()
+
+def open_file(path):
+    return open_keras(path).probabilities
+"""
+
+
+def test_a_format_is_a_row_and_a_file(run, tiny_dataset, tmp_path, monkeypatch):
+    """A toy format is written, judged, given its facts and listed, with nothing changed but the table."""
+    (tmp_path / "toy.py").write_text(TOY)
+    monkeypatch.syspath_prepend(tmp_path)
+    row = Format("toy", "model.toy", "a test", EXACT, "toy", "none at all", hint="play with {path}")
+    monkeypatch.setitem(FORMATS, "toy", row)
+
+    def here(function, what, arrays, *, backend=None, **values):
+        return pkgutil.resolve_name(function)(**arrays, **values)
+
+    monkeypatch.setattr(exporter, "call", here)
+    result = export_run(run, tiny_dataset, ("toy",), calibrate=False)
+    assert (result["written"], result["refused"]) == (["toy"], [])
+    (row,) = load_exports(run)["files"]
+    assert (row["file"], row["agreement"], row["largest_difference"]) == ("model.toy", 1, 0)
+    facts = json.loads(zipfile.ZipFile(run.exports / "model.toy").comment)
+    assert facts["format"] == "toy" and facts["accuracy"] == row["accuracy"]
+    monkeypatch.setattr("fmnist.export.benchmark.call", here)
+    rows = benchmark_run(run, tiny_dataset, seconds=0.01)["rows"]
+    assert [row["format"] for row in rows] == ["model.keras", "toy"]
 
 
 class TestCommand:

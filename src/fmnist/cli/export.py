@@ -1,4 +1,4 @@
-"""`fmnist export`: a run's model for phones, servers and others, each file checked against it."""
+"""`fmnist export`: writes a run's model for phones, servers and others, each file checked against it."""
 
 from __future__ import annotations
 

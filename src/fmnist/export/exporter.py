@@ -84,7 +84,7 @@ def export_run(
     refused: list[dict[str, Any]] = []
     with _unfinished(run.exports) as folder:
         note(f"{'Keras':12} {len(images):,} test images")
-        source = _folded(model, folder, known["temperature"]) if calibrated else model
+        source = _fold(model, folder / "calibrated.keras", known["temperature"]) if calibrated else model
         keras = _probabilities(source, "keras", "Keras failed", images)
         for form in wanted:
             note(f"{form.name:12} conversion, then the same images")
@@ -133,11 +133,9 @@ def _unfinished(exports: Path) -> Iterator[Path]:
         raise RunError(f"cannot write {exports}: {error.strerror or error}") from error
 
 
-def _folded(model: Path, folder: Path, temperature: float) -> Path:
-    """Write the model with a temperature folded in, and return its path."""
-    target = folder / "calibrated.keras"
+def _fold(source: Path, target: Path, temperature: float) -> Path:
     problem = "the temperature cannot be folded in (--no-calibrate leaves it out)"
-    call("fmnist.export.network:fold", problem, source=str(model), target=str(target), temperature=temperature)
+    call("fmnist.export.network:fold", problem, source=str(source), target=str(target), temperature=temperature)
     return target
 
 
@@ -167,15 +165,9 @@ def _examples(config: dict[str, Any], dataset: Dataset) -> np.ndarray:
 
 
 def _convert(source: Path, target: Path, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-    call(
-        "fmnist.export.jobs:convert",
-        f"the conversion to {facts['format']} failed",
-        arrays,
-        backend="tensorflow",  # the converters are TensorFlow's
-        source=str(source),
-        target=str(target),
-        facts=facts,
-    )
+    what, backend = f"the conversion to {facts['format']} failed", "tensorflow"  # whose the converters are
+    values: dict[str, Any] = {"source": str(source), "target": str(target), "facts": facts}
+    call("fmnist.export.jobs:convert", what, arrays, backend=backend, **values)
 
 
 def _probabilities(path: Path, format: str, problem: str, images: np.ndarray) -> np.ndarray:

@@ -37,10 +37,10 @@ class Format:
         file: the file, or the folder, in `exports/`.
         purpose: what it is for, in words.
         limits: what its gate allows.
-        module: has three functions, which run in a child process: `write(source, path, quantization, examples)` makes
-            the file from a `.keras` file and training images, uint8 (N, H, W); `embed(path, facts)` puts the facts
-            inside; `open_file(path)` returns a function from images, uint8 (N, H, W), to probabilities, float32
-            (N, classes).
+        module: has functions, which run in a child process: `write(source, path, quantization, examples)` makes the
+            file from a `.keras` file and training images, uint8 (N, H, W); `embed(path, facts)` puts the facts inside;
+            `open_file(path)`, where `fmnist.open_model` doesn't open it, returns a function from images, uint8
+            (N, H, W), to probabilities, float32 (N, classes).
         quantization: what `write` is to do to the numbers: `int8`, `float16`, or nothing.
         packages: what `write` needs beyond TensorFlow, by import name; `pip install 'fmnist[export]'` brings it.
         default: whether it is written where no format is asked for.

@@ -13,6 +13,7 @@ import numpy as np
 from fmnist.errors import RunError
 from fmnist.evaluation import metrics
 from fmnist.export.formats import FORMATS
+from fmnist.predictor import open_model
 
 
 def convert(
@@ -37,7 +38,7 @@ def convert(
             raise RunError(f"'{package}' is not installed; install it with: pip install 'fmnist[export]'")
     module = importlib.import_module(form.module)
     module.write(Path(source), path, form.quantization, examples)
-    accuracy = metrics.accuracy(module.open_file(path)(images), labels)
+    accuracy = metrics.accuracy(open_file(target, facts["format"])(images), labels)
     module.embed(path, facts | {"accuracy": accuracy})
     return {"accuracy": accuracy}, {}
 
@@ -49,7 +50,12 @@ def open_file(path: str, format: str) -> Callable[[np.ndarray], np.ndarray]:
         InputError: the file is damaged or breaks the contract.
         RunError: the runtime that it needs is not installed.
     """
-    return importlib.import_module(FORMATS[format].module).open_file(Path(path))
+    module = importlib.import_module(FORMATS[format].module)
+    return getattr(module, "open_file", _open_model)(Path(path))
+
+
+def _open_model(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+    return open_model(path).probabilities
 
 
 def answer(*, path: str, format: str, images: np.ndarray) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

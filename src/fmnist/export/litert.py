@@ -1,4 +1,4 @@
-"""Writes and opens LiteRT files: the conversion, the check of their ops, and the facts inside.
+"""Writes LiteRT files: the conversion, the check of their ops, and the facts inside.
 
 The facts lie in the metadata buffer named `fmnist` (`predictor.METADATA_KEY`) as the UTF-8 text of one JSON object.
 """
@@ -6,7 +6,7 @@ The facts lie in the metadata buffer named `fmnist` (`predictor.METADATA_KEY`) a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from fmnist.errors import RunError
 from fmnist.export import network
-from fmnist.predictor import METADATA_KEY, open_model
+from fmnist.predictor import METADATA_KEY
 
 
 def write(source: Path, path: Path, quantization: str, examples: np.ndarray) -> None:
@@ -106,8 +106,3 @@ def _read(path: Path) -> Any:
     from ai_edge_litert import schema_py_generated as schema
 
     return schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
-
-
-def open_file(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function from images, uint8 (N, H, W), to probabilities, float32 (N, classes)."""
-    return open_model(path).probabilities

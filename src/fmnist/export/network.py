@@ -57,17 +57,10 @@ def logits_layer(model: keras.Model) -> keras.layers.Dense:
 
 
 def load_for_integers(source: Path, examples: np.ndarray) -> tuple[keras.Model, np.ndarray, float]:
-    """Return the part of a network behind its rescaling, what that is fed with, and its scale.
+    """Return the part of a network behind its rescaling, and what it is fed with for uint8 images (N, H, W).
 
-    Args:
-        source: a `.keras` file.
-        examples: images, uint8 (N, H, W).
-
-    Returns:
-        The part, which takes floats; the examples as it gets them, float32 (N, H, W, 1); what a step of uint8 is worth.
-
-    Raises:
-        RunError: the first layer is no plain rescaling.
+    The part takes floats; the examples come as it gets them, float32 (N, H, W, 1); last is what a step of uint8 is
+    worth. Errors as in `without_rescaling`.
     """
     part, scale = without_rescaling(load(source))
     return part, examples[..., np.newaxis].astype(np.float32) * np.float32(scale), scale

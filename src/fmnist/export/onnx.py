@@ -1,20 +1,21 @@
-"""Writes and opens ONNX files: the conversion, the quantization, the check of their ops, and the facts inside.
+"""Writes ONNX files: the conversion, the quantization, the check of their ops, and the facts inside.
 
 The facts lie in `metadata_props` under the key `fmnist` (`predictor.METADATA_KEY`) as the text of one JSON object.
 """
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from fmnist.errors import RunError
 from fmnist.export import network
-from fmnist.predictor import METADATA_KEY, open_model
+from fmnist.predictor import METADATA_KEY
 
 _OPSET = 15  # the lowest that has all we need: the most runtimes read it
 # Ops that move values and do not change them.
@@ -52,10 +53,12 @@ def _quantize(path: Path, examples: np.ndarray, scale: float) -> None:
     quant_pre_process(path, path, skip_symbolic_shape=True)
     graph = onnx.load(path).graph
     pixels, moves = _moved_pixels(graph)
+    # Asked again and again: all examples at once, then None.
+    feeds = SimpleNamespace(get_next=functools.partial(next, iter([{graph.input[0].name: examples}]), None))
     quantize_static(
         path,
         path,
-        _Examples(graph.input[0].name, examples),
+        feeds,
         quant_format=QuantFormat.QDQ,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
@@ -99,16 +102,6 @@ def _moved_pixels(graph: Any) -> tuple[set[str], list[str]]:
     return pixels, list(moves)
 
 
-class _Examples:
-    """The examples as onnxruntime's calibration asks for them: one feed after the other, then None."""
-
-    def __init__(self, name: str, examples: np.ndarray) -> None:
-        self.feeds: Iterator[dict[str, np.ndarray]] = iter([{name: examples}])
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        return next(self.feeds, None)
-
-
 def embed(path: Path, facts: dict[str, Any]) -> None:
     """Write the facts into a file, name its input and output after them, and check it.
 
@@ -133,8 +126,3 @@ def embed(path: Path, facts: dict[str, Any]) -> None:
     onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(facts)})
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
-
-
-def open_file(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function from images, uint8 (N, H, W), to probabilities, float32 (N, classes)."""
-    return open_model(path).probabilities

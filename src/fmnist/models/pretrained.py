@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from fmnist.config import Config
 from fmnist.errors import InputError, RunError
 from fmnist.models.torch_file import read_tensors
-from fmnist.run.directory import RunDirectory, find_run, read_json
+from fmnist.run.directory import RunDirectory, find_run, find_run_or_file, read_json
 
 if TYPE_CHECKING:
     import keras
@@ -36,7 +36,8 @@ def with_paths(config: Config, run: RunDirectory) -> Config:
     ):
         if name is None:
             continue
-        path = Path(name) if setting == "teacher" and name.endswith(".keras") else find_run(name).path
+        found = find_run_or_file(name) if setting == "teacher" else find_run(name)
+        path = found if isinstance(found, Path) else found.path
         if path.resolve().is_relative_to(run.path.resolve()):
             raise InputError(f"{setting}: {name} is in {run.path}, which would be replaced; take another --name")
         paths[setting] = str(path)

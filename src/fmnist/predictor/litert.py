@@ -1,4 +1,4 @@
-"""LiteRT files (`.tflite`) through `ai_edge_litert`: no TensorFlow."""
+"""Opens LiteRT files (`.tflite`) through `ai_edge_litert`: no TensorFlow."""
 
 from __future__ import annotations
 
