@@ -37,7 +37,7 @@ _HOMES = {
     "draw_all": "report.plots",
     "write_report": "report.run_page",
     "RunDirectory": "run.directory",
-    "export_run": "export",
+    "export_run": "export.exporter",
     "benchmark_run": "export.benchmark",
     "find_run": "run.directory",
     "list_runs": "run.directory",

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import pkgutil
 import shutil
 import zipfile
 
@@ -10,14 +11,16 @@ import numpy as np
 import pytest
 from support.fake_export import Fake
 
-from fmnist import export
 from fmnist.errors import InputError, RunError
 from fmnist.evaluation.calibration import at_temperature
-from fmnist.export import DEFAULT_FORMATS, FORMATS, conversion, export_run, litert, process
-from fmnist.export.gate import EXACT, HALF, INTEGER, compare
-from fmnist.predictor import METADATA_KEY, open_model
+from fmnist.export import exporter, litert, network
+from fmnist.export.benchmark import benchmark_run
+from fmnist.export.exporter import export_run
+from fmnist.export.formats import DEFAULT_FORMATS, EXACT, FORMATS, HALF, INTEGER, Format
+from fmnist.export.gate import compare
+from fmnist.predictor import METADATA_KEY, open_model, process
 from fmnist.run import results
-from fmnist.run.directory import RunDirectory, read_json, write_json
+from fmnist.run.directory import TEMPORARY, RunDirectory, read_json, write_json
 
 # Format web has tests of its own: test_export_web.py and test_export_web_browser.py.
 FILES = tuple(name for name in FORMATS if name != "web")
@@ -167,9 +170,10 @@ class TestExport:
         assert os.listdir(run.exports) == []
 
     def test_what_a_killed_export_left_is_cleared_away(self, run, tiny_dataset, monkeypatch):
-        (run.exports / ".unfinished-x").mkdir(parents=True)
+        (run.exports / f"{TEMPORARY}x").mkdir(parents=True)
         Fake(monkeypatch, tiny_dataset)
-        export_run(run, tiny_dataset, ("onnx",))
+        with run.lock():
+            export_run(run, tiny_dataset, ("onnx",))
         assert sorted(os.listdir(run.exports)) == ["exports.json", "model.onnx"]
 
     def test_files_of_an_earlier_model_are_not_listed(self, run, tiny_dataset, monkeypatch):
@@ -191,18 +195,57 @@ class TestExport:
 
         config = read_json(run.config)
         _, validation = split_indices(tiny_dataset.train_labels, config["data"]["validation_fraction"], 0)
-        examples = export._examples(config, tiny_dataset)
+        examples = exporter._examples(config, tiny_dataset)
         rows = {image.tobytes() for image in examples}
-        assert len(rows) == len(examples) == min(export.EXAMPLES, 600 - len(validation))
+        assert len(rows) == len(examples) == min(exporter.EXAMPLES, 600 - len(validation))
         assert not rows & {tiny_dataset.train_images[index].tobytes() for index in validation}
 
     def test_the_hash_of_a_folder_covers_names_and_contents(self, tmp_path):
         (tmp_path / "a").write_text("1")
-        before = export.sha256(tmp_path)
+        before = exporter.sha256(tmp_path)
         (tmp_path / "a").rename(tmp_path / "b")
-        renamed = export.sha256(tmp_path)
+        renamed = exporter.sha256(tmp_path)
         (tmp_path / "b").write_text("2")
-        assert len({before, renamed, export.sha256(tmp_path)}) == 3 and export.size(tmp_path) == 1
+        assert len({before, renamed, exporter.sha256(tmp_path)}) == 3 and exporter.size(tmp_path) == 1
+
+
+TOY = """
+import json, shutil, zipfile
+from fmnist.predictor.keras_file import open_keras
+
+def write(source, path, quantization, examples):
+    assert quantization == "none at all" and examples.dtype == "uint8"
+    shutil.copyfile(source, path)
+
+def embed(path, facts):
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.comment = json.dumps(facts).encode()
+
+def open_file(path):
+    return open_keras(path).probabilities
+"""
+
+
+def test_a_format_is_a_row_and_a_file(run, tiny_dataset, tmp_path, monkeypatch):
+    """A toy format is written, judged, given its facts and listed, with nothing changed but the table."""
+    (tmp_path / "toy.py").write_text(TOY)
+    monkeypatch.syspath_prepend(tmp_path)
+    row = Format("toy", "model.toy", "a test", EXACT, "toy", "none at all", hint="play with {path}")
+    monkeypatch.setitem(FORMATS, "toy", row)
+
+    def here(function, what, arrays, *, backend=None, **values):
+        return pkgutil.resolve_name(function)(**arrays, **values)
+
+    monkeypatch.setattr(exporter, "call", here)
+    result = export_run(run, tiny_dataset, ("toy",), calibrate=False)
+    assert (result["written"], result["refused"]) == (["toy"], [])
+    (row,) = results.exports(run)["files"]
+    assert (row["file"], row["agreement"], row["largest_difference"]) == ("model.toy", 1, 0)
+    facts = json.loads(zipfile.ZipFile(run.exports / "model.toy").comment)
+    assert facts["format"] == "toy" and facts["accuracy"] == row["accuracy"]
+    monkeypatch.setattr("fmnist.export.benchmark.call", here)
+    rows = benchmark_run(run, tiny_dataset, seconds=0.01)["rows"]
+    assert [row["format"] for row in rows] == ["model.keras", "toy"]
 
 
 class TestCommand:
@@ -241,7 +284,7 @@ class TestCommand:
 def test_a_temperature_folded_in(family, filters, flip_average, tmp_path):
     from fmnist import backend, models
     from fmnist.config import ModelConfig
-    from fmnist.export.folding import fold, logits_layer
+    from fmnist.export.network import fold, logits_layer
 
     backend.prepare()
     import keras
@@ -261,7 +304,7 @@ def test_a_temperature_folded_in(family, filters, flip_average, tmp_path):
 
 def test_a_network_that_ends_in_something_else_is_not_folded():
     from fmnist import backend
-    from fmnist.export.folding import logits_layer
+    from fmnist.export.network import logits_layer
 
     backend.prepare()
     from keras import Input, Model, Sequential, layers
@@ -325,7 +368,7 @@ class TestFormats:
         def refuse(*_, **__):
             raise AssertionError("a process was started")
 
-        monkeypatch.setattr("fmnist.predictor.trial.subprocess.run", refuse)
+        monkeypatch.setattr("fmnist.predictor.process.subprocess.run", refuse)
         for name in ("model.tflite", "model-int8.onnx"):
             assert open_model(run.exports / name).metadata["run"] == "tiny"
         changed = tmp_path / "changed.onnx"
@@ -342,7 +385,7 @@ class TestFormats:
         assert read_json(run.exports_index)["files"] == result["files"]
         for row in result["files"]:
             path = run.exports / row["file"]
-            assert (row["sha256"], row["bytes"]) == (export.sha256(path), export.size(path))
+            assert (row["sha256"], row["bytes"]) == (exporter.sha256(path), exporter.size(path))
 
     @pytest.mark.parametrize("name", FILES)
     def test_facts_are_inside(self, exported, name):
@@ -400,15 +443,15 @@ class TestFormats:
 
     def test_one_changed_weight_is_refused(self, exported, tiny_dataset, monkeypatch):
         run, _ = exported
-        original = export.call
+        original = exporter.call
 
         def sabotage(function, *arguments, **values):
             result = original(function, *arguments, **values)
             if function.endswith(":convert"):
-                _sabotage(export.Path(values["target"]))
+                _sabotage(exporter.Path(values["target"]))
             return result
 
-        monkeypatch.setattr(export, "call", sabotage)
+        monkeypatch.setattr(exporter, "call", sabotage)
         before = (run.exports / "model.tflite").read_bytes()
         (refused,) = export_run(run, tiny_dataset, ("litert",))["refused"]
         assert "off Keras's" in refused["problems"][0]
@@ -463,8 +506,8 @@ def test_a_network_without_rescaling_has_no_integer_export():
 
     model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(name="flat"), keras.layers.Dense(2)])
     with pytest.raises(RunError, match="the first layer is 'flat'"):
-        conversion.without_rescaling(model)
+        network.without_rescaling(model)
     model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Rescaling(1 / 255), *model.layers])
-    part, scale = conversion.without_rescaling(model)
+    part, scale = network.without_rescaling(model)
     images = np.arange(16, dtype=np.float32).reshape(1, 4, 4, 1)
     np.testing.assert_allclose(part(images * scale), model(images), rtol=1e-6)

@@ -15,8 +15,9 @@ from support.fake_export import Fake
 from fmnist.doctor import OK
 from fmnist.doctor.rundirectory import check_run
 from fmnist.errors import InputError, RunError
-from fmnist.export import export_run, runtime, site
+from fmnist.export import runtime, site
 from fmnist.export.benchmark import benchmark_run
+from fmnist.export.exporter import export_run
 from fmnist.images import recipe
 from fmnist.run import schema
 from fmnist.run.directory import RunDirectory, read_json

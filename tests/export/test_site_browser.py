@@ -13,7 +13,7 @@ from PIL import Image
 from support.photos import KINDS, fake_photo, garment
 
 from fmnist.errors import RunError
-from fmnist.export import export_run
+from fmnist.export.exporter import export_run
 from fmnist.images import decode, prepare
 from fmnist.predictor import open_model
 from fmnist.run.directory import RunDirectory

@@ -13,7 +13,7 @@ from support.onnx_models import IMAGES, NAMES, SHAPE, WEIGHTS, onnx_model
 
 from fmnist.errors import InputError, RunError
 from fmnist.evaluation.calibration import at_temperature
-from fmnist.predictor import MODEL_SUFFIXES, Predictor, open_model, trial
+from fmnist.predictor import MODEL_SUFFIXES, Predictor, open_model, process, trial
 from fmnist.run.directory import RunDirectory, read_json, write_json
 
 
@@ -129,27 +129,47 @@ def test_a_damaged_litert_file_is_one_error_and_harms_nobody(files, tmp_path):
 
 def test_a_file_that_kills_takes_too_long_or_too_much_is_told(monkeypatch):
     killed = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
-    monkeypatch.setattr(trial, "_START", killed)
-    with pytest.raises(InputError, match=r"x: ended the process that tried it \(SIGSEGV\)"):
+    monkeypatch.setattr(process, "_START", killed)
+    with pytest.raises(InputError, match=r"x: opening it failed: the process was ended \(SIGSEGV\); it is damaged"):
         trial.try_model(b"", ".onnx", "x")
-    monkeypatch.setattr(trial, "_START", "import time; time.sleep(60)")
-    monkeypatch.setattr(trial, "SECONDS", 0.2)
-    with pytest.raises(InputError, match="took longer than 0.2 seconds"):
+    monkeypatch.setattr(process, "_START", "import time; time.sleep(60)")
+    monkeypatch.setattr(trial, "BOUNDS", process.Bounds(2**32, 0.2))
+    with pytest.raises(InputError, match="took longer than 0.2 seconds; it is damaged or hostile"):
         trial.try_model(b"", ".onnx", "x")
 
 
-def test_the_trial_is_bounded():
-    code = """
-import resource
-from fmnist.predictor import trial
-trial._limit()
-try:
-    bytearray(trial.MEMORY_BYTES)
-except MemoryError:
-    print("bounded", resource.getrlimit(resource.RLIMIT_CPU)[0], resource.getrlimit(resource.RLIMIT_FSIZE)[0])
+BOUNDED_JOB = """
+import os, resource
+
+def look():
+    found = {"files": os.listdir(), "seconds": resource.getrlimit(resource.RLIMIT_CPU)[0], "memory": "free"}
+    try:
+        bytearray(MEMORY)
+    except MemoryError:
+        found["memory"] = "bounded"
+    try:
+        with open("left", "w") as file:
+            file.write("x")
+    except OSError as error:
+        found["writing"] = error.strerror
+    print("what a runtime prints is no answer", flush=True)
+    return found, {}
 """
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout.split() == ["bounded", str(trial.SECONDS), "0"]
+
+
+def test_the_trial_is_bounded(tmp_path, monkeypatch):
+    (tmp_path / "bounded_job.py").write_text(BOUNDED_JOB.replace("MEMORY", str(trial.BOUNDS.memory)))
+    monkeypatch.syspath_prepend(tmp_path)
+    found, _ = process.call("bounded_job:look", "looking", bounds=trial.BOUNDS)
+    assert found == {"files": [], "seconds": 60, "memory": "bounded", "writing": "File too large"}
+
+
+@pytest.mark.parametrize("answer", ["", "[]", "{}", '{"arrays": []}', '{"values": {}, "arrays": ["x"]}', "\\x93NUMPY"])
+def test_what_is_no_answer_is_not_believed(answer, monkeypatch):
+    """Whatever a child writes and however it ends: without a whole answer the file has not passed."""
+    monkeypatch.setattr(process, "_START", f"print({answer!r})")
+    with pytest.raises(InputError, match="x: opening it failed: the process was ended"):
+        trial.try_model(b"", ".onnx", "x")
 
 
 class TestRuns:

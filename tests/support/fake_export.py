@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fmnist import export
+from fmnist.export import exporter
 
 
 class Fake:
@@ -13,7 +13,7 @@ class Fake:
         self.keras = np.eye(dataset.num_classes, dtype=np.float32)[dataset.test_labels]
         self.changed = self.keras.copy()
         self.changed[:wrong] = np.roll(self.changed[:wrong], 1, axis=1)
-        monkeypatch.setattr(export, "call", self)
+        monkeypatch.setattr(exporter, "call", self)
 
     def __call__(self, function, what, arrays=None, *, backend=None, **values):
         self.calls.append((function, values))

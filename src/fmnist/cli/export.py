@@ -1,4 +1,4 @@
-"""`fmnist export`: a run's model for phones, servers and others, each file checked against it."""
+"""`fmnist export`: writes a run's model for phones, servers and others, each file checked against it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from fmnist.cli import options
 from fmnist.errors import RunError
+from fmnist.export.formats import DEFAULT_FORMATS, FORMATS, check_formats
 
 
 @click.command(
@@ -20,10 +21,10 @@ from fmnist.errors import RunError
 @click.option(
     "--format",
     "formats",
-    default="litert,litert-int8,litert-fp16,onnx",
+    default=",".join(DEFAULT_FORMATS),
     show_default=True,
     metavar="NAME,NAME,…",
-    help="Also: onnx-int8, keras, savedmodel, web.",
+    help=f"Also: {', '.join(name for name, form in FORMATS.items() if not form.default)}.",
 )
 @click.option("--no-calibrate", is_flag=True, help="Leave the temperature out: probabilities as the run's model's.")
 @click.option(
@@ -62,7 +63,7 @@ def command(
     Format web is a folder for any static host: a page that classifies on the device, from a file, the camera or a
     drawing, also without a network once it was opened.
     """
-    from fmnist.export import check_formats, export_run
+    from fmnist.export.exporter import export_run
 
     names = tuple(part.strip() for part in formats.split(",") if part.strip())
     check_formats(names)
@@ -70,13 +71,7 @@ def command(
     dataset = options.load_data(data_dir)
     with run.lock():
         result = export_run(
-            run,
-            dataset,
-            names,
-            calibrate=not no_calibrate,
-            force=force,
-            web_runtime=web_runtime,
-            note=options.say,
+            run, dataset, names, calibrate=not no_calibrate, force=force, web_runtime=web_runtime, note=options.say
         )
     if as_json:
         options.print_json({"folder": str(run.exports), **result})
@@ -103,9 +98,9 @@ def _print(folder: Path, result: dict[str, Any]) -> None:
         f"Keras itself: {options.percent(rows[0]['keras_accuracy'])} of {rows[0]['num_images']:,} test images. "
         f"Probabilities: {calibrated}"
     )
-    if "web" in result["written"]:
-        print("To try the page, on http://127.0.0.1:8000, which counts as secure as https does:")
-        print(f"  python -m http.server --bind 127.0.0.1 --directory {shlex.quote(str(folder / 'web'))}")
+    for form in (FORMATS[name] for name in result["written"]):
+        if form.hint:
+            print(form.hint.format(path=shlex.quote(str(folder / form.file))))
 
 
 def _reason(row: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from fmnist.config import kinds, leaf_fields, leaf_type
 from fmnist.data import Dataset, load_dataset
 from fmnist.errors import InputError
 from fmnist.run import schema
-from fmnist.run.directory import RunDirectory, find_run
+from fmnist.run.directory import RunDirectory, find_run, find_run_or_file
 
 runs_dir_option = click.option(
     "--runs-dir",
@@ -160,8 +160,9 @@ def find_runs(given: dict[str, Any], runs_dir: Path) -> None:
         InputError: there is no such run.
     """
     for name in ("initial_weights", "teacher"):
-        if name in given and not (name == "teacher" and given[name].endswith(".keras")):
-            given[name] = str(find_run(given[name], runs_dir).path)
+        if name in given:
+            found = (find_run_or_file if name == "teacher" else find_run)(given[name], runs_dir)
+            given[name] = str(found if isinstance(found, Path) else found.path)
 
 
 def percent(share: float) -> str:

@@ -8,7 +8,7 @@ from fmnist.config import restore
 from fmnist.doctor.check import NOTE, OK, WRONG, Check, attempt
 from fmnist.errors import FmnistError, InputError
 from fmnist.evaluation import metrics
-from fmnist.export import sha256
+from fmnist.export.exporter import sha256
 from fmnist.predictor import Predictor, open_model
 from fmnist.run import checkpoints, lock, results, schema
 from fmnist.run.directory import RunDirectory, read_json

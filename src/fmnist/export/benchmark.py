@@ -1,4 +1,4 @@
-"""How fast a run's exported files answer, beside Keras: each in a process of its own, so that none warms another up."""
+"""Measures how fast a run's exported files answer, beside Keras, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import numpy as np
 from fmnist.data import Dataset
 from fmnist.errors import InputError
 from fmnist.evaluation.evaluate import check_dataset
-from fmnist.export import sha256, size
-from fmnist.export.artefact import open_artefact
+from fmnist.export.exporter import sha256, size
+from fmnist.export.formats import FORMATS
 from fmnist.export.gate import compare
-from fmnist.export.process import call
+from fmnist.export.jobs import open_file
+from fmnist.predictor.process import call
 from fmnist.run import environment, results
 from fmnist.run.directory import RunDirectory, read_json, write_json
 
@@ -45,25 +46,26 @@ def benchmark_run(
         InputError: nothing was exported yet, or was changed since, or the data set does not fit.
         RunError: a file cannot be measured, or the result cannot be written.
     """
-    # Browsers run the page of format web, with a runtime of their own.
-    exported = [row for row in results.exports(run).get("files", []) if row["format"] != "web"]
+    measured = {name for name, form in FORMATS.items() if form.measured}
+    exported = [row for row in results.exports(run).get("files", []) if row["format"] in measured]
     if not exported:
         raise InputError(f"{run.path} has no exported files; `fmnist export {run.name}` makes them")
     check_dataset(read_json(run.config), dataset)
-    files = [("model.keras", "Keras (the run's model)", run.model)]
-    files += [(row["format"], row["format"], run.exports / row["file"]) for row in exported]
+    files = [("model.keras", "Keras (the run's model)", "keras", run.model)]
+    files += [(row["format"], row["format"], row["format"], run.exports / row["file"]) for row in exported]
     changed = [row["file"] for row in exported if sha256(run.exports / row["file"]) != row["sha256"]]
     if changed:
         raise InputError(f"changed since the export: {', '.join(changed)}; `fmnist export {run.name}` makes them again")
     rows: list[dict[str, Any]] = []
     keras = np.empty(0)
-    for name, label, path in files:
+    for name, label, format, path in files:
         note(label)
         values, arrays = call(
             "fmnist.export.benchmark:measure",
             f"{label} cannot be measured",
             {"images": dataset.test_images},
             path=str(path),
+            format=format,
             seconds=seconds,
             started=time.time(),
         )
@@ -83,10 +85,10 @@ def benchmark_run(
 
 
 def measure(
-    *, path: str, images: np.ndarray, seconds: float, started: float
+    *, path: str, format: str, images: np.ndarray, seconds: float, started: float
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Measure one file in this process, in the form of `process.call`; `started` is when that was called, Unix time."""
-    answer = open_artefact(Path(path))
+    answer = open_file(path, format)
     answer(images[:1])
     values: dict[str, Any] = {"start_seconds": time.time() - started}
     # A hundred at least, so that one in a hundred means something.

@@ -1,42 +1,91 @@
-"""The formats that `fmnist export` writes: one table."""
+"""The formats that `fmnist export` writes, a row a format. No other file names them; nothing heavy is loaded here."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from fmnist.errors import InputError, did_you_mean
-from fmnist.export.gate import EXACT, HALF, INTEGER, Limits
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a format may lose against Keras, on the whole test set; None is no limit.
+
+    Attributes:
+        difference: largest difference of any probability of any image.
+        agreement: smallest share (0 to 1) of the images with the same top class. Where only `difference` is bound,
+            top classes can differ where Keras's own best two are no further apart than twice that.
+        loss: largest loss of accuracy (0.003 is 0.3 points).
+    """
+
+    difference: float | None = None
+    agreement: float | None = None
+    loss: float | None = None
+
+
+EXACT = Limits(difference=1e-4)
+HALF = Limits(difference=2e-2, agreement=0.999)
+INTEGER = Limits(loss=0.003)
 
 
 @dataclass(frozen=True)
 class Format:
-    """A format: its name, the file (or folder) in `exports/`, what it is for, and what its gate allows.
+    """A format: what makes its file, what that is for, and what it may lose.
 
     Attributes:
+        name: what `--format` calls it.
+        file: the file, or the folder, in `exports/`.
+        purpose: what it is for, in words.
+        limits: what its gate allows.
+        module: has functions, which run in a child process: `write(source, path, quantization, examples)` makes the
+            file from a `.keras` file and training images, uint8 (N, H, W); `embed(path, facts)` puts the facts inside;
+            `open_file(path)`, where `fmnist.open_model` doesn't open it, returns a function from images, uint8
+            (N, H, W), to probabilities, float32 (N, classes).
+        quantization: what `write` is to do to the numbers: `int8`, `float16`, or nothing.
+        packages: what `write` needs beyond TensorFlow, by import name; `pip install 'fmnist[export]'` brings it.
+        default: whether it is written where no format is asked for.
         model: where in a folder the model's own file lies; empty where file or folder are the model itself.
+        finish: `module:function` that gets the archive of `--web-runtime` and a `note`, fetches what else the folder
+            needs before anything is made, and returns a function (folder, facts) that completes the folder.
+        measured: whether `fmnist benchmark` measures it.
+        hint: what the command line says once it is written, with `{path}` for the quoted path.
     """
 
     name: str
     file: str
     purpose: str
     limits: Limits
+    module: str
+    quantization: str = ""
+    packages: tuple[str, ...] = ()
+    default: bool = False
     model: str = ""
+    finish: str = ""
+    measured: bool = True
+    hint: str = ""
 
 
-FORMATS = {
-    row.name: row
-    for row in (
-        Format("litert", "model.tflite", "phones and small computers, float32", EXACT),
-        Format("litert-int8", "model-int8.tflite", "the same in whole numbers, a quarter of the size", INTEGER),
-        Format("litert-fp16", "model-fp16.tflite", "the same with weights of 16 bits, half the size", HALF),
-        Format("onnx", "model.onnx", "servers and browsers, float32", EXACT),
-        Format("onnx-int8", "model-int8.onnx", "the same in whole numbers, a quarter of the size", INTEGER),
-        Format("keras", "model.keras", "Keras, on any backend", EXACT),
-        Format("savedmodel", "savedmodel", "TensorFlow and TensorFlow Serving: a folder", EXACT),
-        Format("web", "web", "a page that answers on the phone itself, offline: a folder", EXACT, "model.onnx"),
-    )
-}
-DEFAULT_FORMATS = ("litert", "litert-int8", "litert-fp16", "onnx")
+_LITERT, _ONNX, _ONNX_PACKAGES = "fmnist.export.litert", "fmnist.export.onnx", ("onnx", "tf2onnx")
+_SMALL = "the same in whole numbers, a quarter of the size"
+_TRY_WEB = """To try the page, on http://127.0.0.1:8000, which counts as secure as https does:
+  python -m http.server --bind 127.0.0.1 --directory {path}"""
+# fmt: off
+_ROWS = (
+    Format("litert", "model.tflite", "phones and small computers, float32", EXACT, _LITERT, default=True),
+    Format("litert-int8", "model-int8.tflite", _SMALL, INTEGER, _LITERT, "int8", default=True),
+    Format("litert-fp16", "model-fp16.tflite", "the same with weights of 16 bits, half the size", HALF,
+           _LITERT, "float16", default=True),
+    Format("onnx", "model.onnx", "servers and browsers, float32", EXACT, _ONNX, "", _ONNX_PACKAGES, default=True),
+    Format("onnx-int8", "model-int8.onnx", _SMALL, INTEGER, _ONNX, "int8", _ONNX_PACKAGES),
+    Format("keras", "model.keras", "Keras, on any backend", EXACT, "fmnist.export.keras"),
+    Format("savedmodel", "savedmodel", "TensorFlow and TensorFlow Serving: a folder", EXACT,
+           "fmnist.export.savedmodel"),
+    Format("web", "web", "a page that answers on the phone itself, offline: a folder", EXACT, _ONNX, "", _ONNX_PACKAGES,
+           model="model.onnx", finish="fmnist.export.site:prepare", measured=False, hint=_TRY_WEB),
+)
+# fmt: on
+FORMATS = {row.name: row for row in _ROWS}
+DEFAULT_FORMATS = tuple(row.name for row in _ROWS if row.default)
 
 
 def check_formats(names: tuple[str, ...]) -> None:

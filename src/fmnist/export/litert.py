@@ -8,53 +8,54 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from fmnist.errors import RunError
+from fmnist.export import network
 from fmnist.predictor import METADATA_KEY
 
-if TYPE_CHECKING:
-    import keras
 
-
-def write(
-    model: keras.Model, path: Path, *, half: bool = False, examples: np.ndarray | None = None, scale: float = 1.0
-) -> None:
-    """Convert a model.
+def write(source: Path, path: Path, quantization: str, examples: np.ndarray) -> None:
+    """Convert a `.keras` file.
 
     Args:
-        model: the whole network; or, with `examples`, the part behind its rescaling, which takes floats.
+        source: the file.
         path: ends in `.tflite`.
-        half: keep the weights in float16.
-        examples: float32 (N, H, W, 1), what that part is fed with: all arithmetic is to be of integers, in ranges
-            measured with these. The input is uint8; the softmax gives steps of 1/256, as float32.
-        scale: what one step of the uint8 input is worth to that part.
+        quantization: `float16` keeps the weights in that; with `int8` all arithmetic is of integers, in ranges measured
+            with the examples, the input is the pixels as they are, and the softmax gives steps of 1/256, as float32.
+        examples: images, uint8 (N, H, W).
 
     Raises:
         RunError: the network needs ops that LiteRT lacks, or its input came out with another scale.
     """
+    integers = quantization == "int8"
+    if integers:
+        model, fed, scale = network.load_for_integers(source, examples)
+    else:
+        model = network.load(source)
     import tensorflow as tf
 
-    builtins = tf.lite.OpsSet.TFLITE_BUILTINS_INT8 if examples is not None else tf.lite.OpsSet.TFLITE_BUILTINS
     # Keras would allow Flex ops, which need TensorFlow inside the runtime.
+    builtins = tf.lite.OpsSet.TFLITE_BUILTINS_INT8 if integers else tf.lite.OpsSet.TFLITE_BUILTINS
     options: dict[str, Any] = {"target_spec": {"supported_ops": [builtins]}}
-    if half or examples is not None:
+    if quantization:
         options["optimizations"] = [tf.lite.Optimize.DEFAULT]
-    if half:
+    if integers:
+        options |= {"inference_input_type": tf.uint8, "representative_dataset": lambda: _one_by_one(fed, scale)}
+    if quantization == "float16":
         options["target_spec"]["supported_types"] = [tf.float16]
-    if examples is not None:
-        options |= {"inference_input_type": tf.uint8, "representative_dataset": lambda: _one_by_one(examples, scale)}
     try:
         model.export(str(path), format="litert", verbose=False, **options)
     except Exception as error:
         if "flex" in str(error).lower():
             raise RunError("the network has layers that LiteRT's own ops cannot compute; change the network") from error
         raise
-    if examples is not None:
-        (tensor,) = [_read(path).subgraphs[0].tensors[number] for number in _read(path).subgraphs[0].inputs]
-        found = (float(tensor.quantization.scale[0]), int(tensor.quantization.zeroPoint[0]))
+    if integers:
+        graph = _read(path).subgraphs[0]
+        step = graph.tensors[graph.inputs[0]].quantization
+        found = (float(step.scale[0]), int(step.zeroPoint[0]))
         if found != (float(np.float32(scale)), 0):
             raise RunError(f"the input came out with scale and zero point {found}; expected {(scale, 0)}")
 
@@ -74,7 +75,7 @@ def embed(path: Path, facts: dict[str, Any]) -> None:
         RunError: it holds custom (Flex) ops.
     """
     from ai_edge_litert import schema_py_generated as schema
-    from flatbuffers import Builder
+    from ai_edge_litert.tools.flatbuffer_utils import write_model
 
     model = _read(path)
     check_ops(model)
@@ -87,9 +88,7 @@ def embed(path: Path, facts: dict[str, Any]) -> None:
     entry.name, entry.buffer = METADATA_KEY, len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or []), entry]
-    builder = Builder(path.stat().st_size + 2**16)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    path.write_bytes(builder.Output())
+    write_model(model, path)
 
 
 def check_ops(model: Any) -> None:

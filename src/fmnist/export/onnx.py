@@ -5,41 +5,44 @@ The facts lie in `metadata_props` under the key `fmnist` (`predictor.METADATA_KE
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
 from fmnist.errors import RunError
+from fmnist.export import network
 from fmnist.predictor import METADATA_KEY
-
-if TYPE_CHECKING:
-    import keras
 
 _OPSET = 15  # the lowest that has all we need: the most runtimes read it
 # Ops that move values and do not change them.
 _MOVES = {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Slice", "Concat"}
 
 
-def write(model: keras.Model, path: Path, *, examples: np.ndarray | None = None, scale: float = 1.0) -> None:
-    """Convert a model.
+def write(source: Path, path: Path, quantization: str, examples: np.ndarray) -> None:
+    """Convert a `.keras` file.
 
     Args:
-        model: the whole network; or, with `examples`, the part behind its rescaling, which takes floats.
+        source: the file.
         path: ends in `.onnx`.
-        examples: float32 (N, H, W, 1), what that part is fed with: it is quantized to 8 bits, in ranges measured with
-            these, and takes uint8. The softmax stays in float32.
-        scale: what one step of the uint8 input is worth to that part.
+        quantization: with `int8` it is quantized to 8 bits, in ranges measured with the examples, and takes the pixels
+            as they are. The softmax stays in float32.
+        examples: images, uint8 (N, H, W).
 
     Raises:
         RunError: something else than moving comes before the first arithmetic.
     """
+    if quantization == "int8":
+        model, fed, scale = network.load_for_integers(source, examples)
+    else:
+        model = network.load(source)
     model(np.zeros((1, *model.input_shape[1:]), model.inputs[0].dtype))  # Keras exports what has been called
     model.export(str(path), format="onnx", verbose=False, opset_version=_OPSET)
-    if examples is not None:
-        _quantize(path, examples, scale)
+    if quantization == "int8":
+        _quantize(path, fed, scale)
 
 
 def _quantize(path: Path, examples: np.ndarray, scale: float) -> None:
@@ -50,10 +53,12 @@ def _quantize(path: Path, examples: np.ndarray, scale: float) -> None:
     quant_pre_process(path, path, skip_symbolic_shape=True)
     graph = onnx.load(path).graph
     pixels, moves = _moved_pixels(graph)
+    # Asked again and again: all examples at once, then None.
+    feeds = SimpleNamespace(get_next=functools.partial(next, iter([{graph.input[0].name: examples}]), None))
     quantize_static(
         path,
         path,
-        _Examples(graph.input[0].name, examples),
+        feeds,
         quant_format=QuantFormat.QDQ,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
@@ -95,16 +100,6 @@ def _moved_pixels(graph: Any) -> tuple[set[str], list[str]]:
                 moves[node.name] = node
                 todo += node.output
     return pixels, list(moves)
-
-
-class _Examples:
-    """The examples as onnxruntime's calibration asks for them: one feed after the other, then None."""
-
-    def __init__(self, name: str, examples: np.ndarray) -> None:
-        self.feeds: Iterator[dict[str, np.ndarray]] = iter([{name: examples}])
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        return next(self.feeds, None)
 
 
 def embed(path: Path, facts: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The WebAssembly runtime of the page in `web/`: two files of one npm package, known by its hash. Trusts no source.
+"""Fetches the WebAssembly runtime of the page in `web/`: two files of one npm package, known by its hash.
 
 npm fetches it, from where its own configuration says. It is kept in the user's cache and checked each time.
 """
@@ -6,6 +6,7 @@ npm fetches it, from where its own configuration says. It is kept in the user's 
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import io
 import os
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from fmnist.data.cache import default_cache_dir
 from fmnist.errors import InputError, RunError
-from fmnist.run.directory import atomic_path
+from fmnist.run.directory import write_bytes
 
 # The last release with a build for one thread: later ones want shared memory even for one, and iOS 16 and 17 refuse
 # the amount that they reserve (onnxruntime's issue 22086).
@@ -54,21 +55,17 @@ def load_runtime(given: Path | None = None, note: Callable[[str], None] = lambda
             raise InputError(f"{given} is not {PACKAGE} {VERSION}: its hash is another; {_BY_HAND}")
         return _members(content)
     cached = default_cache_dir() / "web-runtime" / FILE
-    try:
+    with contextlib.suppress(OSError):
         content = _read(cached)
-    except OSError:
-        content = b""
+        if _is_known(content):
+            return _members(content)
+    content = _pack(note)
     if not _is_known(content):
-        content = _pack(note)
-        if not _is_known(content):
-            raise RunError(
-                f"what npm gave as {PACKAGE} {VERSION} has another hash than expected; nothing was used of it"
-            )
-        try:
-            with atomic_path(cached) as temporary:
-                temporary.write_bytes(content)
-        except RunError as error:
-            note(f"not kept for the next time: {error}")
+        raise RunError(f"what npm gave as {PACKAGE} {VERSION} has another hash than expected; nothing was used of it")
+    try:
+        write_bytes(cached, content)
+    except RunError as error:
+        note(f"not kept for the next time: {error}")
     return _members(content)
 
 

@@ -1,4 +1,4 @@
-"""The folder of format `web`: one page that answers on the device, without a server after the first load.
+"""Writes the folder of format `web`: a page that answers on the device, without a server after the first load.
 
 Its own files lie in `web/`; with them go the model, the runtime, what the page has to know, an icon, and the list of
 all that, which the service worker keeps.
@@ -7,8 +7,10 @@ all that, which the service worker keeps.
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,18 @@ from typing import Any
 from PIL import Image
 
 from fmnist.evaluation.novelty import THRESHOLD
+from fmnist.export.runtime import load_runtime
 from fmnist.images import decoding, recipe
 
 _WORKER, _PAGE = "service-worker.js", "index.html"
 # A garment of 8 × 8 pixels, as small as pictures are here.
 _ICON = ("........", ".##..##.", "########", "#.####.#", "..####..", "..####..", "..####..", "........")
 _INK, _GROUND, _ICON_PIXEL = (255, 255, 255), (0, 114, 178), 44
+
+
+def prepare(archive: Path | None, note: Callable[[str], None]) -> Callable[[Path, dict[str, Any]], None]:
+    """Load the runtime, as `load_runtime` does, and return `build` with it."""
+    return functools.partial(build, runtime=load_runtime(archive, note))
 
 
 def build(folder: Path, facts: dict[str, Any], runtime: dict[str, bytes]) -> None:
@@ -64,8 +72,7 @@ def _hash(path: Path) -> str:
 
 def _icon() -> Image.Image:
     icon = Image.new("RGB", (12, 12), _GROUND)  # with an edge, since launchers cut circles out
-    for y, row in enumerate(_ICON):
-        for x, sign in enumerate(row):
-            if sign == "#":
-                icon.putpixel((2 + x, 2 + y), _INK)
+    for place, sign in enumerate("".join(_ICON)):
+        if sign == "#":
+            icon.putpixel((2 + place % 8, 2 + place // 8), _INK)
     return icon.resize((12 * _ICON_PIXEL, 12 * _ICON_PIXEL), Image.Resampling.NEAREST)

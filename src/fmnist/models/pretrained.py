@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fmnist.config import FAMILIES, Config
 from fmnist.errors import FmnistError, InputError, RunError
-from fmnist.run.directory import RunDirectory, find_run, read_json, sha256
+from fmnist.run.directory import RunDirectory, find_run, find_run_or_file, read_json, sha256
 
 if TYPE_CHECKING:
     import keras
@@ -29,7 +29,8 @@ def with_paths(config: Config, run: RunDirectory) -> Config:
     ):
         if name is None:
             continue
-        path = Path(name) if setting == "teacher" and name.endswith(".keras") else find_run(name).path
+        found = find_run_or_file(name) if setting == "teacher" else find_run(name)
+        path = found if isinstance(found, Path) else found.path
         if path.resolve().is_relative_to(run.path.resolve()):
             raise InputError(f"{setting}: {name} is in {run.path}, which would be replaced; take another --name")
         paths[setting] = str(path)

@@ -1,6 +1,6 @@
-"""Predictions from a model, whatever it is kept in: an exported file through a light runtime, a run through Keras.
+"""Predicts with a model: an exported file through a light runtime, a `.keras` file or a run through Keras.
 
-`open_model` is the one door, and the result looks the same behind it. TensorFlow and Keras are loaded only for a
+`open_model` opens them all, and the result looks the same. TensorFlow and Keras are loaded only for a
 `.keras` file. Knows nothing of training, and nothing of photos: pictures come as the model's own uint8 (N, H, W).
 """
 

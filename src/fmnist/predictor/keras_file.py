@@ -1,12 +1,13 @@
-"""Keras files (`.keras`) through Keras, after a look inside. The only predictor that loads TensorFlow."""
+"""Opens Keras files (`.keras`) through Keras, after a look inside. The only predictor that loads TensorFlow."""
 
 from __future__ import annotations
 
+import io
 import json
 import math
-import threading
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -87,13 +88,11 @@ def _check_archive(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-            sizes, total = {entry.filename: entry.file_size for entry in entries}, sum(e.file_size for e in entries)
+            sizes = {entry.filename: entry.file_size for entry in entries}
             if len(sizes) != len(entries) or not _MEMBERS >= set(sizes) >= _MEMBERS - {_FACTS}:
-                raise InputError(
-                    f"{path}: holds {', '.join(entry.filename for entry in entries[:5])}; expected "
-                    f"{', '.join(sorted(_MEMBERS))}"
-                )
-            packed = sum(entry.compress_size for entry in entries)
+                names = ", ".join(entry.filename for entry in entries[:5])
+                raise InputError(f"{path}: holds {names}; expected {', '.join(sorted(_MEMBERS))}")
+            total, packed = sum(sizes.values()), sum(entry.compress_size for entry in entries)
             settings = max(sizes["config.json"], sizes.get(_FACTS, 0))
             if total > min(MAX_BYTES, MAX_EXPANSION * packed) or settings > MAX_CONFIG_BYTES:
                 most = f"{MAX_BYTES:,} at most, {MAX_CONFIG_BYTES:,} of them settings, {MAX_EXPANSION} times the file"
@@ -151,35 +150,27 @@ def _check_sizes(config: dict[str, Any], path: Path) -> None:
     """Refuse a network whose weights or layers' outputs would not fit, before any of it is allocated."""
     import keras
 
-    sizes: list[int] = []
-    problem: list[Exception] = []
-
-    def build() -> None:
+    def build() -> int:
         # In this scope variables have shapes and no values. Leaving it would give them values, so it ends with the
         # thread: Keras keeps its state by thread.
         keras.StatelessScope().__enter__()
-        try:
-            model = keras.saving.deserialize_keras_object(config, safe_mode=True)
-            sizes.append(sum(math.prod(variable.shape) for variable in model.variables))
-            for layer in model._flatten_layers():
-                for tensor in (tensor for node in layer._inbound_nodes for tensor in node.output_tensors):
-                    sizes.append(math.prod(side or 1 for side in tensor.shape))
-        except Exception as error:  # Keras raises what its layers raise
-            problem.append(error)
+        model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+        nodes = (node for layer in model._flatten_layers() for node in layer._inbound_nodes)
+        shapes = [tensor.shape for node in nodes for tensor in node.output_tensors]
+        shapes += [variable.shape for variable in model.variables]
+        return 4 * sum(math.prod(side or 1 for side in shape) for shape in shapes)
 
-    thread = threading.Thread(target=build)
-    thread.start()
-    thread.join()
-    if problem:
-        raise InputError(f"{path}: Keras cannot open it: {first_line(problem[0])}") from problem[0]
-    if 4 * sum(sizes) > MAX_BYTES:
-        raise InputError(f"{path}: would take {4 * sum(sizes):,} bytes for a picture; expected {MAX_BYTES:,} at most")
+    try:
+        with ThreadPoolExecutor(1) as thread:
+            size = thread.submit(build).result()
+    except Exception as error:  # Keras raises what its layers raise
+        raise InputError(f"{path}: Keras cannot open it: {first_line(error)}") from error
+    if size > MAX_BYTES:
+        raise InputError(f"{path}: would take {size:,} bytes for a picture; expected {MAX_BYTES:,} at most")
 
 
 def _check_weights(path: Path) -> None:
     """Refuse weights that lie in other files, or whose arrays are larger than the file could be meant to hold."""
-    import io
-
     import h5py
 
     total = 0

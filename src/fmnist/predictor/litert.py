@@ -1,4 +1,4 @@
-"""LiteRT files (`.tflite`) through `ai_edge_litert`: no TensorFlow."""
+"""Opens LiteRT files (`.tflite`) through `ai_edge_litert`: no TensorFlow."""
 
 from __future__ import annotations
 
@@ -16,11 +16,8 @@ from fmnist.run.environment import cores
 # Small batches stay in the cache: 16 to 64 were the fastest for the small networks, 500 took half as long again.
 BATCH_SIZE = 32
 _MAGIC = b"TFL3"
-# Fields of the tables in TensorFlow Lite's schema.fbs, counted from 0.
-_MODEL_BUFFERS, _MODEL_METADATA = 4, 6
-_MODEL_EXTERNAL = (8, 9)  # external_buffer_groups and external_buffers: weights in other files
-_METADATA_NAME, _METADATA_BUFFER = 0, 1
-_BUFFER_DATA = 0
+# What reading beyond the end of a damaged file raises; the runtime refuses such a file.
+_DAMAGED = (AttributeError, IndexError, ValueError, TypeError, struct.error)
 
 
 def open_litert(content: bytes, name: str, threads: int | None = None) -> Predictor:
@@ -38,14 +35,16 @@ def open_litert(content: bytes, name: str, threads: int | None = None) -> Predic
     """
     if content[4:8] != _MAGIC:
         raise InputError(f"{name}: is no LiteRT file; expected '{_MAGIC.decode()}' at its fifth byte")
-    if _has_outside_data(content):
-        raise InputError(f"{name}: has weights in other files; expected one file, as `fmnist export` writes")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         with silent_stderr():
             from ai_edge_litert.interpreter import Interpreter
+            from ai_edge_litert.schema_py_generated import Model
     except ImportError as error:
         raise RunError(f"{name} needs '{error.name}', which is not installed; pip install ai-edge-litert") from error
+    model = Model.GetRootAs(content)
+    if _has_outside_data(model):
+        raise InputError(f"{name}: has weights in other files; expected one file, as `fmnist export` writes")
     try:
         with silent_stderr():
             interpreter = Interpreter(model_content=content, num_threads=threads or min(cores(), 8))
@@ -70,7 +69,7 @@ def open_litert(content: bytes, name: str, threads: int | None = None) -> Predic
         return _dequantized(interpreter.get_tensor(out["index"]), out)
 
     shape = [int(side) for side in inputs[0]["shape_signature"]]
-    metadata = parse_metadata(_metadata(content), name)
+    metadata = parse_metadata(_metadata(model), name)
     return checked(compute, shape, metadata, name, format="litert", batch_size=BATCH_SIZE)
 
 
@@ -81,45 +80,18 @@ def _dequantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
     return ((values.astype(np.float32) - zero) * scale).astype(np.float32)
 
 
-def _has_outside_data(content: bytes) -> bool:
-    from flatbuffers import encode, packer
-    from flatbuffers.table import Table
-
+def _has_outside_data(model: Any) -> bool:
     try:
-        model = Table(content, encode.Get(packer.uoffset, content, 0))
-        return any(model.Offset(4 + 2 * slot) for slot in _MODEL_EXTERNAL)
-    except (IndexError, struct.error, TypeError):  # offsets beyond the file, which the runtime refuses
+        return not (model.ExternalBufferGroupsIsNone() and model.ExternalBuffersIsNone())
+    except _DAMAGED:
         return False
 
 
-def _metadata(content: bytes) -> bytes | None:
-    """Return the buffer that the file's metadata has under our name, or None.
-
-    Read with the FlatBuffers runtime alone: the schema's generated classes take longer to import than all the rest.
-    """
-    from flatbuffers import encode, packer
-    from flatbuffers.table import Table
-
-    def tables(table: Table, slot: int) -> list[Table]:
-        offset = table.Offset(4 + 2 * slot)
-        start = table.Vector(offset) if offset else 0
-        count = table.VectorLen(offset) if offset else 0
-        return [Table(content, table.Indirect(start + 4 * number)) for number in range(count)]
-
-    def text(table: Table, slot: int) -> bytes:
-        offset = table.Offset(4 + 2 * slot)
-        if not offset:
-            return b""
-        start = table.Vector(offset)
-        return content[start : start + table.VectorLen(offset)]
-
+def _metadata(model: Any) -> bytes | None:
+    """Return the buffer that the file's metadata has under our name, or None."""
     try:
-        model = Table(content, encode.Get(packer.uoffset, content, 0))
-        for entry in tables(model, _MODEL_METADATA):
-            if text(entry, _METADATA_NAME) == METADATA_KEY.encode():
-                offset = entry.Offset(4 + 2 * _METADATA_BUFFER)
-                number = encode.Get(packer.uint32, content, entry.Pos + offset) if offset else 0
-                return text(tables(model, _MODEL_BUFFERS)[number], _BUFFER_DATA)
-    except (IndexError, struct.error, TypeError):  # offsets beyond the file
+        entries = map(model.Metadata, range(model.MetadataLength()))
+        number = next(entry.Buffer() for entry in entries if entry.Name() == METADATA_KEY.encode())
+        return bytes(model.Buffers(number).DataAsNumpy())
+    except (StopIteration, *_DAMAGED):
         return None
-    return None

@@ -1,4 +1,4 @@
-"""ONNX files through `onnxruntime`."""
+"""Opens ONNX files through `onnxruntime`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which file answers for what the user named, and whether it is trusted or tried first."""
+"""Finds the file that answers for what the user named, and decides whether it is trusted or tried first."""
 
 from __future__ import annotations
 
@@ -11,17 +11,15 @@ from fmnist.predictor.keras_file import open_keras
 from fmnist.predictor.predictor import Predictor
 from fmnist.predictor.trial import OPENERS, try_model
 from fmnist.run import results
-from fmnist.run.directory import RunDirectory, find_run, read_json, sha256
+from fmnist.run.directory import RunDirectory, find_run_or_file, read_bounded, read_json, sha256
 
 MODEL_SUFFIXES = (*OPENERS, ".keras")
 MAX_BYTES = 2**30
+_PICKLE = "a pickle can carry code; "
 _REFUSED = {
-    ".h5": "Keras's old format can carry code; save the model as .keras",
-    ".hdf5": "Keras's old format can carry code; save the model as .keras",
-    ".pkl": "a pickle can carry code; save the model as .keras, or export it",
-    ".pickle": "a pickle can carry code; save the model as .keras, or export it",
-    ".pt": "a pickle can carry code; export the model as .onnx",
-    ".pth": "a pickle can carry code; export the model as .onnx",
+    **dict.fromkeys((".h5", ".hdf5"), "Keras's old format can carry code; save the model as .keras"),
+    **dict.fromkeys((".pkl", ".pickle"), f"{_PICKLE}save the model as .keras, or export it"),
+    **dict.fromkeys((".pt", ".pth"), f"{_PICKLE}export the model as .onnx"),
 }
 
 
@@ -48,35 +46,31 @@ def open_model(
             in, probabilities (N, classes) out.
         RunError: the runtime that it needs is not installed.
     """
-    if isinstance(path_or_run, RunDirectory):
-        return _open_run(path_or_run, threads)
-    path = Path(path_or_run)
-    suffix = path.suffix.lower()
-    if suffix in _REFUSED and not path.is_dir():
+    found = path_or_run
+    if not isinstance(found, RunDirectory):
+        found = find_run_or_file(found, runs_dir, (*MODEL_SUFFIXES, *_REFUSED))
+    if isinstance(found, Path):
+        return _open_file(found, threads)
+    export = _good_export(found)
+    if export is not None and importlib.util.find_spec("ai_edge_litert"):
+        return _open_file(export, threads)
+    return open_keras(found.need(found.model, "train"), _facts(found), results.temperature(found) or 1.0)
+
+
+def _open_file(path: Path, threads: int | None) -> Predictor:
+    suffix, run = path.suffix.lower(), RunDirectory(path.parent)
+    if suffix in _REFUSED:
         raise InputError(f"{path}: {suffix} files are not opened: {_REFUSED[suffix]}")
-    if path.is_file() or (suffix in MODEL_SUFFIXES and not path.is_dir()):
-        return _open_file(path, suffix, threads)
-    return _open_run(find_run(str(path_or_run), runs_dir), threads)
-
-
-def _open_file(path: Path, suffix: str, threads: int | None) -> Predictor:
     if suffix not in MODEL_SUFFIXES:
         raise InputError(f"{path}: is no model; expected a run, or a file {', '.join(MODEL_SUFFIXES)}")
     if suffix == ".keras":
-        run = RunDirectory(path.parent)
-        if path.name == run.model.name and run.exists():
-            return open_keras(path, _facts(run))
-        return open_keras(path)
-    content = _read(path)
+        return open_keras(path, _facts(run) if path.name == run.model.name and run.exists() else None)
+    try:
+        content = read_bounded(path, MAX_BYTES, "a small model")
+    except OSError as error:
+        raise InputError(f"cannot read the model {path}: {error.strerror or error}") from error
     try_model(content, suffix, str(path))
     return OPENERS[suffix](content, str(path), threads)
-
-
-def _open_run(run: RunDirectory, threads: int | None) -> Predictor:
-    export = _good_export(run)
-    if export is not None and importlib.util.find_spec("ai_edge_litert"):
-        return _open_file(export, export.suffix, threads)
-    return open_keras(run.need(run.model, "train"), _facts(run), results.temperature(run) or 1.0)
 
 
 def _facts(run: RunDirectory) -> dict[str, Any]:
@@ -103,19 +97,3 @@ def _good_export(run: RunDirectory) -> Path | None:
             if path.is_file() and run.model.is_file() and sha256(path) == row.get("sha256"):
                 return path if sha256(run.model) == exports.get("model_sha256") else None
     return None
-
-
-def _read(path: Path) -> bytes:
-    """Return a model file's bytes.
-
-    Raises:
-        InputError: it is missing, unreadable or larger than 1 GiB.
-    """
-    try:
-        with open(path, "rb") as handle:
-            content = handle.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"cannot read the model {path}: {error.strerror or error}") from error
-    if len(content) > MAX_BYTES:
-        raise InputError(f"{path} is larger than {MAX_BYTES:,} bytes; expected a small model")
-    return content

@@ -1,4 +1,4 @@
-"""A model that is ready to answer. Does not know which runtime computes."""
+"""A model that is ready to answer, and the check that it keeps to the contract. Doesn't know which runtime computes."""
 
 from __future__ import annotations
 
@@ -62,10 +62,8 @@ class Predictor:
         """
         self._check(images)
         if self.novelty is None:
-            raise InputError(
-                "the model does not say what its training pictures looked like; `fmnist export` writes files that do, "
-                "for runs with validation images"
-            )
+            hint = "`fmnist export` writes files that do, for runs with validation images"
+            raise InputError(f"the model does not say what its training pictures looked like; {hint}")
         return self.novelty.unfamiliarity(images)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
@@ -86,28 +84,22 @@ class Predictor:
         for part, batch in self._batches(images):
             result[part] = self.compute(batch)[: part.stop - part.start]
         if not np.isfinite(result).all():
-            raise RunError(f"the model gave probabilities that are no numbers, for {_rows(result)} of the pictures")
+            count = int((~np.isfinite(result)).any(axis=1).sum())
+            raise RunError(f"the model gave probabilities that are no numbers, for {count} of the pictures")
         return result
 
     def _check(self, images: np.ndarray) -> None:
         if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != self.image_shape:
-            raise InputError(
-                f"the model takes pictures of {' × '.join(map(str, self.image_shape))} pixels, uint8 (N, H, W); "
-                f"got {images.dtype} {images.shape}"
-            )
+            wanted = f"{' × '.join(map(str, self.image_shape))} pixels, uint8 (N, H, W)"
+            raise InputError(f"the model takes pictures of {wanted}; got {images.dtype} {images.shape}")
 
     def _batches(self, images: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
         for start in range(0, len(images), self.batch_size):
             part = slice(start, min(start + self.batch_size, len(images)))
             batch = images[part, ..., np.newaxis]
-            missing = self.batch_size - len(batch)
-            if self.fixed_batch and missing:
-                batch = np.pad(batch, ((0, missing), (0, 0), (0, 0), (0, 0)))
+            if self.fixed_batch:
+                batch = np.pad(batch, ((0, self.batch_size - len(batch)), (0, 0), (0, 0), (0, 0)))
             yield part, np.ascontiguousarray(batch)
-
-
-def _rows(result: np.ndarray) -> int:
-    return int((~np.isfinite(result)).any(axis=1).sum())
 
 
 def checked(

@@ -1,30 +1,24 @@
-"""A foreign model file is first tried in a process of its own: a broken one can kill whoever opens it."""
+"""Tries a foreign model file in a process of its own, since a broken one can kill whoever opens it."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
-import os
-import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from fmnist.data.cache import default_cache_dir
-from fmnist.errors import FmnistError, InputError
+from fmnist.errors import FmnistError, InputError, RunError
 from fmnist.predictor.litert import open_litert
 from fmnist.predictor.onnx import open_onnx
 from fmnist.predictor.predictor import Predictor
+from fmnist.predictor.process import Bounds, call
 
 OPENERS: dict[str, Callable[[bytes, str, int | None], Predictor]] = {".tflite": open_litert, ".onnx": open_onnx}
-MEMORY_BYTES = 4 * 2**30
-SECONDS = 60
-_REFUSED = 3
-# The child finds the package where the parent did, wherever it is started.
-_START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from fmnist.predictor.trial import main; main()"
+BOUNDS = Bounds(memory=4 * 2**30, seconds=60)
 
 
 def try_model(content: bytes, suffix: str, name: str) -> None:
@@ -44,24 +38,23 @@ def try_model(content: bytes, suffix: str, name: str) -> None:
     digest = hashlib.sha256(content).hexdigest()
     if (tried_folder() / digest).is_file():
         return
-    path = json.dumps([os.path.abspath(part) for part in sys.path])
-    with tempfile.TemporaryDirectory(prefix="fmnist-") as empty:  # where relative paths in the file lead nowhere
-        try:
-            done = subprocess.run(
-                [sys.executable, "-c", _START, path, suffix, name],
-                input=content,
-                capture_output=True,
-                timeout=SECONDS,
-                cwd=empty,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise InputError(f"{name}: took longer than {SECONDS} seconds to open; it is damaged or hostile") from error
-    if done.returncode == _REFUSED:
-        raise InputError(done.stdout.decode(errors="replace"))
-    if done.returncode:
-        raise InputError(f"{name}: ended the process that tried it ({_end(done.returncode)}); it is damaged or hostile")
+    what, arrays = f"{name}: opening it failed", {"content": np.frombuffer(content, np.uint8)}
+    try:
+        found, _ = call("fmnist.predictor.trial:attempt", what, arrays, bounds=BOUNDS, suffix=suffix, name=name)
+    except RunError as error:
+        raise InputError(f"{error}; it is damaged or hostile") from error
+    if found:
+        raise InputError(str(found["problem"]))
     remember(digest)
+
+
+def attempt(*, content: np.ndarray, suffix: str, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Open the model here; return `problem`, why it is refused, or nothing; in the form of `process.call`."""
+    try:
+        OPENERS[suffix](content.tobytes(), name, 1)
+    except FmnistError as error:
+        return {"problem": str(error)}, {}
+    return {}, {}
 
 
 def remember(digest: str) -> None:
@@ -74,41 +67,3 @@ def remember(digest: str) -> None:
 def tried_folder() -> Path:
     """Return the folder that has an empty file for each model that passed, named by its SHA-256."""
     return default_cache_dir() / "tried-models"
-
-
-def _end(code: int) -> str:
-    if code < 0:
-        with contextlib.suppress(ValueError):
-            return signal.Signals(-code).name
-    return f"exit code {code}"
-
-
-def main() -> None:
-    """Try the model on stdin; its suffix and name are the second and third argument."""
-    _, _, suffix, name = sys.argv
-    content = sys.stdin.buffer.read()
-    _limit()
-    try:
-        OPENERS[suffix](content, name, 1)
-    except FmnistError as error:
-        sys.stdout.buffer.write(str(error).encode())
-        sys.stdout.flush()
-        os._exit(_REFUSED)  # nothing of a runtime that choked on the file may run any more
-    os._exit(0)
-
-
-def _limit() -> None:
-    """Bound memory, processor time, file sizes and core dumps, where the system can."""
-    try:
-        import resource
-    except ImportError:  # Windows: the parent's clock alone
-        return
-    for what, bound in (
-        (resource.RLIMIT_AS, MEMORY_BYTES),
-        (resource.RLIMIT_CPU, SECONDS),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        _, hard = resource.getrlimit(what)
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(what, (bound if hard == resource.RLIM_INFINITY else min(bound, hard), hard))

@@ -224,3 +224,17 @@ def find_run(text: str, runs_dir: Path = Path("runs")) -> RunDirectory:
     hint = did_you_mean(text, [run.name for run in runs])
     known = f" (runs there: {', '.join(run.name for run in runs[-5:])})" if runs else ""
     raise InputError(f"'{text}' is neither a run directory nor the name of a run in {runs_dir}{hint}{known}")
+
+
+def find_run_or_file(
+    text: str | os.PathLike[str], runs_dir: Path = Path("runs"), suffixes: tuple[str, ...] = (".keras",)
+) -> RunDirectory | Path:
+    """Return the path of a model file, if `text` is a file or ends like one, or else the run, as `find_run` does.
+
+    Raises:
+        InputError: there is no such run; a file that isn't there is left to whoever opens it.
+    """
+    path = Path(text)
+    if path.is_file() or (path.suffix.lower() in suffixes and not path.is_dir()):
+        return path
+    return find_run(str(text), runs_dir)

@@ -17,7 +17,7 @@ from fmnist.errors import InputError
 from fmnist.evaluation.calibration import at_temperature
 from fmnist.predictor.keras_file import open_keras
 from fmnist.run import results
-from fmnist.run.directory import RunDirectory, find_run, read_json, sha256
+from fmnist.run.directory import RunDirectory, find_run_or_file, read_json, sha256
 from fmnist.training import cached_outputs
 from fmnist.training.progress import Watcher
 
@@ -126,19 +126,20 @@ class Teacher:
             InputError: there is no such run or file, it has no model yet, or it answers about something else.
         """
         name = str(config.distillation.teacher)
-        run = None if name.endswith(".keras") else find_run(name)
-        path = run.need(run.model, f"train --resume {run.path}") if run else Path(name)
+        found = find_run_or_file(name)
+        run = None if isinstance(found, Path) else found
+        path = found if isinstance(found, Path) else found.need(found.model, f"train --resume {found.path}")
         if not path.is_file():
             raise InputError(f"--teacher {name}: there is no such file; expected a run, or a .keras file")
         expected = list(dataset.class_names)
         if run and (known := read_json(run.config)["dataset"]["class_names"]) != expected:
             raise InputError(f"--teacher {name}: knows the classes {', '.join(known)}; expected {', '.join(expected)}")
         model = open_keras(path)
-        found = (*model.image_shape, len(model.class_names))
+        answers = (*model.image_shape, len(model.class_names))
         wanted = (*dataset.image_shape, dataset.num_classes)
-        if found != wanted:
+        if answers != wanted:
             raise InputError(
-                f"--teacher {name}: takes images of {found[0]}×{found[1]} pixels and knows {found[2]} classes; "
+                f"--teacher {name}: takes images of {answers[0]}×{answers[1]} pixels and knows {answers[2]} classes; "
                 f"expected {wanted[0]}×{wanted[1]} and {wanted[2]}; take one that was trained on the same data"
             )
         self.probabilities = model.probabilities

@@ -1,0 +1,195 @@
+"""Exports a run: each file is made in a child process, judged against Keras in another, and then put in place."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pkgutil
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fmnist.data import Dataset, run_split
+from fmnist.errors import FmnistError, RunError
+from fmnist.evaluation.evaluate import calibrate as calibrate_run
+from fmnist.evaluation.evaluate import check_dataset
+from fmnist.export.formats import DEFAULT_FORMATS, FORMATS, check_formats
+from fmnist.export.gate import compare
+from fmnist.predictor import remember
+from fmnist.predictor.process import call
+from fmnist.run import directory, environment, results
+from fmnist.run.directory import TEMPORARY, RunDirectory, read_json, sync_directory, write_json
+
+# More changed nothing in the ranges that integer arithmetic gets from them.
+EXAMPLES = 500
+
+
+def export_run(
+    run: RunDirectory,
+    dataset: Dataset,
+    formats: tuple[str, ...] = DEFAULT_FORMATS,
+    *,
+    calibrate: bool = True,
+    force: bool = False,
+    web_runtime: Path | None = None,
+    note: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Write a run's model in other formats into `exports/`, each only if it answers like Keras on the whole test set.
+
+    Args:
+        run: has a `model.keras`. The caller holds its lock.
+        dataset: the data set it was trained on.
+        formats: names in `FORMATS`.
+        calibrate: fold the run's temperature into the last layer, so that the files give calibrated probabilities; a
+            run that kept no validation images has none. Keras is compared with the same folded in.
+        force: write a file that its gate refuses too, marked `passed: false` in `exports.json`.
+        web_runtime: the archive of format web's runtime; by default the cache's, or what npm fetches.
+        note: is told what is being done.
+
+    Returns:
+        What `exports.json` holds, with `written` (names of the formats that are new) and `refused`: for each format
+        that was not written, or by force only, its name and the reasons.
+
+    Raises:
+        InputError: there is no model yet, the data set does not fit it, there is no such format, or the given archive
+            is another one.
+        RunError: Keras is not installed, the runtime of format web cannot be had, or the files cannot be written.
+    """
+    check_formats(formats)
+    wanted = [FORMATS[name] for name in dict.fromkeys(formats)]
+    model = run.need(run.model, f"train --resume {run.path}")
+    config = read_json(run.config)
+    check_dataset(config, dataset)
+    index = _index(run, config)
+    finish = {form.name: pkgutil.resolve_name(form.finish)(web_runtime, note) for form in wanted if form.finish}
+    calibrate_run(run, dataset)
+    fitted = results.temperature(run) if calibrate else None
+    calibrated = fitted is not None
+    known = {"calibrated": calibrated, "temperature": fitted or 1.0}
+    facts = {key: value for key, value in index.items() if key != "files"} | known
+    if run.familiarity.is_file():
+        facts["familiarity"] = read_json(run.familiarity)
+    before = results.exports(run)
+    fresh = before.get("model_sha256") == index["model_sha256"]
+    files = {row["format"]: row for row in before.get("files", [])} if fresh else {}
+    images, labels = dataset.test_images, dataset.test_labels
+    arrays = {"examples": _examples(config, dataset), "images": images, "labels": labels}
+    written: list[str] = []
+    refused: list[dict[str, Any]] = []
+    with _unfinished(run.exports) as folder:
+        note(f"{'Keras':12} {len(images):,} test images")
+        source = _fold(model, folder / "calibrated.keras", known["temperature"]) if calibrated else model
+        keras = _probabilities(source, "keras", "Keras failed", images)
+        for form in wanted:
+            note(f"{form.name:12} conversion, then the same images")
+            made = folder / form.file
+            target, own = made / form.model, facts | {"format": form.name}
+            target.parent.mkdir(exist_ok=True)
+            try:
+                _convert(source, target, own, arrays)
+                if form.finish:
+                    finish[form.name](made, own)
+                parity = compare(_probabilities(target, form.name, f"{form.name} failed", images), keras, labels)
+            except FmnistError as error:
+                refused.append({"format": form.name, "problems": [str(error)], "written": False})
+                continue
+            problems = parity.problems(form.limits)
+            if problems:
+                refused.append({"format": form.name, "problems": problems, "written": force})
+            if problems and not force:
+                continue
+            row = {"format": form.name, "file": form.file, "bytes": size(made), "sha256": sha256(made)}
+            files[form.name] = row | known | asdict(parity) | {"passed": not problems, "forced": bool(problems)}
+            index["files"] = [files[name] for name in FORMATS if name in files]
+            _publish(made, run.exports / form.file)
+            write_json(run.exports_index, index)
+            remember(str(row["sha256"]))
+            written.append(form.name)
+    return index | {"written": written, "refused": refused}
+
+
+@contextlib.contextmanager
+def _unfinished(exports: Path) -> Iterator[Path]:
+    """Give a hidden folder inside `exports/`; where a kill leaves it, the run's next lock removes it."""
+    try:
+        exports.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=exports) as folder:
+            yield Path(folder)
+    except OSError as error:
+        raise RunError(f"cannot write {exports}: {error.strerror or error}") from error
+
+
+def _fold(source: Path, target: Path, temperature: float) -> Path:
+    problem = "the temperature cannot be folded in (--no-calibrate leaves it out)"
+    call("fmnist.export.network:fold", problem, source=str(source), target=str(target), temperature=temperature)
+    return target
+
+
+def _index(run: RunDirectory, config: dict[str, Any]) -> dict[str, Any]:
+    """Return what all exported files of a run have in common; `run_id` tells apart runs of the same name."""
+    digest = sha256(run.model)
+    height, width = config["dataset"]["image_shape"]
+    names = config["dataset"]["class_names"]
+    return {
+        "fmnist": environment.machine()["fmnist"],
+        "run": run.name,
+        "run_id": digest[:16],
+        "model_sha256": digest,
+        "class_names": names,
+        "image_shape": [height, width],
+        "input": {"name": "image", "dtype": "uint8", "shape": [None, height, width, 1], "values": "grey, 0 to 255"},
+        "output": {"name": "probabilities", "dtype": "float32", "shape": [None, len(names)]},
+        "files": [],
+    }
+
+
+def _examples(config: dict[str, Any], dataset: Dataset) -> np.ndarray:
+    """Draw images from those that the run was trained on: uint8 (N, H, W)."""
+    trained_on, _ = run_split(config, dataset.train_labels)
+    chosen = np.random.default_rng(0).permutation(trained_on)[:EXAMPLES]
+    return dataset.train_images[np.sort(chosen)]
+
+
+def _convert(source: Path, target: Path, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    what, backend = f"the conversion to {facts['format']} failed", "tensorflow"  # whose the converters are
+    values: dict[str, Any] = {"source": str(source), "target": str(target), "facts": facts}
+    call("fmnist.export.jobs:convert", what, arrays, backend=backend, **values)
+
+
+def _probabilities(path: Path, format: str, problem: str, images: np.ndarray) -> np.ndarray:
+    _, answer = call("fmnist.export.jobs:answer", problem, {"images": images}, path=str(path), format=format)
+    return answer["probabilities"]
+
+
+def _parts(path: Path) -> list[Path]:
+    return sorted(part for part in path.rglob("*") if part.is_file()) if path.is_dir() else [path]
+
+
+def size(path: Path) -> int:
+    """Return the bytes of a file, or of all files in a folder."""
+    return sum(part.stat().st_size for part in _parts(path))
+
+
+def sha256(path: Path) -> str:
+    """Return a file's SHA-256; for a folder that of the list of its files which `sha256sum` prints, sorted by path."""
+    if path.is_dir():
+        lines = [f"{sha256(part)}  {part.relative_to(path).as_posix()}\n" for part in _parts(path)]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return directory.sha256(path)
+
+
+def _publish(made: Path, target: Path) -> None:
+    """Move a finished file or folder to its name, whole on the disk before it has that name."""
+    for part in _parts(made):
+        with open(part, "rb") as handle:
+            os.fsync(handle.fileno())
+    if target.is_dir():  # a folder cannot be replaced in one step
+        shutil.rmtree(target)
+    os.replace(made, target)
+    sync_directory(target.parent)

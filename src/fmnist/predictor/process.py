@@ -1,0 +1,147 @@
+"""Runs one of our functions in a child process: converters leak memory, and a runtime can take its process along.
+
+Job and answer go through pipes, as a line of JSON and then arrays in NumPy's format; nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import math
+import os
+import pkgutil
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from fmnist.errors import FmnistError, InputError, RunError
+
+# The child finds the package where the parent did, wherever it is started.
+_START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from fmnist.predictor.process import main; main()"
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a child process may take: bytes of memory, and seconds. It starts in an empty folder and writes no file."""
+
+    memory: int
+    seconds: float
+
+
+def call(
+    function: str,
+    what: str,
+    arrays: dict[str, np.ndarray] | None = None,
+    *,
+    backend: str | None = None,
+    bounds: Bounds | None = None,
+    **values: Any,
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Call a function of this package in a new Python and return what it returned.
+
+    Args:
+        function: `module:name`; it takes keyword arguments, and returns a pair of plain values and arrays, as here.
+        what: begins the messages: what failed.
+        arrays: its arguments that are arrays.
+        backend: `KERAS_BACKEND` of the child; by default the parent's.
+        bounds: of the child; none by default.
+        values: its other arguments, such as JSON has them.
+
+    Raises:
+        InputError: the function raised it.
+        RunError: the function failed in another way, its process was ended, or it took too long.
+    """
+    job = {"function": function, "values": values, "bounds": bounds and asdict(bounds)}
+    with tempfile.TemporaryDirectory(prefix="fmnist-") as empty:
+        try:
+            done = subprocess.run(
+                [sys.executable, "-P", "-c", _START, json.dumps([os.path.abspath(part) for part in sys.path])],
+                input=_pack(job, arrays or {}),
+                capture_output=True,
+                timeout=bounds.seconds if bounds else None,
+                cwd=empty if bounds else None,
+                env=os.environ | ({"KERAS_BACKEND": backend} if backend else {}),
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise RunError(f"{what}: it took longer than {error.timeout:g} seconds") from error
+    answer: dict[str, Any] = {}
+    if not done.returncode:
+        with contextlib.suppress(Exception):  # a child that went wrong can have written anything
+            answer, made = _unpack(done.stdout)
+            return answer["values"], made
+    problem = answer.get("problem", f"the process was ended ({_end(done.returncode)})")
+    failure = (InputError if answer.get("kind") == "InputError" else RunError)(f"{what}: {problem}")
+    # TensorFlow and the converters write essays on stderr; they are a note of the error, shown with --debug.
+    failure.add_note(done.stderr.decode(errors="replace"))
+    raise failure
+
+
+def _pack(message: dict[str, Any], arrays: dict[str, np.ndarray]) -> memoryview:
+    stream = io.BytesIO()
+    stream.write(json.dumps(message | {"arrays": [*arrays]}).encode() + b"\n")
+    for array in arrays.values():
+        np.lib.format.write_array(stream, array, allow_pickle=False)
+    return stream.getbuffer()
+
+
+def _unpack(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    stream = io.BytesIO(content)
+    message = json.loads(stream.readline())
+    return message, {key: np.lib.format.read_array(stream, allow_pickle=False) for key in message.pop("arrays")}
+
+
+def _end(code: int) -> str:
+    with contextlib.suppress(ValueError):
+        name = signal.Signals(-code).name
+        return f"{name}, as when memory runs out" if name == "SIGKILL" else name
+    return f"exit code {code}"
+
+
+def main() -> None:
+    """Do the job that comes on stdin, and answer on stdout."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what runtimes print is no part of the answer
+    job, arrays = _unpack(sys.stdin.buffer.read())
+    made: dict[str, np.ndarray] = {}
+    try:
+        function = pkgutil.resolve_name(job["function"])
+        if job["bounds"]:
+            _limit(Bounds(**job["bounds"]))
+        values, made = function(**job["values"], **arrays)
+        answer = {"values": values}
+    except FmnistError as error:
+        answer = {"problem": str(error), "kind": type(error).__name__}
+    except Exception as error:
+        import traceback
+
+        traceback.print_exc()
+        text = (str(error).strip().splitlines() or [""])[0][:300]
+        answer = {"problem": f"{type(error).__name__}: {text}"}
+    answers.write(_pack(answer, made))
+    answers.close()
+    sys.stderr.flush()
+    os._exit(0)  # nothing of a runtime that choked on a file may run any more
+
+
+def _limit(bounds: Bounds) -> None:
+    """Bound memory, processor time, file sizes and core dumps, where the system can."""
+    try:
+        import resource
+    except ImportError:  # Windows: the parent's clock alone
+        return
+    for what, bound in (
+        (resource.RLIMIT_AS, bounds.memory),
+        (resource.RLIMIT_CPU, math.ceil(bounds.seconds)),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        _, hard = resource.getrlimit(what)
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(what, (bound if hard == resource.RLIM_INFINITY else min(bound, hard), hard))
