@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import os
 import signal
 import socket
-import time
+import threading
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -17,15 +15,13 @@ import uvicorn
 from fmnist.predictor import Predictor, open_model
 from fmnist.run.environment import cores
 from fmnist.web import api
-from fmnist.web.connections import Crowd
+from fmnist.web.access import Guard
+from fmnist.web.connections import Crowd, EndingServer
 from fmnist.web.counters import Counters
-from fmnist.web.guard import Guard
 from fmnist.web.relay import Relay
 from fmnist.web.service import Service
 from fmnist.web.settings import Settings
 
-# After nobody can connect any more: for who has just connected to send a request, and for open connections to be told.
-_PARTING_SECONDS = 0.5
 # Kept between the last request and the end, for closing what is open.
 _CLOSING_SECONDS = 2.0
 
@@ -53,9 +49,8 @@ def application(
         counters: what is counted; by default for this process alone.
         relay_to: the socket of the process that has the page, if that is another one.
     """
-    counters = counters or Counters()
-    service = Service(predictor, settings.limits, counters, settings.workers)
-    app = api.build(service, counters, bool(settings.token))
+    service = Service(predictor, settings.limits, counters or Counters(), settings.workers)
+    app = api.build(service, bool(settings.token))
     page: Any = None
     if settings.page and relay_to:
         page = Relay(relay_to)
@@ -63,70 +58,7 @@ def application(
         from fmnist.web.page import build
 
         page = build(app, service, settings)
-    return Guard(app, page, service, counters, settings), service
-
-
-class _Server(uvicorn.Server):
-    """Uvicorn, with a way out in steps: not ready, then deaf, then gone."""
-
-    def __init__(self, config: uvicorn.Config, service: Service, settings: Settings, *, worker: bool) -> None:
-        super().__init__(config)
-        self._service, self._limits = service, settings.limits
-        self._deaf_at = float("inf")
-        self._worker = worker
-        self.signal = 0
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to stop; a second signal ends at once."""
-        if sig == signal.SIGINT and self._worker:
-            return  # a terminal's Ctrl-C goes to every process; the parent tells its own
-        if self.signal:
-            self.should_exit = self.force_exit = True
-        self.signal = sig
-        self._service.stopping = True
-        # Ctrl-C is a person's, who waits.
-        self._deaf_at = time.monotonic() + (0 if sig == signal.SIGINT else self._limits.drain_seconds)
-
-    async def on_tick(self, counter: int) -> bool:
-        if self._service.stopping:
-            self._service.counters.put("ready", 0)
-            self._service.stopped.set()
-            self.should_exit |= time.monotonic() >= self._deaf_at
-        return await super().on_tick(counter)
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        # With a second handle on each listener, its queue can still be emptied when Uvicorn has let go of it.
-        self._spare = [listener.dup() for listener in sockets or []]
-        await super().startup(sockets)
-        self._service.counters.add("starts")
-        self._service.counters.put("ready", 1)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take whoever has connected already, let nobody else in, and tell everybody that the connection ends."""
-        for server in self.servers:
-            server.close()
-        for listener in self._spare:
-            await self._take_waiting(listener)
-            listener.close()
-        self._service.closing = True
-        await asyncio.sleep(_PARTING_SECONDS)
-        await super().shutdown(sockets)
-
-    async def _take_waiting(self, listener: socket.socket) -> None:
-        """Accept the connections that the kernel has made for us: it resets them when the last handle is closed."""
-        loop, config = asyncio.get_running_loop(), self.config
-        listener.setblocking(False)
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:  # none is left
-                return
-            await loop.connect_accepted_socket(
-                lambda: config.http_protocol_class(  # type: ignore[call-arg]
-                    config=config, server_state=self.server_state, app_state=self.lifespan.state
-                ),
-                connection,
-            )
+    return Guard(app, page, service, settings), service
 
 
 def run(
@@ -160,7 +92,7 @@ def run(
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 50, 50)
-    server = _Server(config, service, settings, worker=worker)
+    server = EndingServer(config, service, worker=worker)
     server.run(sockets)
     service.close()
     return 130 if server.signal == signal.SIGINT else 143
@@ -176,7 +108,6 @@ def run_worker(settings: Settings, number: int, folder: Path, listener: socket.s
         listener: where all processes accept connections.
         life: the end of a pipe whose other end the parent has; it closes when the parent is gone.
     """
-    import threading
 
     def end_with_parent() -> None:
         life.poll(None)

@@ -4,7 +4,7 @@ import base64
 import pytest
 from support.web_client import RAW, Server, asgi, bright
 
-from fmnist.web.guard import _plain_event
+from fmnist.web.access import _plain_event
 from fmnist.web.problems import KINDS
 
 TOKEN = "a-token-of-enough-letters"
