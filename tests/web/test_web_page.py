@@ -134,7 +134,7 @@ def test_a_run_is_shown_alone_and_beside_another(runs):
 def test_the_matrix_names_its_cells_and_escapes_them(runs):
     html = training._matrix(runs, "one")
     counts = runs.facts("one").metrics["confusion_matrix"]
-    assert f'aria-label="&lt;3&gt; taken for &lt;4&gt;: {counts[3][4]}"' in html
+    assert f'aria-label="&lt;3&gt; predicted as &lt;4&gt;: {counts[3][4]}"' in html
     assert html.count("<button") == 100
     assert html.count('tabindex="0"') == 1
     assert "<3>" not in html

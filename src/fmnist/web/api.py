@@ -1,4 +1,4 @@
-"""The REST API: its paths, and their description for `/api/v1/openapi.json`."""
+"""Defines the REST API: its paths, the short answers, and the description at `/api/v1/openapi.json`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ErrorFacts(BaseModel):
 
 
 class Error(BaseModel):
-    """The form of every answer that is none."""
+    """The form of every error."""
 
     error: ErrorFacts
 

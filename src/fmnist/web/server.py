@@ -1,4 +1,4 @@
-"""One process that answers: its application, and how it ends."""
+"""Builds the application of one process and runs it until a signal."""
 
 from __future__ import annotations
 
@@ -36,10 +36,7 @@ def open_predictor(settings: Settings) -> Predictor:
 
 
 def application(
-    settings: Settings,
-    predictor: Predictor,
-    counters: Counters | None = None,
-    relay_to: Path | None = None,
+    settings: Settings, predictor: Predictor, counters: Counters | None = None, relay_to: Path | None = None
 ) -> tuple[Guard, Service]:
     """Return the whole application, and the part of it that answers predictions.
 
@@ -61,22 +58,19 @@ def application(
     return Guard(app, page, service, settings), service
 
 
-def run(
-    guard: Guard, service: Service, settings: Settings, sockets: list[socket.socket], *, worker: bool = False
-) -> int:
+def run(guard: Guard, service: Service, sockets: list[socket.socket], *, worker: bool = False) -> int:
     """Answer requests until a signal, then finish what was accepted.
 
     Args:
         guard: the application.
         service: its part that answers predictions.
-        settings: of the server.
         sockets: where it listens.
-        worker: one of several processes, which SIGTERM ends and SIGINT does not.
+        worker: whether it is one of several processes, which SIGTERM ends and SIGINT does not.
 
     Returns:
         The exit code: 130 after SIGINT, 143 after SIGTERM.
     """
-    limits = settings.limits
+    limits = service.limits
     config = uvicorn.Config(
         guard,
         http=Crowd(limits, service.counters, service.is_full).connection,  # type: ignore[arg-type]
@@ -99,7 +93,7 @@ def run(
 
 
 def run_worker(settings: Settings, number: int, folder: Path, listener: socket.socket, life: Any) -> None:
-    """Be one of several processes: the first has the page, the others relay to it.
+    """Run one of several processes: the first has the page, the others pass its requests on.
 
     Args:
         settings: of the server.
@@ -123,7 +117,9 @@ def run_worker(settings: Settings, number: int, folder: Path, listener: socket.s
         private = socket.socket(socket.AF_UNIX)
         private.bind(str(socket_path))
         sockets.append(private)
-    relay_to = socket_path if number else None
-    guard, service = application(settings, open_predictor(settings), counters, relay_to)
-    run(guard, service, settings, sockets, worker=True)
+    run(
+        *application(settings, open_predictor(settings), counters, socket_path if number else None),
+        sockets,
+        worker=True,
+    )
     os._exit(0)  # a thread that still reads a picture for nobody must not hold us up

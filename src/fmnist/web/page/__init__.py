@@ -1,4 +1,4 @@
-"""The page: try the model, look at its training, fetch its files. Built with Gradio; all it needs lies here."""
+"""Builds the page with Gradio: try the model, look at its training, fetch its files."""
 
 from __future__ import annotations
 
