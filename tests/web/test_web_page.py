@@ -107,6 +107,13 @@ def test_a_chart_has_its_points_in_place_and_its_text_escaped():
     assert chart("Loss", [Line("a", "x", [])]) == ""
 
 
+def test_a_chart_tells_its_values_to_who_cannot_see_it():
+    svg = str(chart("Accuracy", [Line("training", "single train", [(1, 0.5), (2, 0.75)])], percent=True))
+    assert 'aria-label="Accuracy: training ends at 75.00%"' in svg
+    assert "<title>training, epoch 1: 50.00%</title>" in svg
+    assert re.findall(r'text-anchor="middle">([^<]+)<', svg) == ["1", "2", "epoch"]  # epochs are whole numbers
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """A folder with two runs, whose classes have names that need escaping, and a damaged one."""
