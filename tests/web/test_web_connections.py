@@ -12,7 +12,8 @@ import pytest
 import uvicorn
 from support.web_client import Server, bright
 
-from fmnist.web import Limits, connections
+from fmnist.web import Limits
+from fmnist.web.connections import Crowd, bounds
 from fmnist.web.relay import Relay
 from fmnist.web.workers import listen
 
@@ -25,7 +26,7 @@ class Running:
 
     def __init__(self, listener, limits):
         self.server, self.port = Server(limits), listener.getsockname()[1]
-        crowd = connections.Crowd(limits, self.server.counters, self.server.service.is_full)
+        crowd = Crowd(limits, self.server.counters, self.server.service.is_full)
         config = uvicorn.Config(self.server.guard, http=crowd.connection, ws="none", log_level="critical",
                                 timeout_keep_alive=limits.idle_seconds, timeout_graceful_shutdown=1)  # fmt: skip
         self.uvicorn, self.open = uvicorn.Server(config), []
@@ -133,7 +134,7 @@ def test_who_does_not_take_an_answer_is_let_go(running):
 
 @pytest.mark.parametrize("running", [SMALL], indirect=True)
 def test_a_full_server_takes_the_place_of_the_longest_silent(running, monkeypatch):
-    monkeypatch.setattr(connections, "_GRACE", 0.1)
+    monkeypatch.setattr(bounds, "_GRACE", 0.1)
     first, *_ = [running.connect() for _ in range(SMALL.connections)]
     time.sleep(0.2)
     last = running.connect(ask(path="/healthz"))
@@ -193,9 +194,9 @@ def test_a_stream_that_is_passed_on_ends_when_its_reader_leaves(tmp_path):
 def test_a_full_server_refuses_before_it_parses(running, monkeypatch):
     """A whole prediction on a connection without another request; whatever else comes goes the long way."""
     whole, parsed = ask(bright(5).tobytes()), []
-    handle = connections.HttpToolsProtocol.data_received
+    handle = bounds.HttpToolsProtocol.data_received
     monkeypatch.setattr(
-        connections.HttpToolsProtocol, "data_received", lambda self, data: (parsed.append(data), handle(self, data))[1]
+        bounds.HttpToolsProtocol, "data_received", lambda self, data: (parsed.append(data), handle(self, data))[1]
     )
     held = running.server.service
     held.requests += 2  # all its places
@@ -227,7 +228,7 @@ def test_a_full_server_refuses_before_it_parses(running, monkeypatch):
 
 def test_many_are_refused_in_turns(running, monkeypatch):
     """Who has left meanwhile holds up nobody."""
-    monkeypatch.setattr(connections, "_REFUSALS", 1)
+    monkeypatch.setattr(bounds, "_REFUSALS", 1)
     whole, service = ask(bright(5).tobytes()), running.server.service
     inside = [running.connect(ask(path="/healthz")) for _ in range(20)]
     assert [answer(connection)[0] for connection in inside] == [200] * 20
@@ -254,7 +255,7 @@ def test_who_is_refused_and_then_silent_is_let_go(running):
 
 
 def test_what_comes_behind_a_refused_prediction_waits_for_it(running, monkeypatch):
-    monkeypatch.setattr(connections.Crowd, "_refuse_some", lambda crowd: None)  # its turn never comes
+    monkeypatch.setattr(bounds.Crowd, "_refuse_some", lambda crowd: None)  # its turn never comes
     running.server.service.requests += 2
     one, other = running.connect(ask(bright(5).tobytes())), running.connect(ask(bright(5).tobytes()))
     time.sleep(0.2)
@@ -285,5 +286,5 @@ def test_what_comes_behind_a_refused_prediction_waits_for_it(running, monkeypatc
     ],
 )
 def test_what_is_not_one_whole_prediction_is_parsed(data):
-    assert not connections._is_whole_prediction(data)
-    assert connections._is_whole_prediction(ask(b"abc"))
+    assert not bounds._is_whole_prediction(data)
+    assert bounds._is_whole_prediction(ask(b"abc"))

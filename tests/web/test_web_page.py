@@ -107,6 +107,13 @@ def test_a_chart_has_its_points_in_place_and_its_text_escaped():
     assert chart("Loss", [Line("a", "x", [])]) == ""
 
 
+def test_a_chart_tells_its_values_to_who_cannot_see_it():
+    svg = str(chart("Accuracy", [Line("training", "single train", [(1, 0.5), (2, 0.75)])], percent=True))
+    assert 'aria-label="Accuracy: training ends at 75.00%"' in svg
+    assert "<title>training, epoch 1: 50.00%</title>" in svg
+    assert re.findall(r'text-anchor="middle">([^<]+)<', svg) == ["1", "2", "epoch"]  # epochs are whole numbers
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """A folder with two runs, whose classes have names that need escaping, and a damaged one."""
@@ -134,7 +141,7 @@ def test_a_run_is_shown_alone_and_beside_another(runs):
 def test_the_matrix_names_its_cells_and_escapes_them(runs):
     html = training._matrix(runs, "one")
     counts = runs.facts("one").metrics["confusion_matrix"]
-    assert f'aria-label="&lt;3&gt; taken for &lt;4&gt;: {counts[3][4]}"' in html
+    assert f'aria-label="&lt;3&gt; predicted as &lt;4&gt;: {counts[3][4]}"' in html
     assert html.count("<button") == 100
     assert html.count('tabindex="0"') == 1
     assert "<3>" not in html

@@ -1,4 +1,4 @@
-"""A model behind HTTP: an API that holds, and a page. `serve` is the one door; all of it needs the extra `[serve]`."""
+"""Serves a model over HTTP: a REST API and a page. Start it with `serve`; all of it needs the extra `[serve]`."""
 
 from fmnist.web.settings import Limits, Settings
 from fmnist.web.workers import serve

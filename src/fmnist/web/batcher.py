@@ -1,4 +1,4 @@
-"""Pictures of many requests, answered together. Knows nothing of HTTP.
+"""Asks the model for the pictures of many requests at once. It knows nothing of HTTP.
 
 Nobody waits for a batch to fill: what has come in one turn of the event loop, or while the model was busy, is computed
 together. So a lone picture is answered at once, and batches grow with the load.

@@ -1,4 +1,4 @@
-"""From the body of a request to pictures of the model's size. Nothing in it names a file, and no name in it is used."""
+"""Reads pictures of the model's size from a request's body. Names of fields and files in it are not used."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def pictures(content_type: str, body: bytes, shape: tuple[int, int], most: int) 
         return _json(body, shape, most)
     files = _form(content_type, body, most) if kind == FORM else [body]
     if not any(files):
-        raise Problem("no_picture", "the body holds no picture; send one, or up to " + f"{most} parts of a form")
+        raise Problem("no_picture", f"the body holds no picture; send one, or up to {most} parts of a form")
     return np.stack([_picture(content, number, shape) for number, content in enumerate(files)])
 
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a request: one table of codes, one JSON form for all of them."""
+"""Lists what can be wrong with a request, each with a code, and gives all errors one JSON form."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ KINDS = {
 
 
 class Problem(Exception):
-    """A request that is not answered.
+    """A request that is refused or failed.
 
     Attributes:
         code: a key of `KINDS`.

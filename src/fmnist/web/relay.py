@@ -1,4 +1,4 @@
-"""Passes requests for the page on to the one process that has it: Gradio keeps its queue in the process."""
+"""Passes requests for the page on to the one process that has it, since Gradio keeps its queue in the process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import httpx
 from fmnist.web import bodies
 from fmnist.web.problems import Problem, wait
 
-# They concern one connection, not the request.
+# Headers that concern one connection, not the request.
 _HOP = {b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"date"}
 
 

@@ -1,15 +1,13 @@
-"""One process that answers: its application, and how it ends."""
+"""Builds the application of one process and runs it until a signal."""
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import os
 import signal
 import socket
-import time
+import threading
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -17,15 +15,13 @@ import uvicorn
 from fmnist.predictor import Predictor, open_model
 from fmnist.run.environment import cores
 from fmnist.web import api
-from fmnist.web.connections import Crowd
+from fmnist.web.access import Guard
+from fmnist.web.connections import Crowd, EndingServer
 from fmnist.web.counters import Counters
-from fmnist.web.guard import Guard
 from fmnist.web.relay import Relay
 from fmnist.web.service import Service
 from fmnist.web.settings import Settings
 
-# After nobody can connect any more: for who has just connected to send a request, and for open connections to be told.
-_PARTING_SECONDS = 0.5
 # Kept between the last request and the end, for closing what is open.
 _CLOSING_SECONDS = 2.0
 
@@ -40,10 +36,7 @@ def open_predictor(settings: Settings) -> Predictor:
 
 
 def application(
-    settings: Settings,
-    predictor: Predictor,
-    counters: Counters | None = None,
-    relay_to: Path | None = None,
+    settings: Settings, predictor: Predictor, counters: Counters | None = None, relay_to: Path | None = None
 ) -> tuple[Guard, Service]:
     """Return the whole application, and the part of it that answers predictions.
 
@@ -53,9 +46,8 @@ def application(
         counters: what is counted; by default for this process alone.
         relay_to: the socket of the process that has the page, if that is another one.
     """
-    counters = counters or Counters()
-    service = Service(predictor, settings.limits, counters, settings.workers)
-    app = api.build(service, counters, bool(settings.token))
+    service = Service(predictor, settings.limits, counters or Counters(), settings.workers)
+    app = api.build(service, bool(settings.token))
     page: Any = None
     if settings.page and relay_to:
         page = Relay(relay_to)
@@ -63,88 +55,22 @@ def application(
         from fmnist.web.page import build
 
         page = build(app, service, settings)
-    return Guard(app, page, service, counters, settings), service
+    return Guard(app, page, service, settings), service
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn, with a way out in steps: not ready, then deaf, then gone."""
-
-    def __init__(self, config: uvicorn.Config, service: Service, settings: Settings, *, worker: bool) -> None:
-        super().__init__(config)
-        self._service, self._limits = service, settings.limits
-        self._deaf_at = float("inf")
-        self._worker = worker
-        self.signal = 0
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to stop; a second signal ends at once."""
-        if sig == signal.SIGINT and self._worker:
-            return  # a terminal's Ctrl-C goes to every process; the parent tells its own
-        if self.signal:
-            self.should_exit = self.force_exit = True
-        self.signal = sig
-        self._service.stopping = True
-        # Ctrl-C is a person's, who waits.
-        self._deaf_at = time.monotonic() + (0 if sig == signal.SIGINT else self._limits.drain_seconds)
-
-    async def on_tick(self, counter: int) -> bool:
-        if self._service.stopping:
-            self._service.counters.put("ready", 0)
-            self._service.stopped.set()
-            self.should_exit |= time.monotonic() >= self._deaf_at
-        return await super().on_tick(counter)
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        # With a second handle on each listener, its queue can still be emptied when Uvicorn has let go of it.
-        self._spare = [listener.dup() for listener in sockets or []]
-        await super().startup(sockets)
-        self._service.counters.add("starts")
-        self._service.counters.put("ready", 1)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take whoever has connected already, let nobody else in, and tell everybody that the connection ends."""
-        for server in self.servers:
-            server.close()
-        for listener in self._spare:
-            await self._take_waiting(listener)
-            listener.close()
-        self._service.closing = True
-        await asyncio.sleep(_PARTING_SECONDS)
-        await super().shutdown(sockets)
-
-    async def _take_waiting(self, listener: socket.socket) -> None:
-        """Accept the connections that the kernel has made for us: it resets them when the last handle is closed."""
-        loop, config = asyncio.get_running_loop(), self.config
-        listener.setblocking(False)
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:  # none is left
-                return
-            await loop.connect_accepted_socket(
-                lambda: config.http_protocol_class(  # type: ignore[call-arg]
-                    config=config, server_state=self.server_state, app_state=self.lifespan.state
-                ),
-                connection,
-            )
-
-
-def run(
-    guard: Guard, service: Service, settings: Settings, sockets: list[socket.socket], *, worker: bool = False
-) -> int:
+def run(guard: Guard, service: Service, sockets: list[socket.socket], *, worker: bool = False) -> int:
     """Answer requests until a signal, then finish what was accepted.
 
     Args:
         guard: the application.
         service: its part that answers predictions.
-        settings: of the server.
         sockets: where it listens.
-        worker: one of several processes, which SIGTERM ends and SIGINT does not.
+        worker: whether it is one of several processes, which SIGTERM ends and SIGINT does not.
 
     Returns:
         The exit code: 130 after SIGINT, 143 after SIGTERM.
     """
-    limits = settings.limits
+    limits = service.limits
     config = uvicorn.Config(
         guard,
         http=Crowd(limits, service.counters, service.is_full).connection,  # type: ignore[arg-type]
@@ -160,14 +86,14 @@ def run(
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 50, 50)
-    server = _Server(config, service, settings, worker=worker)
+    server = EndingServer(config, service, worker=worker)
     server.run(sockets)
     service.close()
     return 130 if server.signal == signal.SIGINT else 143
 
 
 def run_worker(settings: Settings, number: int, folder: Path, listener: socket.socket, life: Any) -> None:
-    """Be one of several processes: the first has the page, the others relay to it.
+    """Run one of several processes: the first has the page, the others pass its requests on.
 
     Args:
         settings: of the server.
@@ -176,7 +102,6 @@ def run_worker(settings: Settings, number: int, folder: Path, listener: socket.s
         listener: where all processes accept connections.
         life: the end of a pipe whose other end the parent has; it closes when the parent is gone.
     """
-    import threading
 
     def end_with_parent() -> None:
         life.poll(None)
@@ -192,7 +117,9 @@ def run_worker(settings: Settings, number: int, folder: Path, listener: socket.s
         private = socket.socket(socket.AF_UNIX)
         private.bind(str(socket_path))
         sockets.append(private)
-    relay_to = socket_path if number else None
-    guard, service = application(settings, open_predictor(settings), counters, relay_to)
-    run(guard, service, settings, sockets, worker=True)
+    run(
+        *application(settings, open_predictor(settings), counters, socket_path if number else None),
+        sockets,
+        worker=True,
+    )
     os._exit(0)  # a thread that still reads a picture for nobody must not hold us up

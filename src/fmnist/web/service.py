@@ -1,4 +1,4 @@
-"""Answers predictions: admission, body, pictures, model, JSON. One for each process."""
+"""Answers predictions, from a request's body to the JSON, and bounds how many at a time. Each process has one."""
 
 from __future__ import annotations
 

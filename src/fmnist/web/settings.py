@@ -1,4 +1,4 @@
-"""What a server is told: the model, the address, the bounds. Plain values, which other processes can be given."""
+"""Holds a server's settings: model, address and limits. They are plain values, which other processes can be given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serving with one process or several: starts them, starts again what was killed, and ends them."""
+"""Serves with one process or several: starts them, starts those again that were killed, and ends them."""
 
 from __future__ import annotations
 
@@ -77,9 +77,9 @@ def serve(
         if settings.workers > 1:
             with tempfile.TemporaryDirectory(prefix="fmnist-serve-") as folder:
                 return _supervise(settings, Path(folder), listener, tell, say)
-        guard, service = application(settings, predictor, Counters())
+        guard, service = application(settings, predictor)
         tell()
-        return run(guard, service, settings, [listener])
+        return run(guard, service, [listener])
 
 
 def _supervise(
@@ -103,10 +103,7 @@ def _supervise(
     told = False
     while not stopped_by:
         living = [process.sentinel for process in processes if process.is_alive()]
-        if living:
-            wait(living, timeout=0.2)
-        else:
-            time.sleep(0.2)
+        wait(living, timeout=0.2) if living else time.sleep(0.2)
         if not told and counters.total("ready") == settings.workers:
             told = True
             ready()
@@ -135,9 +132,5 @@ def _supervise(
 
 
 def _end(code: int | None) -> str:
-    if code is not None and code < 0:
-        try:
-            return signal.Signals(-code).name
-        except ValueError:
-            pass
-    return f"exit code {code}"
+    names = {-number: number.name for number in signal.Signals}
+    return names.get(code or 0, f"exit code {code}")

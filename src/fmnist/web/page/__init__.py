@@ -1,17 +1,14 @@
-"""The page: try the model, look at its training, fetch its files. Built with Gradio; all it needs lies here."""
+"""Builds the page with Gradio: try the model, look at its training, fetch its files."""
 
 from __future__ import annotations
 
-import functools
-import logging
 import os
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 
-from fmnist.web.guard import JOIN, App, Message, Send
-from fmnist.web.problems import Problem
+from fmnist.web.access import App, in_one_form
 from fmnist.web.service import Service
 from fmnist.web.settings import Settings
 
@@ -24,7 +21,6 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["FMNIST_OFFLINE"] = "1"
 
 TITLE = "fmnist"
-_log = logging.getLogger("uvicorn.error")
 # Events of all open pages that wait for their turn.
 _QUEUE = 32
 # Pages whose state is kept: what their lists offer.
@@ -84,33 +80,7 @@ def build(api: FastAPI, service: Service, settings: Settings) -> App:
         css=asset("page.css"),
     )
     api.router.lifespan_context = app.router.lifespan_context
-    return functools.partial(_in_one_form, app)
-
-
-async def _in_one_form(app: App, scope: Message, receive: Any, send: Send) -> None:
-    """Answer as `app` does, but tell its problems in the form of all errors."""
-    status = 0
-
-    async def select(message: Message) -> None:
-        nonlocal status
-        if message["type"] == "http.response.start":
-            status = message["status"]
-        if status < 400:
-            await send(message)
-
-    try:
-        await app(scope, receive, select)
-    except Exception as error:
-        if 0 < status < 400:
-            raise
-        if isinstance(error, KeyError) and scope["path"] == JOIN:  # no event of the page has this number
-            status = 422
-        else:
-            _log.exception("the page failed")
-            status = 500
-    if status >= 400:
-        code = {404: "not_found", 403: "not_found", 405: "method_not_allowed", 422: "bad_form", 503: "overloaded"}
-        raise Problem(code.get(status, "internal" if status >= 500 else "bad_parameter"), f"the page says {status}")
+    return in_one_form(app)
 
 
 def _run_of(settings: Settings) -> Path | None:

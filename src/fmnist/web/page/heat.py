@@ -1,4 +1,4 @@
-"""What mattered in a picture: where covering it makes a model less sure. Works with any model; it is only asked."""
+"""Finds what mattered in a picture: where covering it makes a model less sure. It works with any model."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from fmnist.export.formats import FORMATS
+from fmnist.web.access import EXPORTS
 from fmnist.web.api import answer
-from fmnist.web.guard import EXPORTS
 from fmnist.web.page.rendering import render
 from fmnist.web.page.runs import Runs
 from fmnist.web.problems import Problem

@@ -1,4 +1,4 @@
-"""From values to the page's HTML: templates that escape, and pictures as data, for which no file is served."""
+"""Fills in the page's templates, which escape what they show, and writes pictures into them as data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tab that shows how a run was trained and how good it is, alone or beside another."""
+"""Builds the tab that shows how a run was trained and how good it is, alone or beside another."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fmnist.web.page.chart import Line, chart
 from fmnist.web.page.rendering import asset, percent, render
 from fmnist.web.page.runs import Facts, Runs
 
-_NOBODY = "nothing"
+_NONE = "nothing"
 _SECTIONS = ("data", "model", "training", "augmentation", "distillation")
 # 95% of a normal distribution lie within so many standard deviations.
 _95 = 1.96
@@ -30,14 +30,14 @@ def build(blocks: gradio.Blocks, runs: Runs, served: str) -> None:
     """
     with gradio.Row(elem_classes="choices"):
         run = gradio.Dropdown([], label="Run", min_width=140)
-        other = gradio.Dropdown([_NOBODY], value=_NOBODY, label="Compared with", min_width=140)
+        other = gradio.Dropdown([_NONE], value=_NONE, label="Compared with", min_width=140)
     overview = gradio.HTML("", js_on_load=None, apply_default_css=False, elem_id="training")
     matrix = gradio.HTML("", js_on_load=asset("matrix.js"), apply_default_css=False, elem_id="matrix")
     pictures = gradio.HTML("", js_on_load=None, apply_default_css=False, elem_id="pictures")
 
     def fill() -> list[Any]:
         names, first = runs.names(), runs.first(served)
-        beside = gradio.Dropdown([_NOBODY, *names], value=_NOBODY, filterable=len(names) > 8)
+        beside = gradio.Dropdown([_NONE, *names], value=_NONE, filterable=len(names) > 8)
         return [gradio.Dropdown(names, value=first, filterable=len(names) > 8), beside, *choose(first, None)]
 
     def choose(name: str | None, beside: str | None) -> tuple[str, str, str]:
@@ -70,10 +70,8 @@ def _overview(runs: Runs, name: str | None, beside: str | None) -> str:
 def _cards(facts: Facts) -> list[tuple[str, str, str]]:
     cards = []
     if facts.metrics:
-        low, high = facts.metrics["accuracy_interval"]
-        cards.append(
-            ("Test accuracy", percent(facts.metrics["accuracy"], 2), f"95%: {percent(low)} to {percent(high)}")
-        )
+        low, high = map(percent, facts.metrics["accuracy_interval"])
+        cards.append(("Test accuracy", percent(facts.metrics["accuracy"], 2), f"95%: {low} to {high}"))
         cards.append(("Test loss", f"{facts.metrics['loss']:.3f}", "cross-entropy"))
     if "parameters" in facts.config:
         cards.append(("Parameters", f"{facts.config['parameters']:,}", f"preset {facts.config.get('preset', '?')}"))
@@ -85,9 +83,9 @@ def _cards(facts: Facts) -> list[tuple[str, str, str]]:
 
 def _charts(chosen: list[Facts]) -> Markup:
     """Return loss and accuracy: of one run training and validation, of two both, told apart by colour."""
-    figures = []
     if not any(len(facts.history) > 1 for facts in chosen):
         return Markup("")  # a point is no curve
+    figures = []
     for what, title, share in (("loss", "Loss", False), ("accuracy", "Accuracy", True)):
         lines = []
         for number, facts in enumerate(chosen):
@@ -130,12 +128,12 @@ def _points(difference: float) -> str:
 
 
 def _verdict(runs: Runs, first: Facts, second: Facts) -> str:
-    """Say whether two runs differ on the same test pictures by more than the luck of these pictures."""
-    right = runs.right(first.name), runs.right(second.name)
-    if right[0] is None or right[1] is None or len(right[0]) != len(right[1]):
+    """Say whether two runs differ on the same test pictures by more than chance."""
+    correct, other = runs.right(first.name), runs.right(second.name)
+    if correct is None or other is None or len(correct) != len(other):
         return "Both need `fmnist evaluate` on the same test set to be compared."
     # The standard error of a paired difference: only pictures on which they disagree tell them apart.
-    differences = right[1].astype(float) - right[0]
+    differences = other.astype(float) - correct
     margin = _95 * float(differences.std()) / math.sqrt(len(differences))
     numbers = f"{_points(differences.mean())} points, ±{100 * margin:.2f} by the luck of these pictures"
     if abs(differences.mean()) <= margin:
@@ -153,12 +151,9 @@ def _matrix(runs: Runs, name: str | None) -> str:
     np.fill_diagonal(shares, 0)
     # The square root keeps rare mistakes visible.
     strength = np.sqrt(shares / max(float(shares.max()), 0.05))
-    cells = [
-        list(zip(row, strong, strict=True)) for row, strong in zip(counts.tolist(), strength.tolist(), strict=True)
-    ]
-    return render(
-        "matrix.html", name=facts.name, metrics=facts.metrics, names=facts.metrics["class_names"], matrix=cells
-    )
+    cells = np.stack([counts.astype(object), strength.astype(object)], axis=-1).tolist()
+    names = facts.metrics["class_names"]
+    return render("matrix.html", name=facts.name, metrics=facts.metrics, names=names, matrix=cells)
 
 
 def _pictures(runs: Runs, name: str | None, row: Any, column: Any) -> str:
@@ -170,5 +165,5 @@ def _pictures(runs: Runs, name: str | None, row: Any, column: Any) -> str:
         images, shares, count = runs.pictures(facts.name, row, column)
     except FmnistError as error:
         return render("pictures.html", problem=f"The pictures cannot be shown: {error}")
-    title = f"{names[row]}, recognised" if row == column else f"{names[row]}, taken for {names[column]}"
+    title = f"{names[row]}, recognised" if row == column else f"{names[row]}, predicted as {names[column]}"
     return render("pictures.html", title=title, pictures=list(zip(images, shares, strict=True)), count=count)

@@ -1,10 +1,11 @@
-"""The tab on which a picture is given to the model."""
+"""Builds the tab on which a user gives a picture to the model."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import binascii
+import functools
 from collections.abc import AsyncIterator
 from importlib.resources import files
 from typing import Any
@@ -28,7 +29,6 @@ _MATTERS = 0.02
 
 def build(service: Service) -> None:
     """Put the tab's parts onto the page."""
-    classes = len(service.predictor.class_names)
     with gradio.Row(equal_height=False, elem_classes="halves"):
         pad = gradio.HTML(
             "",
@@ -37,18 +37,11 @@ def build(service: Service) -> None:
             apply_default_css=False,
             elem_id="pad",
         )
-        result = gradio.HTML(
-            render("answer.html", rows=[], count=classes),
-            js_on_load=None,
-            apply_default_css=False,
-            elem_id="result",
-        )
+        empty = render("answer.html", rows=[], count=len(service.predictor.class_names))
+        result = gradio.HTML(empty, js_on_load=None, apply_default_css=False, elem_id="result")
 
-    async def look(content: str | None) -> AsyncIterator[str]:
-        async for html in look_at(service, content):
-            yield html
-
-    pad.submit(look, pad, result, show_progress="hidden", trigger_mode="always_last", api_visibility="private")
+    quiet: Any = {"show_progress": "hidden", "api_visibility": "private"}
+    pad.submit(functools.partial(look_at, service), pad, result, trigger_mode="always_last", **quiet)
 
 
 async def look_at(service: Service, content: str | None) -> AsyncIterator[str]:

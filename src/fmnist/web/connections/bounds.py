@@ -1,4 +1,4 @@
-"""One connection of a client: how slow it may be, how many there may be, and what is refused unread.
+"""Limits how slow connections may be and how many; a full server refuses predictions before it parses them.
 
 Uvicorn waits without end for a request that has begun, and takes everybody; a few hundred clients that send a byte now
 and then ("slow loris") would keep all others out. And a server that parses thousands of requests to refuse them has no
@@ -14,9 +14,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from fmnist.web import api
+from fmnist.web.api import HEADERS, PREDICT
 from fmnist.web.counters import Counters
-from fmnist.web.guard import API_HEADERS
 from fmnist.web.problems import Problem, overloaded
 from fmnist.web.settings import Limits
 
@@ -25,7 +24,7 @@ _HEAD_BYTES = 64 * 1024
 _GRACE = 5.0
 # Refusals in one turn of the event loop. An accepted request takes a few turns, and whoever is refused asks again.
 _REFUSALS = 32
-_PREDICTION = f"POST {api.PREDICT} HTTP/1.1\r\n".encode()
+_PREDICTION = f"POST {PREDICT} HTTP/1.1\r\n".encode()
 # What changes how long a request is, or what comes after it.
 _UNUSUAL = (b"\r\ntransfer-encoding:", b"\r\nexpect:", b"\r\nconnection:", b"\r\nupgrade:")
 
@@ -212,5 +211,5 @@ def _is_whole_prediction(data: bytes) -> bool:
 def _answer(status: str, problem: Problem) -> bytes:
     body = problem.body()
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    lines = [b"%s: %s\r\n" % header for header in (*headers, *API_HEADERS, *problem.headers)]
+    lines = [b"%s: %s\r\n" % header for header in (*headers, *HEADERS, *problem.headers)]
     return f"HTTP/1.1 {status}\r\n".encode() + b"".join(lines) + b"\r\n" + body

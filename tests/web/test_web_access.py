@@ -4,7 +4,7 @@ import base64
 import pytest
 from support.web_client import RAW, Server, asgi, bright
 
-from fmnist.web.guard import _plain_event
+from fmnist.web.access import _plain_event, in_one_form
 from fmnist.web.problems import KINDS
 
 TOKEN = "a-token-of-enough-letters"
@@ -192,3 +192,34 @@ def test_a_stream_ends_when_the_server_does(server):
 
 def test_codes_have_one_status_each_and_messages():
     assert all(400 <= kind.status < 600 and kind.meaning for kind in KINDS.values())
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "expected", "allow"),
+    [(404, [], (404, "not_found"), None), (403, [], (404, "not_found"), None), (418, [], (400, "bad_parameter"), None),
+     (405, [(b"allow", b"GET"), (b"x-secret", b"1")], (405, "method_not_allowed"), "GET"),
+     (503, [], (503, "overloaded"), None), (502, [], (500, "internal"), None)],
+)  # fmt: skip
+def test_an_application_s_own_errors_take_the_form_of_all(server, status, headers, expected, allow):
+    async def refuse(scope, receive, send):
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"a secret path"})
+
+    server.guard._page = in_one_form(refuse)
+    answer = server.ask("GET", "/config")
+    server.guard._page = None
+    assert code(answer) == expected
+    assert answer.headers.get("allow") == allow
+    assert "secret" not in answer.text + str(answer.headers)
+
+
+def test_an_application_that_fails_is_told_without_its_text(server, caplog):
+    async def fail(scope, receive, send):
+        raise RuntimeError("a secret path")
+
+    server.guard._page = in_one_form(fail)
+    answer = server.ask("GET", "/config")
+    server.guard._page = None
+    assert code(answer) == (500, "internal")
+    assert "secret" not in answer.text
+    assert "a secret path" in caplog.text

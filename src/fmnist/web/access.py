@@ -1,6 +1,6 @@
-"""Stands before everything: whom a request is for, where it comes from, what it may reach, what each answer carries.
+"""Decides who may ask for what, by host, origin, token and path; gives answers their headers and errors one form.
 
-Whatever is not listed here does not exist for the outside, whichever paths Gradio adds.
+A path that is not listed here does not exist for the outside, whichever paths Gradio adds.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fmnist.web import api, bodies
-from fmnist.web.counters import Counters
-from fmnist.web.problems import Problem
+from fmnist.web.connections import end_with_server
+from fmnist.web.problems import KINDS, Problem
 from fmnist.web.service import Place, Service
 from fmnist.web.settings import Settings
 
@@ -39,24 +39,14 @@ _PAGE_GET = re.compile(
 )
 _PAGE_POST = frozenset({JOIN, "/gradio_api/reset", "/gradio_api/cancel"})
 _OPEN = frozenset({api.HEALTH, api.READY})  # asked by balancers: any host, no token
+# The codes of an application's own errors, by status.
+_CODES = {404: "not_found", 403: "not_found", 405: "method_not_allowed", 422: "bad_form", 503: "overloaded"}
 # What the page sends is a picture as base64, and little else.
 _SHARE_OF_BASE64 = 1.4
 
-_COMMON = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-frame-options", b"DENY"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-]
-API_HEADERS = [
-    *_COMMON,
-    (b"cache-control", b"no-store"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-]
 # Gradio writes styles and scripts into the page and compiles its templates there.
-_PAGE = [
-    *_COMMON,
+_PAGE_HEADERS = [
+    *api.COMMON_HEADERS,
     (
         b"content-security-policy",
         b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -70,9 +60,10 @@ _PAGE = [
 class Guard:
     """An ASGI application around another one."""
 
-    def __init__(self, app: App, page: App | None, service: Service, counters: Counters, settings: Settings) -> None:
-        """Stand before `app`, and before `page` for the paths of the page."""
-        self._app, self._page, self._service, self._counters = app, page, service, counters
+    def __init__(self, app: App, page: App | None, service: Service, settings: Settings) -> None:
+        """Guard `app`, and `page` for the paths of the page."""
+        self._app, self._page, self._service = in_one_form(app), page, service
+        self._counters = service.counters
         self._origins = frozenset(origin.rstrip("/").lower() for origin in settings.origins)
         self._hosts = _known_hosts(settings)
         self._token = hashlib.sha256(settings.token.encode()).digest() if settings.token else b""
@@ -87,7 +78,7 @@ class Guard:
         ours = path in api.PATHS
         route = {api.PREDICT: "predict", api.MODEL: "model"}.get(path, "other" if ours else "page")
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        extra = list(API_HEADERS if ours else _PAGE)
+        extra = list(api.HEADERS if ours else _PAGE_HEADERS)
 
         async def send_more(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -182,7 +173,7 @@ class Guard:
         if method == "POST":
             receive = await self._checked_body(path, scope, receive)
         elif _STREAMS.fullmatch(path):
-            receive = self._until_stop(receive)
+            receive = end_with_server(receive, self._service.stopped)
         await self._page(scope, receive, send)
 
     async def _checked_body(self, path: str, scope: Message, receive: bodies.Receive) -> bodies.Receive:
@@ -208,20 +199,39 @@ class Guard:
 
         return once
 
-    def _until_stop(self, receive: bodies.Receive) -> bodies.Receive:
-        """Let a stream end when the server does: a page that is left open must not hold it up."""
 
-        async def next_message() -> Message:
-            coming = asyncio.ensure_future(receive())
-            stop = asyncio.ensure_future(self._service.stopped.wait())
-            try:
-                await asyncio.wait({coming, stop}, return_when=asyncio.FIRST_COMPLETED)
-                return {"type": "http.disconnect"} if stop.done() else coming.result()
-            finally:
-                for task in (coming, stop):
-                    task.cancel()
+def in_one_form(app: App) -> App:
+    """Return an application that answers as `app` does, but raises its errors as problems."""
 
-        return next_message
+    async def ask(scope: Message, receive: bodies.Receive, send: Send) -> None:
+        status, headers = 0, []
+
+        async def select(message: Message) -> None:
+            nonlocal status, headers
+            if message["type"] == "http.response.start":
+                status, headers = message["status"], message.get("headers", [])
+            if status < 400:
+                await send(message)
+
+        path = scope.get("path", "")
+        try:
+            await app(scope, receive, select)
+        except Problem:
+            raise
+        except Exception as error:
+            if 0 < status < 400 or scope["type"] != "http":
+                raise
+            if isinstance(error, KeyError) and path == JOIN:  # no event of the page has this number
+                status = 422
+            else:
+                _log.exception("a request failed")
+                status = 500
+        if status >= 400:
+            code = _CODES.get(status, "internal" if status >= 500 else "bad_parameter")
+            allow = [(name, value) for name, value in headers if name == b"allow"]
+            raise Problem(code, f"{KINDS[code].meaning}: {scope['method']} {path[:200]}", allow)
+
+    return ask
 
 
 def _known_hosts(settings: Settings) -> frozenset[str] | None:
