@@ -26,10 +26,7 @@ class Advice:
 
 
 def advise(
-    findings: Collection[str],
-    facts: Mapping[str, str],
-    config: Mapping[str, Any] | None,
-    known: Mapping[str, Any],
+    findings: Collection[str], facts: Mapping[str, str], config: Mapping[str, Any] | None, known: Mapping[str, Any]
 ) -> tuple[Advice, ...]:
     """Return up to `MAX_OFFERS` remedies, most useful first.
 

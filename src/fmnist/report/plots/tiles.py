@@ -88,12 +88,7 @@ def _percent(share: float) -> str:
 
 
 def _tiles(
-    images: np.ndarray,
-    captions: Sequence[Sequence[tuple[str, str]]],
-    title: str,
-    columns: int,
-    *,
-    size: float,
+    images: np.ndarray, captions: Sequence[Sequence[tuple[str, str]]], title: str, columns: int, *, size: float
 ) -> Figure:
     """Compose images, each with lines of (text, colour) below, in one picture: axes for each would take far longer.
 
