@@ -83,7 +83,7 @@ def _balance(facts: dict[str, Any]) -> list[list[str]]:
     table = [["label", "class", "training", "test", ""]]
     for label, (name, here, there) in enumerate(zip(facts["class_names"], train, test, strict=True)):
         bar = "#" * round(_BAR_WIDTH * here / max(train))
-        table.append([f"{label:5}", name, f"{here:,}", f"{there:,}", bar.ljust(_BAR_WIDTH)])
+        table.append([f"{label:5}", name, f"{here:,}", f"{there:,}", bar])
     return table
 
 

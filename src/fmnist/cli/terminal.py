@@ -39,7 +39,7 @@ def print_table(rows: Sequence[Sequence[str]], left: int = 1) -> None:
 
     Args:
         rows: cells, the header's first.
-        left: so many columns, the first ones, lean to the left; the others to the right.
+        left: so many columns, the first ones, and those without a header lean to the left.
     """
     from rich.cells import cell_len
     from rich.table import Table
@@ -55,7 +55,8 @@ def print_table(rows: Sequence[Sequence[str]], left: int = 1) -> None:
     for number, part in enumerate(parts):
         table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
         for place in part:
-            table.add_column(columns[place][0], justify="left" if place < left else "right", no_wrap=len(part) > 1)
+            leans_left = place < left or not columns[place][0]
+            table.add_column(columns[place][0], justify="left" if leans_left else "right", no_wrap=len(part) > 1)
         for row in rows[1:]:
             table.add_row(*(row[place] for place in part))
         with console.capture() as drawn:

@@ -1,4 +1,4 @@
-"""What to try next: the remedies that fit a history, each with the command that tries it."""
+"""Chooses the remedies that fit a history, each with the command that tries it."""
 
 from __future__ import annotations
 

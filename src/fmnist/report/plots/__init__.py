@@ -70,14 +70,14 @@ PLOTS = (
     Plot("samples-test", first_test_images, "", "samples", "The first images of the test set with their classes.",
          heading="The first test images"),
     Plot("confusion", run_confusion, "metrics", "confusions",
-         "Confusion matrix: rows are the true classes, columns the predicted ones. The list above has the largest.", parts=1),
+         "Confusion matrix: rows are the true classes, columns the predicted ones. The list has the largest.", parts=1),
     Plot("mistakes", run_mistakes, "predictions", "mistakes",
          "Wrongly classified test images, each with the predicted class, the confidence in it and the true class.",
-         "Above the true class, the class that the model predicted and how sure it was. Some of the labels may be wrong."),
+         "Above the true class, the class that the model predicted and how sure it was. Some labels may be wrong."),
     Plot("reliability", run_reliability, "predictions", "calibration",
          "Reliability diagram: the accuracy of the answers in each of 15 bins of confidence, beside the confidence.",
-         "Blue: how often answers of that confidence are correct. Orange: what that is short of the confidence, or beyond it. "
-         "Thin lines are 95% intervals."),
+         "Blue: how often answers of that confidence are correct. Orange: what it lacks to the confidence, or beyond "
+         "it. Thin lines are 95% intervals."),
 )  # fmt: skip
 
 
