@@ -16,7 +16,7 @@ from support.pages import make_history, write_run
 from fmnist.errors import InputError
 from fmnist.report import plots
 from fmnist.report.plots import style
-from fmnist.report.plots.curves import _apart
+from fmnist.report.plots.curves import _apart, final_gap
 from fmnist.run.history import best_epoch
 
 
@@ -42,10 +42,10 @@ def test_best_epoch_and_final_gap():
         {"epoch": 3, "val_loss": 0.3, "train_accuracy": 0.95, "val_accuracy": 0.875},
     ]
     assert best_epoch(history) == 2
-    assert plots.final_gap(history) == pytest.approx(0.075)
+    assert final_gap(history) == pytest.approx(0.075)
     assert best_epoch([{"epoch": 1}]) is None
-    assert plots.final_gap([{"epoch": 1, "val_accuracy": 0.5}]) is None
-    assert plots.final_gap([]) is None
+    assert final_gap([{"epoch": 1, "val_accuracy": 0.5}]) is None
+    assert final_gap([]) is None
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_mistakes_come_most_confident_first(tmp_path):
 def test_no_mistake_at_all(tmp_path):
     paths = plots.mistakes(np.zeros((2, 28, 28), np.uint8), np.array([0, 1]), np.eye(2), ["a", "b"], tmp_path / "m")
     check_pair(paths, "m")
-    assert texts(paths) == ["No mistakes: all 2 images were classified rightly."]
+    assert texts(paths) == ["No mistakes: all 2 images are classified correctly."]
 
 
 @pytest.mark.parametrize("number", [2, 10, 30])

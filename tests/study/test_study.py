@@ -180,7 +180,7 @@ def test_runs_made_otherwise_are_refused_or_made_again(finished, tiny_dataset, t
     folder, _ = finished
     with pytest.raises(InputError) as caught:
         compare(TINY.changed({"epochs": 3}), tiny_dataset, folder)
-    assert "4 stored run(s)" in str(caught.value) and "--overwrite" in str(caught.value)
+    assert "4 stored runs differ" in str(caught.value) and "--overwrite" in str(caught.value)
     assert "flip-seed1: epochs was 2, is 3" in str(caught.value)
     run = RunDirectory(tmp_path / "made" / "baseline-seed0")
     write_run(run, TINY.config("baseline", 0), right(0.9), sha256="another")
@@ -300,9 +300,3 @@ def test_the_page_says_it_all_and_needs_nothing_else(made_up):
     before = (folder / "report.html").read_bytes()
     write_results(study, folder)
     assert (folder / "report.html").read_bytes() == before
-
-
-def test_a_table_for_a_terminal_is_split_where_it_is_too_wide():
-    table = [["variant", "first", "second"], ["baseline", "1.0", "2"]]
-    assert words.aligned(table, 40) == "variant   first  second\nbaseline    1.0       2"
-    assert words.aligned(table, 16) == "variant   first\nbaseline    1.0\n\nvariant   second\nbaseline       2"

@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from fmnist.cli import options
+from fmnist.cli.terminal import print_table, say
+from fmnist.text import percent, size
 
 
 @click.command("benchmark", epilog=options.examples("fmnist benchmark latest", "fmnist benchmark runs/first --json"))
@@ -35,7 +37,7 @@ def command(run_name: str, seconds: float, runs_dir: Path, data_dir: Path | None
     from fmnist.export.benchmark import benchmark_run
 
     with run.lock():
-        result = benchmark_run(run, dataset, seconds=seconds, note=options.say)
+        result = benchmark_run(run, dataset, seconds=seconds, note=say)
     if as_json:
         options.print_json({"run": str(run.path), **result})
     else:
@@ -43,15 +45,14 @@ def command(run_name: str, seconds: float, runs_dir: Path, data_dir: Path | None
 
 
 def _print(result: dict[str, Any]) -> None:
-    print(f"{'':12}     size  accuracy  as Keras  latency, ms (p99)  images/s  start, s    memory")
+    table = [["format", "size", "accuracy", "as Keras", "latency, ms (p99)", "images/s", "start, s", "memory"]]
     for row in result["rows"]:
+        speeds = (f"{row['images_per_second']:,.0f}", f"{row['start_seconds']:.2f}")
         latency = f"{row['latency_median_ms']:.2f} ({row['latency_p99_ms']:.2f})"
-        memory = "-" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 1e6:,.0f} MB"
-        print(
-            f"{row['format']:12} {row['bytes'] / 1000:5,.0f} kB  {options.percent(row['accuracy']):>8}"
-            f"  {options.percent(row['agreement']):>8}  {latency:>17}  {row['images_per_second']:8,.0f}"
-            f"  {row['start_seconds']:8.2f}  {memory:>8}"
-        )
+        scores = (percent(row[key], 2) for key in ("accuracy", "agreement"))
+        memory = "-" if row["peak_bytes"] is None else size(row["peak_bytes"])
+        table.append([row["format"], size(row["bytes"]), *scores, latency, *speeds, memory])
+    print_table(table)
     machine = result["environment"]
     print(
         f"{result['num_images']:,} test images; latency with one image, images/s with 256 at a time, "

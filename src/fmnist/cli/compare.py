@@ -10,10 +10,12 @@ from typing import Any
 import click
 
 from fmnist.cli import options
+from fmnist.cli.terminal import print_table, say
 from fmnist.cli.train import StopSignals
 from fmnist.errors import InputError
 from fmnist.run import lock
 from fmnist.run.directory import RunDirectory
+from fmnist.text import duration, plural
 
 
 class _Seeds(click.ParamType):
@@ -70,8 +72,8 @@ def command(
         lock.check_free(folder)
     with StopSignals() as stop:
         dataset = options.load_data(data_dir)
-        options.say(f"Data      {dataset.source}")
-        options.say(f"Study     {folder}: {len(study.names())} variants × {len(study.seeds)} seeds")
+        say(f"Data      {dataset.source}")
+        say(f"Study     {folder}: {len(study.names())} variants × {len(study.seeds)} seeds")
 
         from fmnist import backend
 
@@ -89,16 +91,27 @@ def command(
             result = studies.compare(study, dataset, folder, watcher=watcher, should_stop=stop, overwrite=overwrite)
         except Interrupted:
             watcher.close()
-            options.say(f"Stopped; the same command goes on with {folder}")
+            say(f"Stopped; the same command goes on with {folder}")
             return 128 + (stop.received or signal.SIGINT)
         finally:
             watcher.close()
     if as_json:
         options.print_json(result)
     else:
-        print(studies.words.text(result))
+        _print_result(result)
         print(f"\nTable   {folder / studies.TABLE}\nReport  {RunDirectory(folder).report}")
     return 0
+
+
+def _print_result(result: dict[str, Any]) -> None:
+    from fmnist.study import words
+
+    print(f"Study {result['name']}: {result['description']}".rstrip(": "), words.setup(result), sep="\n\n")
+    print(f"\nMean ± standard deviation over {plural(len(result['seeds']), 'seed')}\n")
+    print_table(words.value_table(result))
+    print("\nDifference to the baseline ± half of its 95% interval\n")
+    print_table(words.difference_table(result))
+    print("", *(f"- {row['sentence']}" for row in result["variants"]), sep="\n")
 
 
 def _print_plan(jobs: list[Any], stale: dict[Any, str], expected: list[Any], as_json: bool) -> None:
@@ -115,14 +128,9 @@ def _print_plan(jobs: list[Any], stale: dict[Any, str], expected: list[Any], as_
         ]
         options.print_json({"runs": rows, "seconds": seconds, "range": [low, high]})
         return
-    from fmnist.cli.study_progress import time_words
-
-    width = max(len(run.name) for run in states)
-    for run, state in states.items():
-        note = f"about {time_words(waiting[run])}" if run in waiting else ""
-        print(f"{run.name:{width}}  {state:11}  {stale.get(run, note)}".rstrip())
+    notes = {run: f"about {duration(waiting[run])}" if run in waiting else "" for run in states} | stale
+    print_table([["run", "state", ""], *([run.name, state, notes[run]] for run, state in states.items())], left=3)
     if stale:
-        print(f"\n{len(stale)} stale run(s): --name takes another folder, --overwrite makes them again")
-    print(
-        f"\n{len(expected)} of {len(jobs)} runs to go: {time_words(seconds)}, {time_words(low)} to {time_words(high)}"
-    )
+        print(f"\n{plural(len(stale), 'stale run')}: --name takes another folder, --overwrite makes them again")
+    span = f"{duration(seconds)}, {duration(low)} to {duration(high)}"
+    print(f"\n{len(expected)} of {plural(len(jobs), 'run')} to go: {span}")

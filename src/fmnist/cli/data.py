@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from fmnist.cli import data_import, options
+from fmnist.cli.terminal import print_table
 from fmnist.data import Dataset, inspect
 from fmnist.errors import RunError
 
@@ -46,7 +47,8 @@ def command(context: click.Context, data_dir: Path | None, as_json: bool, sample
     if as_json:
         options.print_json(facts | {"samples": [str(path) for path in drawn]})
     else:
-        print("\n".join(_lines(facts)))
+        print("\n".join(_lines(facts)), end="\n\n")
+        print_table(_balance(facts), left=2)
         if drawn:
             print(f"\nSample sheet    {drawn[0]}")
 
@@ -68,22 +70,21 @@ def _lines(facts: dict[str, Any]) -> list[str]:
     ]
     lines = [f"{name:14}  {text}" for name, text in rows]
     lines += [f"{'sha256':14}  {digest[:16]}...  {name}" for name, digest in facts["sha256"].items()]
-    return [*lines, "", *_balance(facts)]
+    return lines
 
 
 def _three(train: int, test: int, across: int) -> str:
     return f"{train:,} inside training, {test:,} inside test, {across:,} test images also in training"
 
 
-def _balance(facts: dict[str, Any]) -> list[str]:
+def _balance(facts: dict[str, Any]) -> list[list[str]]:
     """Return the table of classes, with a bar for each one's number of training images."""
     train, test = facts["train"]["class_counts"], facts["test"]["class_counts"]
-    width = max(len("class"), *(len(name) for name in facts["class_names"]))
-    lines = [f"{'label':>5}  {'class':{width}}  {'training':>8}  {'test':>6}"]
+    table = [["label", "class", "training", "test", ""]]
     for label, (name, here, there) in enumerate(zip(facts["class_names"], train, test, strict=True)):
         bar = "#" * round(_BAR_WIDTH * here / max(train))
-        lines.append(f"{label:5}  {name:{width}}  {here:8,}  {there:6,}  {bar}".rstrip())
-    return lines
+        table.append([f"{label:5}", name, f"{here:,}", f"{there:,}", bar])
+    return table
 
 
 def _draw(dataset: Dataset, path: Path) -> list[Path]:

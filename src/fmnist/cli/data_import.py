@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from fmnist.cli import options
+from fmnist.cli.terminal import Bar, say
 
 
 class _Size(click.ParamType):
@@ -55,19 +56,17 @@ def command(folder: Path, target: Path, as_json: bool, **settings: Any) -> None:
     to fit, as a whole; with --photos, the object is cut out, centred and put on black, for pictures that are photos.
     A picture that cannot be read is named and left out.
     """
-    from tqdm import tqdm
-
     from fmnist.images import import_folder
 
-    with tqdm(unit=" pictures", delay=1, leave=False, disable=None) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        facts = import_folder(folder, target, progress=progress, **settings)
+    bar = Bar(text="Pictures", delay=1)
+    try:
+        facts = import_folder(
+            folder, target, progress=lambda done, total: bar.move(done, total=total, note=f"of {total:,}"), **settings
+        )
+    finally:
+        bar.close()
     for row in facts["unreadable"]:
-        options.say(f"Left out  {row['problem']}")
+        say(f"Left out  {row['problem']}")
     if as_json:
         options.print_json(facts)
         return

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from fmnist.cli import options
+from fmnist.text import plural
 
 _SIGNS = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
 
@@ -34,7 +35,7 @@ def command(target: str | None, runs_dir: Path, data_dir: Path | None, as_json: 
     if as_json:
         options.print_json({"ok": not wrong, "checks": [vars(check) for check in found]})
     elif wrong:
-        print(f"\n{wrong} thing(s) wrong; the arrows say how to mend them")
+        print(f"\n{plural(wrong, 'thing')} wrong; the arrows say how to mend that")
     else:
         print("\nNothing is wrong")
     return 1 if wrong else 0

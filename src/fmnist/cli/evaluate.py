@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from fmnist.cli import options
+from fmnist.cli.terminal import print_table
+from fmnist.text import percent
 
 
 @click.command("evaluate", epilog=options.examples("fmnist evaluate latest", "fmnist evaluate runs/first --json"))
@@ -35,32 +37,26 @@ def command(run_name: str, runs_dir: Path, data_dir: Path | None, as_json: bool)
 
 
 def _print(result: dict[str, Any]) -> None:
+    from fmnist.evaluation.confusions import frequent_confusions
+
     low, high = result["accuracy_interval"]
-    width = max(len(name) for name in (*result["class_names"], "all classes"))
-    print(f"Test accuracy  {options.percent(result['accuracy'])} ({result['correct']:,} of {result['num_images']:,})")
-    print(f"95% interval   {options.percent(low)} to {options.percent(high)}")
+    print(f"Test accuracy  {percent(result['accuracy'], 2)} ({result['correct']:,} of {result['num_images']:,})")
+    print(f"95% interval   {percent(low, 2)} to {percent(high, 2)}")
     print(f"Test loss      {result['loss']:.4f}")
     print(f"Confidence     {_confidence(result)}\n")
-    print(f"{'class':{width}}  precision  recall      F1  images")
-    rows = [*result["per_class"], {"name": "all classes", **result["macro"], "support": result["num_images"]}]
-    for row in rows:
-        scores = "  ".join(f"{options.percent(row[key]):>7}" for key in ("precision", "recall", "f1"))
-        print(f"{row['name']:{width}}    {scores}  {row['support']:6,}")
-    confusion = result["confusion_matrix"]
-    names = result["class_names"]
-    mistakes = sorted(
-        ((confusion[t][p], names[t], names[p]) for t in range(len(names)) for p in range(len(names)) if t != p),
-        reverse=True,
-    )
+    table = [["class", "precision", "recall", "F1", "images"]]
+    for row in [*result["per_class"], {"name": "all classes", **result["macro"], "support": result["num_images"]}]:
+        scores = (percent(row[key], 2) for key in ("precision", "recall", "f1"))
+        table.append([row["name"], *scores, f"{row['support']:,}"])
+    print_table(table)
     print("\nMost frequent mistakes")
-    for count, true, predicted in mistakes[:5]:
-        if count:
-            print(f"  {true} taken for {predicted}: {count} of {sum(confusion[names.index(true)]):,}")
+    for row in frequent_confusions(result, 5):
+        print(f"  {row['true']} predicted as {row['predicted']}: {row['count']} of {row['images']:,}")
 
 
 def _confidence(result: dict[str, Any]) -> str:
-    raw, calibrated = options.percent(result["ece"]), result["calibrated"]
+    raw, calibrated = percent(result["ece"], 2), result["calibrated"]
     if not calibrated:
         return f"{raw} off the accuracy (ECE); not calibrated, for want of validation images"
-    after = f"{options.percent(calibrated['ece'])}, loss {calibrated['loss']:.4f}"
+    after = f"{percent(calibrated['ece'], 2)}, loss {calibrated['loss']:.4f}"
     return f"{raw} off the accuracy (ECE); divided by a temperature of {calibrated['temperature']:.3f}, {after}"

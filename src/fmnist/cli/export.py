@@ -9,8 +9,10 @@ from typing import Any
 import click
 
 from fmnist.cli import options
+from fmnist.cli.terminal import print_table, say
 from fmnist.errors import RunError
 from fmnist.export.formats import DEFAULT_FORMATS, FORMATS, check_formats
+from fmnist.text import percent, size
 
 
 @click.command(
@@ -71,7 +73,7 @@ def command(
     dataset = options.load_data(data_dir)
     with run.lock():
         result = export_run(
-            run, dataset, names, calibrate=not no_calibrate, force=force, web_runtime=web_runtime, note=options.say
+            run, dataset, names, calibrate=not no_calibrate, force=force, web_runtime=web_runtime, note=say
         )
     if as_json:
         options.print_json({"folder": str(run.exports), **result})
@@ -85,17 +87,17 @@ def _print(folder: Path, result: dict[str, Any]) -> None:
     rows = [row for row in result["files"] if row["format"] in result["written"]]
     if not rows:
         return
-    width = max(len(str(folder / row["file"])) for row in rows)
-    print(f"{'file':{width}}        size  accuracy  same top class  largest difference")
+    table = [["file", "size", "accuracy", "same top class", "largest difference", ""]]
     for row in rows:
-        scores = f"{options.percent(row['accuracy']):>8}  {options.percent(row['agreement']):>14}"
-        print(
-            f"{folder / row['file']!s:{width}}  {row['bytes'] / 1000:7,.0f} kB  {scores}  "
-            f"{row['largest_difference']:18.1e}{'' if row['passed'] else '  forced'}"
+        scores = (percent(row[key], 2) for key in ("accuracy", "agreement"))
+        difference = f"{row['largest_difference']:.1e}"
+        table.append(
+            [str(folder / row["file"]), size(row["bytes"]), *scores, difference, "" if row["passed"] else "forced"]
         )
+    print_table(table)
     calibrated = f"at temperature {rows[0]['temperature']:.3f}" if rows[0]["calibrated"] else "not calibrated"
     print(
-        f"Keras itself: {options.percent(rows[0]['keras_accuracy'])} of {rows[0]['num_images']:,} test images. "
+        f"Keras itself: {percent(rows[0]['keras_accuracy'], 2)} of {rows[0]['num_images']:,} test images. "
         f"Probabilities: {calibrated}"
     )
     for form in (FORMATS[name] for name in result["written"]):

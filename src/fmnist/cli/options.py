@@ -11,11 +11,13 @@ from typing import Any
 
 import click
 
+from fmnist.cli.terminal import Bar, say
 from fmnist.config import kinds, leaf_fields, leaf_type
 from fmnist.data import Dataset, load_dataset
 from fmnist.errors import InputError
 from fmnist.run import schema
 from fmnist.run.directory import RunDirectory, find_run, find_run_or_file
+from fmnist.text import size
 
 runs_dir_option = click.option(
     "--runs-dir",
@@ -53,11 +55,6 @@ def print_json(content: Any) -> None:
     print(json.dumps(content, indent=2, default=str, allow_nan=False))
 
 
-def say(text: str) -> None:
-    """Print a line for the person at the terminal on stderr."""
-    print(text, file=sys.stderr, flush=True)
-
-
 def plain_name(name: str) -> str:
     """Return a name that `--name` gave to a run or a study.
 
@@ -69,38 +66,24 @@ def plain_name(name: str) -> str:
     return name
 
 
-class DownloadBars:
-    """Draws a bar on stderr for each file that is being fetched; the callback of `load_dataset`."""
+def load_data(data_dir: Path | None) -> Dataset:
+    """Load the data set, with a progress bar on stderr for each file that has to be fetched."""
+    bars: dict[str, Bar] = {}
 
-    def __init__(self) -> None:
-        """Draw nothing yet."""
-        self.bars: dict[str, Any] = {}
-
-    def __call__(self, received: int, total: int | None, label: str) -> None:
-        """Show that `received` of `total` bytes have arrived."""
-        from tqdm import tqdm
-
-        if label not in self.bars:
+    def show(received: int, total: int | None, label: str) -> None:
+        if label not in bars:
+            for bar in bars.values():
+                bar.close()
+            bars[label] = Bar(total, text=label)
             if total is None or not sys.stderr.isatty():
                 say(f"Data      {label}")
-            self.bars[label] = tqdm(desc=label, total=total, unit="B", unit_scale=True, disable=None, leave=False)
-        bar = self.bars[label]
-        bar.total = total
-        bar.update(received - bar.n)
+        bars[label].move(received, total=total, note=size(received))
 
-    def close(self) -> None:
-        """Remove the bars."""
-        for bar in self.bars.values():
-            bar.close()
-
-
-def load_data(data_dir: Path | None) -> Dataset:
-    """Load the data set, with a progress bar on stderr where it has to be fetched."""
-    bars = DownloadBars()
     try:
-        return load_dataset(data_dir, progress=bars)
+        return load_dataset(data_dir, progress=show)
     finally:
-        bars.close()
+        for bar in bars.values():
+            bar.close()
 
 
 class _Numbers(click.ParamType):
@@ -163,8 +146,3 @@ def find_runs(given: dict[str, Any], runs_dir: Path) -> None:
         if name in given:
             found = (find_run_or_file if name == "teacher" else find_run)(given[name], runs_dir)
             given[name] = str(found if isinstance(found, Path) else found.path)
-
-
-def percent(share: float) -> str:
-    """Format a share (0 to 1) as a percentage with two decimals."""
-    return f"{100 * share:.2f}%"

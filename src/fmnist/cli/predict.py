@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fmnist.cli import options
+from fmnist.cli.terminal import Bar, say
 from fmnist.errors import InputError
+from fmnist.text import percent, plural
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,7 +83,7 @@ def command(
         nothing = "these cannot be read, and --strict wants all" if rows else "no picture could be read"
         raise InputError("\n  ".join([f"{nothing}:", *(row["problem"] for row in unreadable)]))
     for row in unreadable:
-        options.say(f"Left out  {row['problem']}")
+        say(f"Left out  {row['problem']}")
     if show:
         _show(show, seen, rows)
     if as_json:
@@ -98,7 +100,6 @@ def _answers(
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]], list[np.ndarray]]:
     """Return a row a picture, what could not be read, and, if they are to be kept, the model's pictures."""
     import numpy as np
-    from tqdm import tqdm
 
     from fmnist.images import find_pictures, read_pictures
 
@@ -125,16 +126,21 @@ def _answers(
         except InputError as error:
             unreadable.append({"image": image, "problem": str(error)})
     stdin = getattr(sys.stdin, "buffer", None)  # there is no stdin after `<&-`
-    for name in tqdm(names, unit=" files", delay=1, leave=False, disable=None):
-        try:
-            found, many = read_pictures(name, predictor.image_shape, stdin)
-        except InputError as error:
-            unreadable.append({"image": name, "problem": str(error)})
-            continue
-        waiting += [(name, index if many else None) for index in range(len(found))]
-        pictures.append(found)
-        if len(waiting) >= _TOGETHER:
-            answer()
+    bar = Bar(len(names), text="Files", delay=1)
+    try:
+        for number, name in enumerate(names):
+            bar.move(number, note=f"{number:,} of {len(names):,}")
+            try:
+                found, many = read_pictures(name, predictor.image_shape, stdin)
+            except InputError as error:
+                unreadable.append({"image": name, "problem": str(error)})
+                continue
+            waiting += [(name, index if many else None) for index in range(len(found))]
+            pictures.append(found)
+            if len(waiting) >= _TOGETHER:
+                answer()
+    finally:
+        bar.close()
     answer()
     return rows, unreadable, seen
 
@@ -174,14 +180,13 @@ def _print(rows: list[dict[str, Any]]) -> None:
     name_width = max(len(guess["class"]) for row in rows for guess in row["top"])
     lines = (
         f"{label:{width}}"
-        + "".join(f"   {guess['class']:{name_width}} {100 * guess['probability']:5.1f}%" for guess in row["top"])
+        + "".join(f"   {guess['class']:{name_width}} {percent(guess['probability']):>6}" for guess in row["top"])
         + ("" if row.get("familiar", True) else "   unfamiliar")
         for label, row in zip(labels, rows, strict=True)
     )
     print("\n".join(lines))
     if strange := sum(not row.get("familiar", True) for row in rows):
-        pictures = "picture" if strange == 1 else "pictures"
-        options.say(f"{strange:,} {pictures} unlike all that the model was trained on: its answer may mean nothing.")
+        say(f"{plural(strange, 'picture')} unlike all that the model was trained on: its answer may mean nothing.")
 
 
 def _print_csv(rows: list[dict[str, Any]]) -> None:
@@ -203,6 +208,6 @@ def _show(path: Path, seen: list[np.ndarray], rows: list[dict[str, Any]]) -> Non
     from fmnist.images import contact_sheet
     from fmnist.run.directory import write_bytes
 
-    captions = [f"{row['top'][0]['class']} {100 * row['top'][0]['probability']:.0f}%" for row in rows]
+    captions = [f"{row['top'][0]['class']} {percent(row['top'][0]['probability'], 0)}" for row in rows]
     write_bytes(path, contact_sheet(np.concatenate(seen), captions))
-    options.say(f"Seen      {path}")
+    say(f"Seen      {path}")

@@ -8,10 +8,12 @@ from typing import Any
 import click
 
 from fmnist.cli import options
+from fmnist.cli.terminal import print_table
 from fmnist.errors import FmnistError
 from fmnist.run import results
 from fmnist.run.directory import RunDirectory, list_runs, read_json
 from fmnist.study import list_studies
+from fmnist.text import percent, plural
 
 
 @click.command("runs", epilog=options.examples("fmnist runs", "fmnist runs --runs-dir elsewhere --json"))
@@ -26,15 +28,14 @@ def command(runs_dir: Path, as_json: bool) -> None:
     if not rows and not studies:
         print(f"No runs in {runs_dir} yet; `fmnist train` makes one.")
     if rows:
-        width = max(len(row["name"]) for row in rows)
-        print(f"{'name':{width}}  preset     state        epochs   test accuracy")
+        table = [["name", "preset", "state", "epochs", "test accuracy"]]
         for row in rows:
-            score = options.percent(row["accuracy"]) if row["accuracy"] is not None else "-"
-            done = f"{row['epoch']}/{row['epochs']}"
-            print(f"{row['name']:{width}}  {row['preset']:9}  {row['state']:11}  {done:>7}  {score:>14}")
+            score = "-" if row["accuracy"] is None else percent(row["accuracy"], 2)
+            table.append([row["name"], row["preset"], row["state"], f"{row['epoch']}/{row['epochs']}", score])
+        print_table(table, left=3)
     for number, study in enumerate(studies):
         start = "\n" if rows and not number else ""
-        print(f"{start}study {study['name']}: {study['done']} of {study['runs']} runs done, {study['state']}")
+        print(f"{start}study {study['name']}: {study['done']} of {plural(study['runs'], 'run')} done, {study['state']}")
 
 
 def _row(run: RunDirectory) -> dict[str, Any]:

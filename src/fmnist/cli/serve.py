@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from fmnist.cli import options
+from fmnist.cli.terminal import say
 from fmnist.errors import InputError, RunError
 
 
@@ -74,7 +75,7 @@ def command(
         token=token,
         origins=tuple(_origin(text) for text in origins),
     )
-    return serve(settings, options.say, _print if as_json else lambda facts: None)
+    return serve(settings, say, _print if as_json else lambda facts: None)
 
 
 def _print(facts: dict[str, Any]) -> None:

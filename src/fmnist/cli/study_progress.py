@@ -1,26 +1,16 @@
-"""What a person sees on stderr while a study runs: the forecast, one bar for all of it, a line a run."""
+"""Shows on stderr how a study goes: the forecast, one bar for all of it, a line a run."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
-from tqdm import tqdm
-
-from fmnist.cli.options import percent, say
+from fmnist.cli.terminal import Bar, say
 from fmnist.run import results
 from fmnist.run.directory import RunDirectory
 from fmnist.study import Forecast, Job, StudyWatcher, is_done, total
+from fmnist.text import duration, number, percent, plural
 from fmnist.training.progress import Progress, Watcher
-
-
-def time_words(seconds: float) -> str:
-    """Format a length of time for a forecast: `40 s`, `12 min`, `2 h 05 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 class StudyProgress(StudyWatcher):
@@ -28,7 +18,7 @@ class StudyProgress(StudyWatcher):
 
     def __init__(self) -> None:
         """Draw nothing yet."""
-        self.bar: Any = None
+        self.bar = Bar()
         self.expected: dict[str, float] = {}
         self.all = self.number = 0
         self.started = time.monotonic()
@@ -45,15 +35,9 @@ class StudyProgress(StudyWatcher):
         if not waiting:
             return
         source = "from finished runs" if all(one.source == "runs" for one in forecasts) else "from short probes"
-        say(f"Forecast  {len(waiting)} runs, {time_words(seconds)} ({time_words(low)} to {time_words(high)}, {source})")
-        self.bar = tqdm(
-            total=seconds,
-            disable=None,
-            dynamic_ncols=True,
-            leave=False,
-            smoothing=0,
-            bar_format="{desc} {percentage:3.0f}% {bar} {elapsed}, {remaining} left",
-        )
+        span = f"{duration(seconds)} ({duration(low)} to {duration(high)}, {source})"
+        say(f"Forecast  {plural(len(waiting), 'run')}, {span}")
+        self.bar = Bar(seconds)
 
     def begin(self, run: RunDirectory) -> Watcher:
         """Name the run that begins."""
@@ -68,13 +52,12 @@ class StudyProgress(StudyWatcher):
         if run.state() == "diverged":
             line += "   failed: its loss is no number any more"
         else:
-            line += f"   {run.read_status()['seconds']:.0f} s"
+            line += f"   {duration(run.read_status()['seconds'])}"
             if "val_accuracy" in (row := results.model_row(run)):
                 gap = 100 * (row["train_accuracy"] - row["val_accuracy"])
-                told = f"{gap:.1f}".replace("-", "\N{MINUS SIGN}")
-                line += f"   validation {percent(row['val_accuracy'])}   gap {told} points"
-        if self.bar is not None and self.number < self.all:
-            line += f"   about {time_words(self.left())} left"
+                line += f"   validation {percent(row['val_accuracy'], 2)}   gap {number(gap, 1)} points"
+        if self.expected and self.number < self.all:
+            line += f"   about {duration(self.left())} left"
         self.note(line)
 
     def left(self) -> float:
@@ -84,22 +67,15 @@ class StudyProgress(StudyWatcher):
 
     def move(self, within: float, text: str) -> None:
         """Put the bar to where the run under way has used `within` seconds of its forecast."""
-        if self.bar is not None:
-            self.bar.set_description_str(text, refresh=False)
-            self.bar.update(min(self.before + within, self.bar.total) - self.bar.n)
+        self.bar.move(self.before + within, text=text)
 
     def note(self, text: str) -> None:
         """Print a line above the bar."""
-        if self.bar is None or self.bar.disable:
-            say(text)
-        else:
-            with self.bar.external_write_mode(file=self.bar.fp):
-                say(text)
+        self.bar.say(text)
 
     def close(self) -> None:
         """Remove the bar."""
-        if self.bar is not None:
-            self.bar.close()
+        self.bar.close()
 
 
 class _RunProgress(Watcher):

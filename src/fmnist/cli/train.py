@@ -13,11 +13,13 @@ from typing import Any
 import click
 
 from fmnist.cli import options
+from fmnist.cli.terminal import say
 from fmnist.config import PRESETS, preset
 from fmnist.errors import InputError
 from fmnist.run import lock, results
 from fmnist.run.directory import RunDirectory
 from fmnist.run.history import read_history
+from fmnist.text import percent
 
 PRESET_LINES = "\n".join(f"  {name:10} {summary}" for name, (summary, _) in PRESETS.items())
 
@@ -56,10 +58,10 @@ class StopSignals:
         if number == signal.SIGTERM:
             self._end.daemon = True
             self._end.start()
-        options.say("\nStopping: saving the work so far (once more to stop at once)")
+        say("\nStopping: saving the work so far (once more to stop at once)")
 
     def _give_up(self) -> None:
-        options.say("Not saved in time; --resume goes on from the last checkpoint")
+        say("Not saved in time; --resume goes on from the last checkpoint")
         os._exit(128 + signal.SIGTERM)  # a thread in a long computation hears nothing else
 
     def __call__(self) -> bool:
@@ -106,8 +108,8 @@ def command(
     lock.check_free(run.path)
     with StopSignals() as stop:
         dataset = options.load_data(data_dir)
-        options.say(f"Data      {dataset.source}")
-        options.say(f"Run       {run.path}")
+        say(f"Data      {dataset.source}")
+        say(f"Run       {run.path}")
 
         from fmnist import backend, pipeline
 
@@ -124,7 +126,7 @@ def command(
                 pipeline.resume(run, dataset, **how)
         except Interrupted:
             watcher.close()
-            options.say(f"Saved; continue with: fmnist train --resume {run.path}")
+            say(f"Saved; continue with: fmnist train --resume {run.path}")
             return 128 + (stop.received or signal.SIGINT)
         finally:
             watcher.close()
@@ -160,8 +162,8 @@ def _print_result(run: RunDirectory, as_json: bool) -> None:
     if result:
         low, high = result["accuracy_interval"]
         print(
-            f"Test accuracy  {options.percent(result['accuracy'])} of {result['num_images']:,} images "
-            f"(95% interval {options.percent(low)} to {options.percent(high)}), loss {result['loss']:.4f}"
+            f"Test accuracy  {percent(result['accuracy'], 2)} of {result['num_images']:,} images "
+            f"(95% interval {percent(low, 2)} to {percent(high, 2)}), loss {result['loss']:.4f}"
         )
     else:
         print(f"Model          {run.model}")

@@ -15,7 +15,6 @@ import numpy as np
 
 from fmnist.diagnosis import words
 from fmnist.diagnosis.advice import Advice, advise
-from fmnist.diagnosis.curve import Trend
 from fmnist.diagnosis.finding import Diagnosis, Estimate, Moment
 from fmnist.diagnosis.history import History, parse, read_history_file
 from fmnist.diagnosis.remedies import OVERCONFIDENT
@@ -39,6 +38,11 @@ __all__ = ["VERDICTS", "Advice", "Diagnosis", "Estimate", "Moment", "diagnose", 
 _95 = 1.96  # standard errors on both sides of a 95% interval
 # An accuracy that fell by no more than this (0 to 1), or than its own margin, has held.
 _HOLDS = 0.005
+# Those of a diagnosis's numbers that a history may lack.
+_NUMBERS = (
+    *("gap_opens", "turns", "final_gap", "loss_gap", "noise"),
+    *("best_epoch", "epochs_saved", "seconds_saved", "accuracy_gained"),
+)
 
 
 def diagnose(
@@ -117,26 +121,28 @@ def _describe(
     config: dict[str, Any] | None,
 ) -> Diagnosis:
     """Take the numbers off the trends and put them into words."""
-    numbers: dict[str, Any] = {"gap_opens": None, "turns": None, "final_gap": None, "loss_gap": None, "noise": None}
-    numbers |= {"best_epoch": None, "epochs_saved": None, "seconds_saved": None, "accuracy_gained": None}
-    overconfident, notes = False, list(history.notes)
+    numbers: dict[str, Any] = dict.fromkeys(_NUMBERS)
+    overconfident, notes, last = False, list(history.notes), int(history.epochs[-1])
+    findings = {found.verdict}
     if found.train and found.validation and found.epochs is not None:
-        are_losses = found.train is not found.train_error
-        best = int(found.validation.middle.argmin())
+        curve = found.validation.middle
         numbers["noise"] = found.validation.noise
         numbers["gap_opens"] = Moment(*found.onset) if found.onset else None
         numbers["turns"] = Moment(*found.turn) if found.turn else None
-        if are_losses:
+        val_error = found.val_error
+        if found.what == "loss":
             numbers["loss_gap"] = _difference(found.validation.draws[:, -1], found.train.draws[:, -1])
-        val_error = found.val_error if are_losses else found.validation
+        else:
+            val_error = found.validation
         if found.train_error and val_error:
-            sampling = _sampling(val_error, validation_size) + _sampling(found.train_error, train_size)
+            sampling = _sampling(val_error.middle[-1], validation_size)
+            sampling += _sampling(found.train_error.middle[-1], train_size)
             numbers["final_gap"] = _points(val_error.draws[:, -1], found.train_error.draws[:, -1], sampling)
         if found.verdict == OVERFITTING:
-            best = int(np.flatnonzero(found.epochs <= found.turn[0])[-1]) if found.turn else best
+            best = int(np.flatnonzero(found.epochs <= found.turn[0])[-1]) if found.turn else int(curve.argmin())
             numbers["best_epoch"] = epoch = round(float(found.epochs[best]))
+            numbers["epochs_saved"] = last - epoch
             after = history.epochs > epoch
-            numbers["epochs_saved"] = int(history.epochs[-1]) - epoch
             if np.isfinite(history.seconds[after]).all() and after.any():
                 numbers["seconds_saved"] = round(float(history.seconds[after].sum()), 1)
             elif seconds:
@@ -144,27 +150,22 @@ def _describe(
             if val_error:
                 gained = numbers["accuracy_gained"] = _points(val_error.draws[:, -1], val_error.draws[:, best])
                 held = gained.value <= max(100 * _HOLDS, gained.margin)
-                overconfident = are_losses and found.turn is not None and held
-    elif (
-        found.verdict == TOO_SHORT
-        and validation_size
-        and np.isfinite(history.val_accuracy[-1] - history.train_accuracy[-1])
-    ):
-        errors = 1 - history.val_accuracy[-1:], 1 - history.train_accuracy[-1:]
-        sampling = _binomial(errors[0][0], validation_size) + _binomial(errors[1][0], train_size)
-        numbers["final_gap"] = _points(*errors, sampling)
+                overconfident = found.what == "loss" and found.turn is not None and held
+        if found.verdict == UNDERFITTING and 1 - curve[-1] / curve[third(len(curve))] >= FALL:
+            findings.add("slow")
+    elif found.verdict == TOO_SHORT and validation_size:
+        val_error_rate, train_error_rate = 1 - history.val_accuracy[-1:], 1 - history.train_accuracy[-1:]
+        if np.isfinite(val_error_rate - train_error_rate).all():
+            sampling = _sampling(val_error_rate[0], validation_size) + _sampling(train_error_rate[0], train_size)
+            numbers["final_gap"] = _points(val_error_rate, train_error_rate, sampling)
     if found.verdict != DIVERGED and validation_size is None:
         notes.append(
             "How many images the validation scores come from is not known, so the margins leave out that they are a "
             "sample; --validation-size N tells it."
         )
+    if overconfident:
+        findings.add(OVERCONFIDENT)
     facts = words.facts(history, found, numbers, overconfident)
-    findings = {found.verdict} | ({OVERCONFIDENT} if overconfident else set())
-    if found.verdict == UNDERFITTING and found.validation is not None:
-        curve = found.validation.middle
-        if 1 - curve[-1] / curve[third(len(curve))] >= FALL:
-            findings.add("slow")
-    last = int(history.epochs[-1])
     known = {"epochs": last} | ({"learning_rate": history.learning_rate} if history.learning_rate else {})
     return Diagnosis(
         verdict=found.verdict,
@@ -173,7 +174,7 @@ def _describe(
         votes=found.votes,
         epochs=last,
         overconfident=overconfident,
-        sentences=tuple(facts[name] for name in words.ORDER if facts.get(name)),
+        sentences=tuple(facts[name] for name in words.ORDER if name in facts),
         advice=advise(findings, facts, config, known),
         notes=tuple(notes),
         **numbers,
@@ -191,10 +192,6 @@ def _difference(larger: np.ndarray, smaller: np.ndarray, variance: float = 0.0) 
     return Estimate(round(float(np.median(differences)), 6), round(margin, 6))
 
 
-def _sampling(error: Trend, images: int | None) -> float:
-    """Return the binomial variance of the last error rate, or 0 where the number of images is not known."""
-    return _binomial(float(error.middle[-1]), images)
-
-
-def _binomial(rate: float, images: int | None) -> float:
-    return rate * (1 - rate) / images if images else 0.0
+def _sampling(rate: float, images: int | None) -> float:
+    """Return the binomial variance of an error rate, or 0 where the number of images is not known."""
+    return float(rate * (1 - rate) / images) if images else 0.0

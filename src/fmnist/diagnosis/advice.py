@@ -1,4 +1,4 @@
-"""What to try next: the remedies that fit a history, each with the command that tries it."""
+"""Chooses the remedies that fit a history, each with the command that tries it."""
 
 from __future__ import annotations
 
@@ -26,10 +26,7 @@ class Advice:
 
 
 def advise(
-    findings: Collection[str],
-    facts: Mapping[str, str],
-    config: Mapping[str, Any] | None,
-    known: Mapping[str, Any],
+    findings: Collection[str], facts: Mapping[str, str], config: Mapping[str, Any] | None, known: Mapping[str, Any]
 ) -> tuple[Advice, ...]:
     """Return up to `MAX_OFFERS` remedies, most useful first.
 

@@ -1,4 +1,4 @@
-"""The columns of a history: found in CSV, JSON or Python values, known by their names. Knows no order of epochs."""
+"""Finds the columns of a history in CSV, JSON or Python values, by their names."""
 
 from __future__ import annotations
 
@@ -116,16 +116,13 @@ def recognise(content: Any) -> dict[str, list[Any]]:
     """
     columns = _columns(content)
     plain = {re.sub(r"[\s\-./]+", "_", name.strip().lower()): cells for name, cells in columns.items()}
-    found = {name: plain[alias] for name, aliases in COLUMNS.items() if (alias := _first(aliases, plain))}
+    present = {name: [alias for alias in aliases if alias in plain] for name, aliases in COLUMNS.items()}
+    found = {name: plain[aliases[0]] for name, aliases in present.items() if aliases}
     if not found.keys() - {"epoch", "seconds", "learning_rate"}:
         known = [alias for aliases in COLUMNS.values() for alias in aliases]
         hint = next((text for name in plain if name not in known and (text := did_you_mean(name, known))), "")
         raise InputError(f"no known column among {', '.join(columns)[:200]}{hint}; expected for instance {EXAMPLE}")
     return found
-
-
-def _first(aliases: Sequence[str], names: Mapping[str, Any]) -> str | None:
-    return next((alias for alias in aliases if alias in names), None)
 
 
 def numbers(name: str, cells: list[Any]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The trend in a noisy curve and how sure it is: a smoothing spline, drawn many times from what the data leave open.
+"""Fits the trend of a noisy curve, a smoothing spline, and draws from what the data leave open about it.
 
 A curve is fitted in the logarithm of both the score and the epoch, in which learning curves are nearly straight. How
 stiff the spline is and how strong the noise is follow from the data, by the marginal likelihood; each draw is a curve

@@ -1,4 +1,4 @@
-"""What a diagnosis holds: the verdict, the numbers with their margins, the sentences, the advice."""
+"""Holds a diagnosis: the verdict, the numbers with their margins, the sentences, the advice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training histories from anywhere, brought into one form. Judges nothing.
+"""Brings training histories from anywhere into one form. Judges nothing.
 
 Read are our `history.csv`, the `History.history` of Keras as JSON, the files of Keras's `CSVLogger`, and plain CSV
 files from elsewhere. Columns are known by their names, in whatever order and with whatever separator they come.

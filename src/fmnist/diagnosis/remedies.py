@@ -1,4 +1,4 @@
-"""The remedies: one table, most useful first. Each names settings of the configuration and why they help."""
+"""Lists the remedies in one table, most useful first, each with the settings that it changes and why that helps."""
 
 from __future__ import annotations
 

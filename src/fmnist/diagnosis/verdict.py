@@ -1,4 +1,4 @@
-"""What a history shows, by definitions that speak of curves without noise; many curves drawn from the data take a vote.
+"""Judges a history by definitions on curves without noise; curves drawn from what the data leave open take a vote.
 
 The definitions, in the order in which they are asked (`docs/overfitting.md` says the same with a picture):
 
@@ -78,6 +78,11 @@ class Judgement:
     onset: tuple[int, int, int] | None = None
     turn: tuple[int, int, int] | None = None
     off_trend: int = 0
+
+    @property
+    def what(self) -> str:
+        """What `train` and `validation` are trends of, in words."""
+        return "error rate" if self.train and self.train is self.train_error else "loss"
 
 
 def judge(history: History, *, validation_size: int | None, num_classes: int) -> Judgement:

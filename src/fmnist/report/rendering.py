@@ -1,4 +1,4 @@
-"""What the HTML pages share: their templates, figures as text, and plots in the page's own colours."""
+"""Renders the HTML pages' templates, values as text, and plots in the page's own colours."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from fmnist.report.plots import style
+from fmnist.text import percent, plural, size
 
 # The plots' colours give way to the page's, which are others on a dark screen.
 _THEME = {
@@ -29,17 +30,14 @@ def page_environment() -> Environment:
     )
     environment.filters |= {
         "percent": percent,
+        "plural": plural,
+        "size": size,
         "plain": _plain,
         "cell": _cell,
         "unbroken": lambda text: text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"),
         "words": lambda name: name.replace("_", " "),
     }
     return environment
-
-
-def percent(share: float, digits: int = 1) -> str:
-    """Format a share, 0 to 1, as a percentage."""
-    return f"{100 * share:.{digits}f}%"
 
 
 def _plain(value: Any) -> str:
@@ -58,14 +56,6 @@ def _cell(value: float, column: str) -> str:
     if "accuracy" in column:
         return percent(value, 2)
     return f"{value:.4f}" if "loss" in column else f"{value:.1f}" if column == "seconds" else _plain(value)
-
-
-def duration(seconds: float) -> str:
-    """Format seconds for a person: `4.3 s`, `75 s`, `10 min`, `2 h 1 min`."""
-    minutes, hours = round(seconds / 60), round(seconds) // 3600
-    if seconds < 99.5:
-        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
-    return f"{hours} h {minutes - 60 * hours} min" if hours else f"{minutes} min"
 
 
 def picture(path: Path, columns: int, rows: int = 1) -> Markup | None:

@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that needs nothing else. Reads the run directory only; it draws nothing."""
+"""Writes the report of a run: one HTML file that needs nothing else. Reads the run directory only; draws nothing."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any
 from fmnist.config import PRESETS, command_flags, leaf_fields, restore
 from fmnist.data.sources import OFFICIAL_FILES
 from fmnist.errors import InputError
-from fmnist.report.plots import final_gap
-from fmnist.report.rendering import duration, page_environment, percent, picture
+from fmnist.evaluation.confusions import frequent_confusions
+from fmnist.report.plots import PLOTS
+from fmnist.report.rendering import page_environment, picture
 from fmnist.run import results
 from fmnist.run.directory import RunDirectory, read_json, write_bytes
 from fmnist.run.history import HISTORY_COLUMNS, best_epoch, read_history
+from fmnist.text import duration, percent, plural
 
 _CONFUSIONS = 8
 
@@ -35,6 +37,7 @@ def write_report(run: RunDirectory) -> Path:
     environment, status, metrics = results.environment(run), run.read_status(), results.metrics(run)
     history = read_history(run.history) if run.history.is_file() else []
     best = best_epoch(history)
+    diagnosis = results.diagnosis(run)
     settings = _settings(config)
     context = {
         "name": run.name,
@@ -44,16 +47,18 @@ def write_report(run: RunDirectory) -> Path:
         "cards": _cards(config, environment, status, metrics, history),
         "history": history,
         "columns": [name for name in HISTORY_COLUMNS if any(name in row for row in history)],
-        "diagnosis": results.diagnosis(run),
+        "diagnosis": diagnosis,
         "best": best,
-        "curve_sentence": describe_curves(history) if history else "",
+        "curve_sentence": curve_sentence(history, diagnosis) if history else "",
         "metrics": metrics,
         "exported": results.exported_files(run),
-        "confusions": frequent_confusions(metrics) if metrics else [],
+        "confusions": frequent_confusions(metrics, _CONFUSIONS) if metrics else [],
         "settings": settings,
         "environment": {key: value for key, value in environment.items() if value not in (None, {}, "")},
         "command": train_command(run.name, config, environment),
+        "plots": PLOTS,
         "picture": lambda name, parts: picture(run.plots / f"{name}.svg", parts),
+        "drawable": lambda plot: plot.drawable(run),
     }
     html = page_environment().get_template("report.html").render(context)
     write_bytes(run.report, html.encode())
@@ -92,43 +97,27 @@ def _cards(
     return cards
 
 
-def describe_curves(history: list[dict[str, float]]) -> str:
-    """Say in plain words what the learning curves show: the best epoch, the last accuracies, the gap.
+def curve_sentence(history: list[dict[str, float]], diagnosis: dict[str, Any]) -> str:
+    """Say what the learning curves show: the diagnosis's verdict; without one, the accuracies after the last epoch.
 
     Args:
         history: rows as `read_history` returns them, at least one.
+        diagnosis: the contents of `diagnosis.json`, or nothing.
     """
-    last, best, gap = history[-1], best_epoch(history), final_gap(history)
-    parts = []
-    if best is not None:
-        loss = next(row["val_loss"] for row in history if row["epoch"] == best)
-        where = f"after epoch {best} of {len(history)}" if best != last["epoch"] else "after the last epoch"
-        parts.append(f"The validation loss was lowest {where} ({loss:.3f}).")
-    if gap is not None:
-        parts.append(
-            f"At the end the model is right on {percent(last['train_accuracy'])} of the training images and on "
-            f"{percent(last['val_accuracy'])} of the validation images: a gap of {100 * gap:.1f} points.".replace(
-                "-", "\N{MINUS SIGN}"
-            )
-        )
-    elif "train_accuracy" in last:
-        parts.append(
-            f"At the end the model is right on {percent(last['train_accuracy'])} of the training images; "
-            "no images were kept for validation."
-        )
-    return " ".join(parts)
-
-
-def frequent_confusions(metrics: dict[str, Any], count: int = _CONFUSIONS) -> list[dict[str, Any]]:
-    """Return the largest numbers beside the diagonal: true and predicted name, count, share of the true class."""
-    matrix, names = metrics["confusion_matrix"], metrics["class_names"]
-    found = [
-        {"true": names[row], "predicted": names[column], "count": number, "share": number / sum(matrix[row])}
-        for row in range(len(names))
-        for column, number in enumerate(matrix[row])
-        if row != column and number
+    if diagnosis:
+        return str(diagnosis["sentences"][0])
+    told = f"The run has {plural(len(history), 'epoch')}"
+    parts = (("train", "training"), ("val", "validation"))
+    scores = [
+        f"{percent(history[-1][f'{part}_accuracy'])} of the {name} images"
+        for part, name in parts
+        if f"{part}_accuracy" in history[-1]
     ]
-    return sorted(found, key=lambda item: -item["count"])[:count]
+    if scores:
+        told += f"; after the last one the model is correct on {' and '.join(scores)}"
+    if not any(name.startswith("val_") for row in history for name in row):
+        told += "; no images were kept for validation"
+    return told + "."
 
 
 def _settings(config: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:

@@ -21,6 +21,7 @@ from fmnist.study.definition import BASELINE, Study, builtin_studies, folder_nam
 from fmnist.study.duration import forecast, total
 from fmnist.study.result import collect
 from fmnist.study.runner import Forecast, Job, Runner, StudyWatcher, is_done, run_in_turn
+from fmnist.text import plural
 
 __all__ = [
     "BASELINE",
@@ -149,15 +150,11 @@ def _stale(run: RunDirectory, config: Config, dataset: Dataset) -> str:
 
 
 def _stale_message(folder: Path, stale: dict[RunDirectory, str]) -> str:
-    shown = [f"{run.name}: {reason}" for run, reason in list(stale.items())[:5]]
-    more = [f"and {len(stale) - 5} more"] if len(stale) > 5 else []
-    return "\n  ".join(
-        [
-            f"{len(stale)} stored run(s) in {folder} were made differently from what the study says now; "
-            "--name takes another folder, --overwrite makes these runs again:",
-            *shown,
-            *more,
-        ]
+    lines = [f"{run.name}: {reason}" for run, reason in stale.items()]
+    shown = lines[:5] + [f"and {len(lines) - 5} more"] * (len(lines) > 5)
+    return (
+        f"{plural(len(lines), 'stored run differs', 'stored runs differ')} in {folder} from what the study says now; "
+        "--name takes another folder, --overwrite makes what differs again:\n  " + "\n  ".join(shown)
     )
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from fmnist.report.plots import study as pictures
-from fmnist.report.rendering import duration, page_environment, picture
+from fmnist.report.rendering import page_environment, picture
 from fmnist.run.directory import RunDirectory, write_bytes
 from fmnist.run.history import read_history
 from fmnist.study import words
 from fmnist.study.result import METRICS
+from fmnist.text import duration
 
 
 def write_page(result: Mapping[str, Any], folder: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,26 +24,37 @@ class Metric:
 
     Attributes:
         name: of the value in `study.json`.
+        value: takes it from the files of a finished run, or from the row of its last epoch; None where it has none.
         title: for people.
         scale: by which the stored value is multiplied to be shown: 100 for shares, which are shown as percentages.
         digits: shown after the point.
     """
 
     name: str
+    value: Callable[[RunDirectory, Mapping[str, float]], float | None]
     title: str
     scale: float = 1.0
     digits: int = 0
 
 
+def _gap(run: RunDirectory, last: Mapping[str, float]) -> float | None:
+    return last["train_accuracy"] - last["val_accuracy"] if "val_accuracy" in last else None
+
+
+def _onset(run: RunDirectory, last: Mapping[str, float]) -> float | None:
+    found = results.diagnosis(run)["gap_opens"] if "val_accuracy" in last else None
+    return found and found["epoch"]
+
+
 METRICS = (
-    Metric("test_accuracy", "test accuracy, %", 100, 2),
-    Metric("test_loss", "test loss", 1, 4),
-    Metric("val_accuracy", "validation accuracy, %", 100, 2),
-    Metric("val_loss", "validation loss", 1, 4),
-    Metric("gap", "final gap, points", 100, 2),
-    Metric("onset", "gap opens at epoch", 1, 1),
-    Metric("seconds", "seconds", 1, 1),
-    Metric("parameters", "parameters"),
+    Metric("test_accuracy", lambda run, last: results.metrics(run)["accuracy"], "test accuracy, %", 100, 2),
+    Metric("test_loss", lambda run, last: results.metrics(run)["loss"], "test loss", 1, 4),
+    Metric("val_accuracy", lambda run, last: last.get("val_accuracy"), "validation accuracy, %", 100, 2),
+    Metric("val_loss", lambda run, last: last.get("val_loss"), "validation loss", 1, 4),
+    Metric("gap", _gap, "final gap, points", 100, 2),
+    Metric("onset", _onset, "gap opens at epoch", 1, 1),
+    Metric("seconds", lambda run, last: run.read_status()["seconds"], "seconds", 1, 1),
+    Metric("parameters", lambda run, last: read_json(run.config)["parameters"], "parameters"),
 )
 
 
@@ -98,19 +109,13 @@ def _run_row(folder: Path, variant: str, seed: int) -> dict[str, Any]:
     if not is_done(run):
         raise InputError(f"{run.path} is not finished; run the study again, it goes on where it stopped")
     row: dict[str, Any] = {"seed": seed, "run": run.name, "state": run.state()}
-    status = run.read_status()
     if row["state"] == "diverged":
-        return row | {"message": status["message"]}
-    last, scores = results.model_row(run), results.metrics(run)
-    row |= {"test_accuracy": scores["accuracy"], "test_loss": scores["loss"]}
-    row |= {name: last[name] for name in ("val_accuracy", "val_loss") if name in last}
+        return row | {"message": run.read_status()["message"]}
+    last = results.model_row(run)
+    row |= {metric.name: value for metric in METRICS if (value := metric.value(run, last)) is not None}
     if "val_accuracy" in last:
-        found = results.diagnosis(run)
-        row["gap"] = last["train_accuracy"] - last["val_accuracy"]
-        row["verdict"] = found["verdict"]
-        if found["gap_opens"]:
-            row["onset"] = found["gap_opens"]["epoch"]
-    return row | {"seconds": status["seconds"], "parameters": read_json(run.config)["parameters"]}
+        row["verdict"] = results.diagnosis(run)["verdict"]
+    return row
 
 
 def _image_scores(folder: Path, row: Mapping[str, Any]) -> dict[str, np.ndarray] | None:

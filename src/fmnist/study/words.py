@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fmnist.study.result import METRICS, Metric
+from fmnist.text import number, percent, plural
 
 Row = Mapping[str, Any]
 _BY_NAME = {metric.name: metric for metric in METRICS}
-_MINUS = "\N{MINUS SIGN}"
 # A run that takes this much more or less time than the baseline's is worth a word.
 _SLOWER, _FASTER = 1.15, 0.87
 
@@ -43,7 +43,7 @@ def _gap_words(row: Row, base: Row) -> tuple[str, bool]:
     if difference is None or difference["interval"] is None:
         return (f"moves the gap by {_signed(difference, _BY_NAME['gap'])} points", False) if difference else ("", False)
     before, after = (100 * part["summary"]["gap"]["mean"] for part in (base, row))
-    span = f"({_number(before, 1)} to {_number(after, 1)} points)"
+    span = f"({number(before, 1)} to {number(after, 1)} points)"
     low, high = difference["interval"]
     if low <= 0 <= high:
         return f"leaves the gap as it is ({with_margin(difference, _BY_NAME['gap'], 1)} points)", False
@@ -52,7 +52,7 @@ def _gap_words(row: Row, base: Row) -> tuple[str, bool]:
         return f"widens the gap by {with_margin(difference, _BY_NAME['gap'], 1, sign=False)} points {span}", True
     if closed is None:
         return f"lowers the gap by {with_margin(difference, _BY_NAME['gap'], 1, sign=False)} points {span}", True
-    return f"closes {f'{100 * closed:.0f}%' if closed < 0.995 else 'all'} of the gap {span}", True
+    return f"closes {percent(closed, 0) if closed < 0.995 else 'all'} of the gap {span}", True
 
 
 def _accuracy_words(row: Row) -> tuple[str, bool]:
@@ -126,7 +126,7 @@ def difference_cells(row: Row) -> list[str]:
         else:
             cells.append("–" if difference is None else with_margin(difference, metric, metric.digits))
     closed = row["gap_closed"]
-    return [*cells, "–" if closed is None else _number(100 * closed, 0) + "%"]
+    return [*cells, "–" if closed is None else percent(closed, 0)]
 
 
 def value_cell(row: Row, metric: Metric) -> str:
@@ -141,10 +141,10 @@ def value_cell(row: Row, metric: Metric) -> str:
 
 def mean_cell(summary: Row, metric: Metric) -> str:
     """Return `91.52 ± 0.20`: mean and standard deviation over seeds, as far as there are several."""
-    mean = _number(metric.scale * summary["mean"], metric.digits)
+    mean = number(metric.scale * summary["mean"], metric.digits)
     if summary["sd"] is None or (metric.name == "parameters" and not summary["sd"]):
         return mean
-    return f"{mean} ± {_number(metric.scale * summary['sd'], metric.digits)}"
+    return f"{mean} ± {number(metric.scale * summary['sd'], metric.digits)}"
 
 
 def margin(difference: Row) -> float | None:
@@ -156,19 +156,10 @@ def markdown(result: Row) -> str:
     """Return the contents of `table.md`."""
     parts = [f"# Study {result['name']}", result["description"], setup(result)]
     parts += ["## What it shows", "\n".join(f"- {row['sentence']}" for row in result["variants"])]
-    parts += [f"## Mean ± standard deviation over {len(result['seeds'])} seed(s)", pipes(value_table(result))]
+    parts += [f"## Mean ± standard deviation over {plural(len(result['seeds']), 'seed')}", pipes(value_table(result))]
     parts += ["## Difference to the baseline, with its 95% interval", pipes(difference_table(result))]
     parts += ["\n".join(f"- {note}" for note in result["notes"])]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def text(result: Row) -> str:
-    """Return the whole result for a terminal."""
-    parts = [f"Study {result['name']}: {result['description']}".rstrip(": "), setup(result)]
-    parts += [f"Mean ± standard deviation over {len(result['seeds'])} seed(s)\n\n" + aligned(value_table(result))]
-    parts += ["Difference to the baseline ± half of its 95% interval\n\n" + aligned(difference_table(result))]
-    parts += ["\n".join(f"- {row['sentence']}" for row in result["variants"])]
-    return "\n\n".join(parts)
 
 
 def setup(result: Row) -> str:
@@ -198,7 +189,7 @@ def _notes(result: Row) -> list[str]:
     if count > 1:
         notes.append(
             f"Each interval holds in 95% by itself: if none of the {count} variants changed anything, at least one "
-            f"would still seem to, in about {100 * (1 - 0.95**count):.0f}% of such studies."
+            f"would still seem to, in about {percent(1 - 0.95**count, 0)} of such studies."
         )
     return notes
 
@@ -209,37 +200,15 @@ def with_margin(difference: Row, metric: Metric, digits: int, sign: bool = True)
     mean = metric.scale * difference["mean"]
     if half is not None and 0 < metric.scale * half < 0.5 * 10**-digits:
         digits += 1
-    told = _number(mean if sign else abs(mean), digits, sign=sign)
-    return told if half is None else f"{told} ± {_number(metric.scale * half, digits)}"
+    told = number(mean if sign else abs(mean), digits, sign=sign)
+    return told if half is None else f"{told} ± {number(metric.scale * half, digits)}"
 
 
 def _signed(difference: Row | None, metric: Metric) -> str:
-    return "–" if difference is None else _number(metric.scale * difference["mean"], metric.digits, sign=True)
-
-
-def _number(value: float, digits: int, sign: bool = False) -> str:
-    """Format a number with a true minus sign, and without one on a zero."""
-    told = f"{value:+,.{digits}f}" if sign else f"{value:,.{digits}f}"
-    if not told.strip("+-0.,"):
-        told = told.lstrip("+-")
-    return told.replace("-", _MINUS)
+    return "–" if difference is None else number(metric.scale * difference["mean"], metric.digits, sign=True)
 
 
 def pipes(table: Sequence[Sequence[str]]) -> str:
     """Return a table in Markdown, its header first; all columns but the first lean to the right."""
     lines = ["| " + " | ".join(cells) + " |" for cells in table]
     return "\n".join([lines[0], "| --- |" + " ---: |" * (len(table[0]) - 1), *lines[1:]])
-
-
-def aligned(table: Sequence[Sequence[str]], width: int = 118) -> str:
-    """Return a table for a terminal; columns that do not fit in `width` go below, beside the first one again."""
-    columns: list[list[str]] = []
-    for cells in zip(*table, strict=True):
-        longest = max(map(len, cells))
-        columns.append([cell.rjust(longest) if columns else cell.ljust(longest) for cell in cells])
-    blocks = [columns[:1]]
-    for column in columns[1:]:
-        if len(blocks[-1]) > 1 and sum(len(one[0]) + 2 for one in [*blocks[-1], column]) > width:
-            blocks.append(columns[:1])
-        blocks[-1].append(column)
-    return "\n\n".join("\n".join("  ".join(cells).rstrip() for cells in zip(*block, strict=True)) for block in blocks)

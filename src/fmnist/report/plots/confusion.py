@@ -1,4 +1,4 @@
-"""The confusion matrix, drawn so that the mistakes stand out."""
+"""Draws the confusion matrix, in which the mistakes stand out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ import numpy as np
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
-from fmnist.report.plots.style import INK, LEFT, MISTAKE, MUTED, PAPER, headline, save, shorten, styled
+from fmnist.data import Dataset
+from fmnist.report.plots.style import INK, LEFT, MISTAKE, MUTED, PAPER, headline, save, styled
+from fmnist.run import results
+from fmnist.run.directory import RunDirectory
+from fmnist.text import shorten
+
+
+def run_confusion(run: RunDirectory, dataset: Dataset, stem: Path) -> list[Path]:
+    """Draw the confusion matrix in a run's metrics."""
+    matrix = np.array(results.metrics(run)["confusion_matrix"])
+    return confusion(matrix, dataset.class_names, stem, f"Confusion of {matrix.sum():,} test images")
 
 
 @styled()
@@ -56,6 +66,6 @@ def confusion(matrix: np.ndarray, class_names: Sequence[str], path_stem: Path, t
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     headline(figure, title)
-    note = "Grey: right. Orange: wrong; the stronger, the larger the share of the row."
+    note = "Grey: correct. Orange: wrong; the stronger, the larger the share of the row."
     figure.text(LEFT / width, 1 - 0.5 / height, note, size=8, color=MUTED, va="top")
     return save(figure, path_stem)

@@ -1,4 +1,4 @@
-"""Learning curves: accuracy and loss over the epochs, and the two numbers read off them."""
+"""Draws the learning curves: accuracy and loss over the epochs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from fmnist.data import Dataset
 from fmnist.report.plots.style import FAINT, INK, MUTED, TRAINING, VALIDATION, headline, save, styled
-from fmnist.run.history import History, best_epoch
+from fmnist.run import results
+from fmnist.run.directory import RunDirectory
+from fmnist.run.history import History, best_epoch, read_history
+from fmnist.text import number, shorten
 
 
 def final_gap(history: History) -> float | None:
@@ -19,6 +23,15 @@ def final_gap(history: History) -> float | None:
     if not history or not {"train_accuracy", "val_accuracy"} <= history[-1].keys():
         return None
     return history[-1]["train_accuracy"] - history[-1]["val_accuracy"]
+
+
+def run_curves(run: RunDirectory, dataset: Dataset, stem: Path) -> list[Path]:
+    """Draw a run's history, with the marks of its diagnosis; nothing where no epoch is done."""
+    found = results.diagnosis(run)
+    marks = {name: moment["epoch"] for name in ("gap_opens", "turns") if (moment := found.get(name))}
+    if not (history := read_history(run.history)):
+        return []
+    return curves(history, stem, f"Learning curves of {shorten(run.name, 60)}", **marks)
 
 
 @styled()
@@ -61,7 +74,7 @@ def curves(
             axes.plot(
                 x, np.repeat(pair, 2), color=MUTED, linewidth=1, clip_on=False, transform=axes.get_yaxis_transform()
             )
-            ends.append((sum(pair) / 2, f"gap {100 * gap:.1f} points".replace("-", "\N{MINUS SIGN}"), INK))
+            ends.append((sum(pair) / 2, f"gap {number(100 * gap, 1)} points", INK))
         label_ends(axes, ends)
         epoch, words = marks[name]
         if epoch is not None:
@@ -71,16 +84,12 @@ def curves(
 
 def _lines(axes: Axes, history: History, name: str, factor: float) -> Iterator[tuple[float, str, str]]:
     """Draw the lines of one quantity; yield last value, label and colour of each."""
-    number = "{:.1f}%" if name == "accuracy" else "{:.3f}"
+    form = "{:.1f}%" if name == "accuracy" else "{:.3f}"
+    dotted = {"color": TRAINING, "alpha": 0.6, "linewidth": 1.2, "linestyle": (0, (1, 1.5))}
     for key, label, colour, style in (
-        (
-            name,
-            "running average",
-            MUTED,
-            {"color": TRAINING, "alpha": 0.6, "linewidth": 1.2, "linestyle": (0, (1, 1.5))},
-        ),
-        (f"train_{name}", f"training {number}", TRAINING, {"color": TRAINING, "linewidth": 1.8}),
-        (f"val_{name}", f"validation {number}", VALIDATION, {"color": VALIDATION, "linewidth": 1.8}),
+        (name, "running average", MUTED, dotted),
+        (f"train_{name}", f"training {form}", TRAINING, {"color": TRAINING, "linewidth": 1.8}),
+        (f"val_{name}", f"validation {form}", VALIDATION, {"color": VALIDATION, "linewidth": 1.8}),
     ):
         points = [(row["epoch"], factor * row[key]) for row in history if key in row]
         if points:
@@ -104,13 +113,13 @@ def label_ends(
 def _apart(places: Sequence[float], distance: float) -> list[float]:
     """Return ascending places moved as little as possible (least squares) to lie `distance` apart and from 0 to 1."""
     groups: list[list[float]] = []
-    for number, place in enumerate(places):
-        groups.append([place - number * distance])
+    for index, place in enumerate(places):
+        groups.append([place - index * distance])
         while len(groups) > 1 and np.mean(groups[-2]) > np.mean(groups[-1]):
             groups[-2:] = [groups[-2] + groups[-1]]
     highest = max(0.0, 1 - (len(places) - 1) * distance)
     means = [min(max(float(np.mean(group)), 0.0), highest) for group in groups for _ in group]
-    return [mean + number * distance for number, mean in enumerate(means)]
+    return [mean + index * distance for index, mean in enumerate(means)]
 
 
 def _mark(axes: Axes, epoch: int, text: str) -> None:

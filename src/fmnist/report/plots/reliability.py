@@ -1,4 +1,4 @@
-"""The reliability diagram: how often a model is right when it is so and so sure."""
+"""Draws the reliability diagram: how often answers of a given confidence are correct."""
 
 from __future__ import annotations
 
@@ -8,14 +8,26 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fmnist.data import Dataset
 from fmnist.evaluation.calibration import BINS, at_temperature, expected_calibration_error, reliability
 from fmnist.evaluation.metrics import wilson_interval
+from fmnist.report.plots.predictions import read_probabilities
 from fmnist.report.plots.style import FAINT, INK, MISTAKE, MUTED, TRAINING, headline, save, styled
+from fmnist.run import results
+from fmnist.run.directory import RunDirectory
+from fmnist.text import percent
 
 # In inches. Each panel is as wide as the other, so that a page can take them apart.
 _PANEL, _HEIGHT = 5.0, 5.25
 _LEFT, _SIDE = 0.75, 3.3
 _BOTTOM, _COUNTS, _BETWEEN = 0.55, 0.62, 0.12
+
+
+def run_reliability(run: RunDirectory, dataset: Dataset, stem: Path) -> list[Path]:
+    """Draw the reliability of a run's predictions, and that at its temperature if it has one."""
+    probabilities = read_probabilities(run, dataset)
+    title = f"How often it is correct when it is so sure: {len(probabilities):,} test images"
+    return draw_reliability(probabilities, dataset.test_labels, stem, title, results.temperature(run))
 
 
 @styled()
@@ -46,9 +58,9 @@ def draw_reliability(
         bins = reliability(shown, labels)
         _accuracies(high, bins)
         _counts(low, bins["count"])
-        error = 100 * expected_calibration_error(shown, labels)
+        error = expected_calibration_error(shown, labels)
         high.set_title(f"Accuracy, %: {name}", loc="left", size=9, color=MUTED, pad=10)
-        text = f"{error:.1f}% off on average" if error >= 0.95 else f"{error:.2f}% off on average"
+        text = f"{percent(error, 1 if error >= 0.0095 else 2)} off on average"
         high.text(0.04, 0.95, text, size=10, weight="bold", va="top", transform=high.transAxes)
     return save(figure, path_stem)
 
@@ -89,4 +101,4 @@ def _counts(axes: Axes, count: np.ndarray) -> None:
     axes.bar((np.arange(BINS) + 0.5) / BINS, share, 0.86 / BINS, color=MUTED, alpha=0.45)
     top = float(share.max())
     axes.set_ylim(0, top)
-    axes.set_yticks([0, top], ["0", f"{100 * top:.0f}%"])
+    axes.set_yticks([0, top], ["0", percent(top, 0)])

@@ -23,9 +23,9 @@ from fmnist.report.plots.style import (
     VALIDATION,
     headline,
     save,
-    shorten,
     styled,
 )
+from fmnist.text import shorten
 
 # Okabe and Ito's colours and four more, in tones that show on white and on dark; from the eighth on lines are dashed.
 PALETTE = ("#0072b2", "#d65a00", "#009e73", "#b8579a", "#a88400", "#3d9fd4", "#7a68c4", "#8c6d4f")

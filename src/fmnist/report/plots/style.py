@@ -89,8 +89,3 @@ def save(figure: Figure, path_stem: Path) -> list[Path]:
         with atomic_path(path) as temporary:
             figure.savefig(temporary, dpi=DPI, metadata=nothing[path.suffix[1:]], facecolor=PAPER)
     return paths
-
-
-def shorten(text: str, length: int) -> str:
-    """Return the text, its end replaced by an ellipsis where it is longer than `length` characters."""
-    return text if len(text) <= length else text[: length - 1].rstrip() + "…"

@@ -1,4 +1,4 @@
-"""Pictures made of a data set's images: the sample sheet and the most confident mistakes."""
+"""Draws sheets of a data set's images: samples, and the most confident mistakes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from fmnist.report.plots.style import DPI, INK, LEFT, MUTED, SIDE_STRIP, VALIDATION, headline, save, shorten, styled
+from fmnist.data import Dataset
+from fmnist.report.plots.predictions import read_probabilities
+from fmnist.report.plots.style import DPI, INK, LEFT, MUTED, SIDE_STRIP, VALIDATION, headline, save, styled
+from fmnist.run.directory import RunDirectory
+from fmnist.text import percent, shorten
+
+_SAMPLES = 40
 
 
 @styled()
@@ -39,6 +45,24 @@ def sample_sheet(
     return save(_tiles(images, captions, title, columns, size=0.75), path_stem)
 
 
+def first_train_images(run: RunDirectory, dataset: Dataset, stem: Path) -> list[Path]:
+    """Draw the first training images."""
+    images, labels = dataset.train_images[:_SAMPLES], dataset.train_labels[:_SAMPLES]
+    return sample_sheet(images, labels, dataset.class_names, stem, "The first training images")
+
+
+def first_test_images(run: RunDirectory, dataset: Dataset, stem: Path) -> list[Path]:
+    """Draw the first test images."""
+    images, labels = dataset.test_images[:_SAMPLES], dataset.test_labels[:_SAMPLES]
+    return sample_sheet(images, labels, dataset.class_names, stem, "The first test images")
+
+
+def run_mistakes(run: RunDirectory, dataset: Dataset, stem: Path) -> list[Path]:
+    """Draw the mistakes of a run's predictions."""
+    probabilities = read_probabilities(run, dataset)
+    return mistakes(dataset.test_images, dataset.test_labels, probabilities, dataset.class_names, stem)
+
+
 @styled()
 def mistakes(
     images: np.ndarray,
@@ -66,14 +90,13 @@ def mistakes(
     wrong = np.flatnonzero(predictions != labels)
     if not len(wrong):
         figure = Figure(figsize=(7, 1))
-        figure.text(
-            LEFT / 7, 0.3, f"No mistakes: all {len(labels):,} images were classified rightly.", size=11, va="center"
-        )
+        text = f"No mistakes: all {len(labels):,} images are classified correctly."
+        figure.text(LEFT / 7, 0.3, text, size=11, va="center")
         return save(figure, path_stem)
     surest = wrong[np.argsort(-confidences[wrong], kind="stable")][:count]
     captions = [
         [
-            (f"{class_names[predictions[index]]}, {_percent(confidences[index])}", VALIDATION),
+            (f"{class_names[predictions[index]]}, {percent(confidences[index], 0)}", VALIDATION),
             (f"is: {class_names[labels[index]]}", INK),
         ]
         for index in surest
@@ -82,18 +105,8 @@ def mistakes(
     return save(_tiles(images[surest], captions, title, 6, size=1.3), path_stem)
 
 
-def _percent(share: float) -> str:
-    """Format a confidence; one that is not quite 100% does not say so."""
-    return ">99%" if share >= 0.995 else f"{100 * share:.0f}%"
-
-
 def _tiles(
-    images: np.ndarray,
-    captions: Sequence[Sequence[tuple[str, str]]],
-    title: str,
-    columns: int,
-    *,
-    size: float,
+    images: np.ndarray, captions: Sequence[Sequence[tuple[str, str]]], title: str, columns: int, *, size: float
 ) -> Figure:
     """Compose images, each with lines of (text, colour) below, in one picture: axes for each would take far longer.
 

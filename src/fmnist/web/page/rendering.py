@@ -12,13 +12,15 @@ import numpy as np
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
+from fmnist.text import percent, size
+
 
 @functools.cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("fmnist.web.page", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"percent": percent, "png": png, "size": _size}
+    environment.filters |= {"percent": percent, "png": png, "size": size}
     return environment
 
 
@@ -30,15 +32,6 @@ def render(template: str, **values: Any) -> str:
 def asset(name: str) -> str:
     """Return a script or style sheet of the page."""
     return files("fmnist.web.page").joinpath("assets", name).read_text("utf-8")
-
-
-def percent(share: float, digits: int = 1) -> str:
-    """Format a share (0 to 1) as a percentage."""
-    return f"{100 * share:.{digits}f}%"
-
-
-def _size(count: float) -> str:
-    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
 
 
 def png(pixels: np.ndarray) -> Markup:

@@ -10,8 +10,9 @@ import numpy as np
 from markupsafe import Markup
 
 from fmnist.errors import FmnistError
+from fmnist.text import number, percent
 from fmnist.web.page.chart import Line, chart
-from fmnist.web.page.rendering import asset, percent, render
+from fmnist.web.page.rendering import asset, render
 from fmnist.web.page.runs import Facts, Runs
 
 _NONE = "nothing"
@@ -88,9 +89,9 @@ def _charts(chosen: list[Facts]) -> Markup:
     figures = []
     for what, title, share in (("loss", "Loss", False), ("accuracy", "Accuracy", True)):
         lines = []
-        for number, facts in enumerate(chosen):
+        for place, facts in enumerate(chosen):
             start = f"{facts.name}, " if len(chosen) > 1 else ""
-            style = f"run{number}" if len(chosen) > 1 else "single"
+            style = f"run{place}" if len(chosen) > 1 else "single"
             for part, label in (("train", "training"), ("val", "validation")):
                 points = [(row["epoch"], row[f"{part}_{what}"]) for row in facts.history if f"{part}_{what}" in row]
                 lines.append(Line(start + label, f"{style} {part}", points))
@@ -124,7 +125,7 @@ def _plain(value: Any) -> str:
 
 
 def _points(difference: float) -> str:
-    return f"{100 * difference:+.2f}".replace("-", "\N{MINUS SIGN}")
+    return number(100 * difference, 2, sign=True)
 
 
 def _verdict(runs: Runs, first: Facts, second: Facts) -> str:

@@ -1,0 +1,60 @@
+"""Formats numbers as people read them: shares, points, losses, durations, sizes and counts; shortens names."""
+
+from __future__ import annotations
+
+
+def number(value: float, digits: int = 0, *, sign: bool = False) -> str:
+    """Format a number with thousands separators and a true minus sign; a zero has no sign.
+
+    Args:
+        value: to be formatted.
+        digits: after the point.
+        sign: writes a plus before what is above zero.
+    """
+    told = f"{value:+,.{digits}f}" if sign else f"{value:,.{digits}f}"
+    if not told.strip("+-0.,"):
+        told = told.lstrip("+-")
+    return told.replace("-", "\N{MINUS SIGN}")
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """Format a share, 0 to 1, as a percentage; what is not quite nothing or all does not round to 0% or 100%.
+
+    Args:
+        share: to be formatted.
+        digits: after the point.
+    """
+    smallest = 10.0**-digits
+    if share > 0 and 100 * share < smallest / 2:
+        return f"<{smallest:.{digits}f}%"
+    if share < 1 and 100 * share >= 100 - smallest / 2:
+        return f">{100 - smallest:.{digits}f}%"
+    return f"{number(100 * share, digits)}%"
+
+
+def loss(value: float) -> str:
+    """Format a loss with three decimals, a huge one with none."""
+    return f"{value:.3f}" if value < 100 else f"{value:,.0f}" if value < 1e9 else f"{value:.1e}"
+
+
+def duration(seconds: float) -> str:
+    """Format a length of time: `4.3 s`, `75 s`, `12 min`, `2 h 5 min`."""
+    if seconds < 99.5:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours:,} h {minutes} min" if hours else f"{minutes} min"
+
+
+def size(count: float) -> str:
+    """Format a number of bytes: `862 kB`, `1,655 kB`, from ten million on `18 MB`."""
+    return f"{count / 1e6:,.0f} MB" if count >= 1e7 else f"{count / 1e3:,.0f} kB"
+
+
+def plural(count: int, noun: str, nouns: str = "") -> str:
+    """Return a count with its noun: `1 epoch`, `2 epochs`; `nouns` is for those that take no `s`."""
+    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+
+
+def shorten(name: str, length: int) -> str:
+    """Return a name, its end replaced by an ellipsis where it is longer than `length` characters."""
+    return name if len(name) <= length else name[: max(0, length - 1)].rstrip() + "…"
