@@ -1,4 +1,4 @@
-"""Measures how far confidence can be believed and what is called unfamiliar: the figures of docs/calibration.md.
+"""Measures the calibration of runs and what they call unfamiliar: the figures of docs/calibration.md.
 
     fmnist train --preset fast --seed 0 --name fast0      # and so on
     python benchmarks/calibration_check.py runs/fast0 runs/fast1 runs/reference
@@ -49,7 +49,7 @@ def like_a_garment(image: Image.Image) -> np.ndarray:
 
 
 def chance(probabilities: np.ndarray, rounds: int = 100) -> list[float]:
-    """Return mean and standard deviation of the error of a model that is exactly as right as it is sure."""
+    """Return mean and standard deviation of the calibration error that chance gives a perfectly calibrated model."""
     rng, confidence = np.random.default_rng(0), probabilities.max(axis=1)
     best = probabilities.argmax(axis=1)
     errors = [

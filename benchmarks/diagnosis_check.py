@@ -1,10 +1,10 @@
-"""How often the diagnosis is right: fresh synthetic histories with a known truth, rates by kind, length, noise.
+"""Measures how often the diagnosis is correct, on fresh synthetic histories whose truth is known.
 
     python benchmarks/diagnosis_check.py                      # 2,000 histories, about a minute
     python benchmarks/diagnosis_check.py --count 500 --seed 1
 
-Without `--seed` the seeds come from the clock: nobody has seen these histories before. With `--write` the rates are
-stored in `benchmarks/results/diagnosis.json`, and their tables replace those in docs/overfitting.md.
+Without `--seed` the seeds come from the clock, so that nobody has seen these histories before. With `--write` the rates
+are stored in `benchmarks/results/diagnosis.json`, and their tables replace those in docs/overfitting.md.
 """
 
 import os
@@ -38,7 +38,7 @@ def correct(pair: Pair) -> bool:
 
 
 def onset_near(pair: Pair) -> bool:
-    """Whether the epoch at which the gap opens is right to two epochs; where it does not open, none must be named."""
+    """Whether the epoch at which the gap opens is found to within two epochs; where it stays closed, none is."""
     case, found = pair
     if case.onset is None or found.gap_opens is None:
         return case.onset is None and found.gap_opens is None
@@ -63,7 +63,7 @@ def rates(decidable: list[Pair], natural: list[Pair]) -> dict[str, Any]:
     """Return each rate as two counts: how many histories it holds for, and of how many.
 
     Args:
-        decidable: histories that are not near a limit, all verdicts in equal numbers.
+        decidable: histories that are not near a limit, each verdict equally often.
         natural: histories as they come.
     """
     overfit = [pair for pair in decidable if pair[0].verdict == "overfitting"]
@@ -99,7 +99,7 @@ def tables(result: dict[str, Any]) -> list[str]:
     def percent(held: int, number: int) -> str:
         return f"{100 * held / number:.1f}% of {number:,}" if number else "–"
 
-    lines = ["| histories | verdict right | gap opens within ±2 epochs |", "| --- | --- | --- |"]
+    lines = ["| histories | verdict correct | gap opens within ±2 epochs |", "| --- | --- | --- |"]
     for name, row in result["groups"].items():
         bold = "**" if name == "all" else ""
         cells = [f"{bold}{percent(*row[column])}{bold}" for column in ("verdict", "onset")]
@@ -112,7 +112,7 @@ def tables(result: dict[str, Any]) -> list[str]:
         f"{percent(*result['interval'])}.",
         "",
         f"Drawn as they come, {100 * border[1] / max(1, everything[1]):.0f}% of the histories lie near a limit. There "
-        f"the verdict is right in {percent(*border)}; over everything that comes it is right in "
+        f"the verdict is correct in {percent(*border)}; over everything that comes it is correct in "
         f"{percent(*everything)}, and where it calls itself at least 90% certain, in {percent(*result['certain'])}.",
     ]
 

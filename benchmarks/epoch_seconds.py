@@ -1,4 +1,4 @@
-"""Seconds an epoch of the reference preset against the same recipe in plain Keras, in turn, in one go.
+"""Measures the seconds an epoch takes: the reference preset and the same recipe in plain Keras, in turn.
 
     python benchmarks/epoch_seconds.py --rounds 3 --epochs 4
 

@@ -1,4 +1,4 @@
-"""Takes the figures of exported files into the repository, and makes the tables of `docs/export.md` from them.
+"""Stores the figures of exported files and makes the tables of `docs/export.md` from them.
 
     fmnist export fast --format litert,litert-int8,litert-fp16,onnx,onnx-int8,keras,savedmodel && fmnist benchmark fast
     python benchmarks/exports.py runs/fast runs/reference

@@ -1,7 +1,7 @@
-"""Whether EfficientNet-Lite0 in Keras answers as it does in PyTorch; writes the numbers that the tests compare with.
+"""Compares EfficientNet-Lite0 in Keras with PyTorch's answers and writes the numbers that the tests compare with.
 
-Needs PyTorch besides fmnist, and the package with the weights. The network is written here a second time, in PyTorch's
-functions and from the names in the file, so that a mistake in one of the two shows.
+Needs PyTorch besides fmnist, and the package with the weights. The network is written here a second time, with
+PyTorch's functions and from the names in the file, so that a mistake in one of the two shows.
 
     python benchmarks/imagenet_weights.py
 """

@@ -1,10 +1,10 @@
-"""Real training histories, made to overfit, underfit, diverge or fit well by what their settings do.
+"""Makes real training histories whose settings force them to overfit, underfit, diverge or fit well.
 
     python benchmarks/make_histories.py                  # all, about a minute each on two cores
     python benchmarks/make_histories.py overfit-500      # some
 
 Writes `tests/support/data/histories/<name>.csv` and, for all of them, `expected.json`: the verdict that the settings
-are bound to lead to, set down before the run, and the number of validation images. The runs named `keras-` are what a
+force, written down before the run, and the number of validation images. The runs named `keras-` are what a
 plain Keras script leaves behind with a `CSVLogger`.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 import measured
 
 FOLDER = measured.ROOT / "tests" / "support" / "data" / "histories"
-# Where only that much is certain beforehand.
+# The verdict where nothing more is certain beforehand.
 NOT_OVERFITTING = "not overfitting"
 REFERENCE = "--preset reference --batch-size 64"
 

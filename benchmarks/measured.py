@@ -1,4 +1,4 @@
-"""What the scripts share: their command line, the stored results, commands that are run and measured."""
+"""What all scripts share: command line, stored results, and commands that are run and measured."""
 
 import argparse
 import os

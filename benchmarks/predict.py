@@ -1,11 +1,11 @@
-"""What `fmnist predict` makes of photos, and how long it takes: fake photos, one picture, an IDX file of 10,000.
+"""Measures `fmnist predict`: the accuracy on fake photos, the seconds for one picture and for an IDX file of 10,000.
 
     python benchmarks/predict.py runs/fast runs/longer            # runs with exports
     python benchmarks/predict.py runs/fast runs/longer --photos   # the fake photos alone; the stored times stay
 
-Test images are made into fake photos of each kind (tests/support/photos.py), 500 unless `--number` says otherwise; what counts
-is whether a model gives the photo the class that it gives the image itself, and whether it calls it unfamiliar. Times
-are those of whole processes with the first run, from start to end, medians of 7.
+500 test images (`--number`) are made into fake photos of each kind (tests/support/photos.py). The script counts how
+often a model gives a photo the class that it gives the image itself, and how often it calls it unfamiliar. Times are
+those of whole processes with the first run, from start to end, medians of 7.
 Stored in `benchmarks/results/predict.json`; the tables in docs/predict.md are made from it.
 """
 

@@ -1,10 +1,10 @@
-"""What `fmnist serve` holds: throughput and latency beside a plain endpoint, batches, overload, SIGTERM under load.
+"""Measures `fmnist serve`: throughput and latency beside a plain endpoint, batches, overload, SIGTERM under load.
 
     python benchmarks/serve_load.py RUN --seconds 20 --rounds 3
 
 RUN has `model.onnx` and `model.tflite` among its exports. Needs wrk (Debian's package `wrk`). Client and servers share
 this machine, on 127.0.0.1 alone; every load is bounded in time. Servers take turns, so that a slow hour hits all.
-Stored in `benchmarks/results/serving.json`; ends with what holds of the bars (serving_tables.py):
+Stored in `benchmarks/results/serving.json`; at the end it prints which bars hold (serving_tables.py):
 
 - `single`: one picture a request (784 bytes), 16 connections: plain FastAPI + ONNX Runtime, ours with ONNX Runtime and
   with LiteRT, with 1 and 2 processes;

@@ -1,10 +1,10 @@
-"""What the stored figures of `benchmarks/serve_load.py` say: the tables in docs/serving.md, and which bars hold."""
+"""Makes the tables of docs/serving.md from what `serve_load.py` stored, and tells which bars hold."""
 
 import statistics
 
 import measured
 
-# By so much memory may rise while the server is overloaded, and still be called no growth: the measure itself wavers.
+# Memory may rise by this factor during overload and still count as no growth: the measure itself wavers.
 _GROWTH = 1.05
 
 

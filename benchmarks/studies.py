@@ -1,4 +1,4 @@
-"""Takes finished studies into the repository, and makes their part of `docs/overfitting.md` from what is stored.
+"""Stores finished studies and makes their part of `docs/overfitting.md` from what is stored.
 
     fmnist compare remedies --runs-dir runs
     python benchmarks/studies.py runs/remedies

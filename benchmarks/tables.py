@@ -1,4 +1,4 @@
-"""Makes `docs/results.md` and the README's table from the stored results; no figure in them is written by hand.
+"""Makes `docs/results.md` and the README's table from the stored results.
 
 python benchmarks/tables.py
 """

@@ -1,4 +1,4 @@
-"""What a time budget buys, whether it is kept, and whether the cost grows linearly with the images.
+"""Measures what a time budget reaches, whether it is kept, and how the cost grows with the number of images.
 
     python benchmarks/time_budget.py --budgets 120 300 600 --seeds 0 1
     python benchmarks/time_budget.py --limits 15000 30000 60000 --seeds 0 1 2

@@ -1,11 +1,11 @@
-"""Whole time from the command to a trained, saved and evaluated model: ours beside the tutorial's script.
+"""Measures the whole time from the command to an evaluated model: a preset beside the tutorial's script.
 
     python benchmarks/time_to_accuracy.py fast --rounds 3 --seeds-a-round 4
 
 Each round runs the plain script once (20 epochs, its test evaluation included) and then `fmnist train` with a few
 seeds (evaluation, diagnosis, plots and report included), each as a process of its own, so that start-up counts.
 Stored in `benchmarks/results/time-to-accuracy-<preset>.json` after each process; a series that was stopped goes on, and
-one that is whole begins anew.
+a finished one starts again.
 """
 
 import json

@@ -1,9 +1,10 @@
-"""Kills, full disks, damaged and hostile files by the hundred; the figures of docs/reliability.md come from here.
+"""Tries kills, full disks, damaged and hostile files by the hundred: the figures of docs/reliability.md.
 
     python benchmarks/torture.py                 # everything: about 20 minutes on two quiet cores
     python benchmarks/torture.py kills disk      # some parts
 
-The tools of tests/support, in larger numbers. A part's result goes to benchmarks/results/torture.json when it is done.
+It uses the tools of tests/support, in larger numbers. A part's result goes to benchmarks/results/torture.json when it
+is done.
 Exit code 1 if anything was lost, unequal, not refused, or not told.
 """
 

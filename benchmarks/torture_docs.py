@@ -1,4 +1,4 @@
-"""Puts the figures of `benchmarks/results/torture.json` into `docs/reliability.md`; none is written by hand.
+"""Makes the table of `docs/reliability.md` from `benchmarks/results/torture.json`.
 
 python benchmarks/torture_docs.py
 """

@@ -1,4 +1,4 @@
-"""The parts of `torture.py` that have to do with files from others and with the data cache."""
+"""The parts of `torture.py` that try files from others and the data cache."""
 
 import json
 import os
