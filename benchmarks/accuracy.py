@@ -13,17 +13,14 @@ where a seed is in the file already. Two such commands may train different seeds
 (`taskset -c 0 …`); what they store says on how many cores it was measured.
 """
 
-import argparse
 from pathlib import Path
 
 import measured
 
-from fmnist.run.directory import read_json, write_json
-
 
 def main() -> None:
     """Run the seeds that are missing, then export those that are to be exported and are not."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = measured.parser(__doc__)
     parser.add_argument("preset")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--keep", type=Path, metavar="RUNS_DIR", help="keep the runs, in this folder")
@@ -31,33 +28,30 @@ def main() -> None:
     arguments, extra = parser.parse_known_args()
     if arguments.exports and not arguments.keep:
         parser.error("--exports needs the runs: give --keep as well")
-    path = measured.RESULTS / f"accuracy-{arguments.preset}.json"
+    name = f"accuracy-{arguments.preset}"
     command = " ".join(["fmnist train --preset", arguments.preset, *extra])
-    if (found := _stored(path, arguments.preset, command)["command"]) != command:
-        parser.error(f"{path} holds results of '{found}'; remove it first")
+    empty = {"preset": arguments.preset, "command": command, "runs": []}
+    if (found := (measured.stored(name) or empty)["command"]) != command:
+        parser.error(f"{measured.path(name)} holds results of '{found}'; remove it first")
     for seed in arguments.seeds:
-        if seed not in {run["seed"] for run in _stored(path, arguments.preset, command)["runs"]}:
+        if seed not in {run["seed"] for run in measured.stored(name).get("runs", [])}:
             keep = arguments.keep and arguments.keep / f"{arguments.preset}-{seed}"
             run = measured.train("--preset", arguments.preset, "--seed", str(seed), *extra, keep=keep)
-            results = _stored(path, arguments.preset, command)  # anew: another command may have stored a seed meanwhile
+            results = measured.stored(name) or empty  # read anew: another command may have stored a seed meanwhile
             results["runs"] = sorted([*results["runs"], {"seed": seed, **run}], key=lambda run: run["seed"])
-            write_json(path, results)
+            measured.store(name, results)
             print(f"seed {seed}: test {run['test_accuracy']:.4f} in {run['seconds']:.0f} s", flush=True)
     for seed in arguments.seeds if arguments.exports else []:
-        if "exports" not in _row(_stored(path, arguments.preset, command), seed):
+        if "exports" not in _row(measured.stored(name), seed):
             files = measured.exports(arguments.keep / f"{arguments.preset}-{seed}")
-            results = _stored(path, arguments.preset, command)
+            results = measured.stored(name)
             _row(results, seed).update(files)
-            write_json(path, results)
+            measured.store(name, results)
             print(f"seed {seed}: exported", flush=True)
 
 
 def _row(results: dict, seed: int) -> dict:
     return next(run for run in results["runs"] if run["seed"] == seed)
-
-
-def _stored(path: Path, preset: str, command: str) -> dict:
-    return read_json(path) if path.is_file() else {"preset": preset, "command": command, "runs": []}
 
 
 if __name__ == "__main__":

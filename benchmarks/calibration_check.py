@@ -1,4 +1,4 @@
-"""Measures how far confidence can be believed and what is called unfamiliar: the figures of docs/calibration.md.
+"""Measures the calibration of runs and what they call unfamiliar: the figures of docs/calibration.md.
 
     fmnist train --preset fast --seed 0 --name fast0      # and so on
     python benchmarks/calibration_check.py runs/fast0 runs/fast1 runs/reference
@@ -6,9 +6,8 @@
 The runs must be calibrated (`fmnist evaluate`). Digits are scikit-learn's: 1,797 of 8 × 8 pixels, enlarged.
 """
 
-import argparse
-from pathlib import Path
-
+import documents
+import measured
 import numpy as np
 from PIL import Image, ImageFilter
 from sklearn.datasets import load_digits
@@ -20,12 +19,8 @@ from fmnist.evaluation import evaluate
 from fmnist.evaluation.calibration import at_temperature, expected_calibration_error
 from fmnist.evaluation.novelty import THRESHOLD, Novelty
 from fmnist.run import environment
-from fmnist.run.directory import RunDirectory, find_run, read_json, write_json
+from fmnist.run.directory import RunDirectory, find_run, read_json
 
-ROOT = Path(__file__).parent.parent
-RESULT = ROOT / "benchmarks" / "results" / "calibration.json"
-PAGE = ROOT / "docs" / "calibration.md"
-START, END = "<!-- figures: made by benchmarks/calibration_check.py -->", "<!-- end of figures -->"
 SIZE = (28, 28)
 WAYS = {
     "enlarged, nearest pixel": Image.Resampling.NEAREST,
@@ -54,7 +49,7 @@ def like_a_garment(image: Image.Image) -> np.ndarray:
 
 
 def chance(probabilities: np.ndarray, rounds: int = 100) -> list[float]:
-    """Return mean and standard deviation of the error of a model that is exactly as right as it is sure."""
+    """Return mean and standard deviation of the calibration error that chance gives a perfectly calibrated model."""
     rng, confidence = np.random.default_rng(0), probabilities.max(axis=1)
     best = probabilities.argmax(axis=1)
     errors = [
@@ -93,9 +88,11 @@ def measure(run: RunDirectory, dataset, others: dict[str, np.ndarray]) -> dict:
     return found
 
 
-def tables(result: dict) -> str:
-    """Return the figures as Markdown."""
+def figures() -> list[str]:
+    """Return the stored figures as Markdown."""
+    result = measured.stored("calibration")
     lines = [
+        "",
         "| run | temperature | validation: before | after | by chance | test: before | after | test loss |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
@@ -116,22 +113,27 @@ def tables(result: dict) -> str:
         area = "" if np.isnan(areas[0]) else f"**{min(areas):.3f}**"
         lines.append(f"| {name} | {min(shares):.1f} to {max(shares):.1f}% | {area} |")
     versions = result["environment"]
-    lines += ["", f"{len(result['runs'])} runs; the AUROC is the smallest of them. Keras {versions['keras']}."]
-    return "\n".join(lines)
+    return [
+        *lines,
+        "",
+        f"{len(result['runs'])} runs; the AUROC is the smallest of them. Keras {versions['keras']}.",
+        "",
+    ]
+
+
+PARTS = (documents.Part("docs/calibration.md", "figures: made by benchmarks/calibration_check.py", figures),)
 
 
 def main() -> None:
     """Measure the runs, store the figures and write them into the page."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = measured.parser(__doc__)
     parser.add_argument("runs", nargs="+")
     runs = [find_run(name) for name in parser.parse_args().runs]
     dataset, others = load_dataset(), digits()
     rows = [measure(run, dataset, others) for run in runs]
-    result = {"runs": rows, "environment": environment.environment()}
-    write_json(RESULT, result)
-    before, rest = PAGE.read_text(encoding="utf-8").split(START)
-    PAGE.write_text(f"{before}{START}\n\n{tables(result)}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
-    print(tables(result))
+    measured.store("calibration", {"runs": rows, "environment": environment.environment()})
+    documents.write(*PARTS)
+    print("\n".join(figures()))
 
 
 if __name__ == "__main__":

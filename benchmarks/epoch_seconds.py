@@ -1,4 +1,4 @@
-"""Seconds an epoch of the reference preset against the same recipe in plain Keras, in turn, in one go.
+"""Measures the seconds an epoch takes: the reference preset and the same recipe in plain Keras, in turn.
 
     python benchmarks/epoch_seconds.py --rounds 3 --epochs 4
 
@@ -7,7 +7,6 @@ each is left out (it holds tracing). Ours includes its extra measurement of 5,00
 Stored in `benchmarks/results/epoch-seconds.json`.
 """
 
-import argparse
 import json
 import statistics
 import subprocess
@@ -15,7 +14,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from fmnist.run.directory import RunDirectory, read_json, write_json
+import measured
+
+from fmnist.run.directory import RunDirectory, read_json
 from fmnist.run.history import read_history
 
 HERE = Path(__file__).parent
@@ -31,7 +32,7 @@ def plain(epochs: int, seed: int) -> list[float]:
 def ours(epochs: int, seed: int, *extra: str) -> tuple[list[float], dict]:
     """Run the reference preset and return the seconds of each epoch, and the environment."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "fmnist", "train", "--preset", "reference", "--train-only", "--name", "run"]
+        command = [*measured.FMNIST, "train", "--preset", "reference", "--train-only", "--name", "run"]
         options = ["--epochs", str(epochs), "--seed", str(seed), "--runs-dir", folder, *extra]
         subprocess.run([*command, *options], check=True, capture_output=True)
         run = RunDirectory(Path(folder) / "run")
@@ -40,7 +41,7 @@ def ours(epochs: int, seed: int, *extra: str) -> tuple[list[float], dict]:
 
 def main() -> None:
     """Run the rounds, print and store the medians and their ratio."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = measured.parser(__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=4)
     arguments = parser.parse_args()
@@ -69,9 +70,9 @@ def main() -> None:
             )
             for name in ("ours", "bfloat16")
         },
-        "environment": {key: value for key, value in environment.items() if not key.startswith("data_")},
+        "environment": measured.public(environment),
     }
-    write_json(HERE / "results" / "epoch-seconds.json", result)
+    measured.store("epoch-seconds", result)
     for name, ratio in result["ratios"].items():
         print(f"{name}: {medians[name]:.2f} s an epoch, plain {medians['plain']:.2f} s: {ratio:.2f} times as fast")
 

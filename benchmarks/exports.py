@@ -1,4 +1,4 @@
-"""Takes the figures of exported files into the repository, and makes the tables of `docs/export.md` from them.
+"""Stores the figures of exported files and makes the tables of `docs/export.md` from them.
 
     fmnist export fast --format litert,litert-int8,litert-fp16,onnx,onnx-int8,keras,savedmodel && fmnist benchmark fast
     python benchmarks/exports.py runs/fast runs/reference
@@ -7,14 +7,12 @@ Stores a run's `exports.json` and, where there is one, its `benchmark.json` as
 `benchmarks/results/export-<preset>.json`.
 """
 
-import argparse
 from pathlib import Path
 
-from fmnist.run.directory import RunDirectory, read_json, write_json
+import documents
+import measured
 
-RESULTS = Path(__file__).parent / "results"
-DOCUMENT = Path(__file__).parent.parent / "docs" / "export.md"
-START, END = "<!-- files: made by benchmarks/exports.py -->", "<!-- end of files -->"
+from fmnist.run.directory import RunDirectory, read_json
 
 
 def store(run: RunDirectory) -> None:
@@ -23,7 +21,7 @@ def store(run: RunDirectory) -> None:
     result = {"preset": config["preset"], "epochs": config["training"]["epochs"], **read_json(run.exports_index)}
     if run.benchmark.is_file():
         result["benchmark"] = read_json(run.benchmark)
-    write_json(RESULTS / f"export-{config['preset']}.json", result)
+    measured.store(f"export-{config['preset']}", result)
 
 
 def section(result: dict) -> list[str]:
@@ -44,8 +42,7 @@ def section(result: dict) -> list[str]:
         )
     if "benchmark" not in result:
         return [*lines, ""]
-    machine = result["benchmark"]["environment"]
-    lines += ["", f"`fmnist benchmark`, on {machine['cores']} cores of {machine['processor']}:", ""]
+    lines += ["", f"`fmnist benchmark`, on {measured.machine(result['benchmark']['environment'])}:", ""]
     lines += ["| file | latency of one image, ms (p99) | images a second, 256 at a time | start, s | peak memory, MB |"]
     lines += ["| --- | --- | --- | --- | --- |"]
     for row in result["benchmark"]["rows"]:
@@ -56,16 +53,21 @@ def section(result: dict) -> list[str]:
     return [*lines, ""]
 
 
+def files() -> list[str]:
+    """Write the tables of all stored runs."""
+    return ["", *(line for path in sorted(measured.RESULTS.glob("export-*.json")) for line in section(read_json(path)))]
+
+
+PARTS = (documents.Part("docs/export.md", "files: made by benchmarks/exports.py", files),)
+
+
 def main() -> None:
     """Store the runs that are named, then write the document's part."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = measured.parser(__doc__)
     parser.add_argument("runs", nargs="*", type=Path, help="runs with exported files")
     for path in parser.parse_args().runs:
         store(RunDirectory(path))
-    lines = [line for path in sorted(RESULTS.glob("export-*.json")) for line in section(read_json(path))]
-    before, rest = DOCUMENT.read_text(encoding="utf-8").split(START)
-    _, after = rest.split(END)
-    DOCUMENT.write_text(before + "\n".join([START, "", *lines, END]) + after, encoding="utf-8")
+    documents.write(*PARTS)
 
 
 if __name__ == "__main__":

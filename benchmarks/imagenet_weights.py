@@ -1,7 +1,7 @@
-"""Whether EfficientNet-Lite0 in Keras answers as it does in PyTorch; writes the numbers that the tests compare with.
+"""Compares EfficientNet-Lite0 in Keras with PyTorch's answers and writes the numbers that the tests compare with.
 
-Needs PyTorch besides fmnist, and the package with the weights. The network is written here a second time, in PyTorch's
-functions and from the names in the file, so that a mistake in one of the two shows.
+Needs PyTorch besides fmnist, and the package with the weights. The network is written here a second time, with
+PyTorch's functions and from the names in the file, so that a mistake in one of the two shows.
 
     python benchmarks/imagenet_weights.py
 """
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 
+import measured
 import numpy as np
 import torch
 from torch.nn import functional
@@ -21,7 +21,7 @@ from fmnist.config import preset
 from fmnist.models import head
 from fmnist.models.pretrained import load, locate
 
-FIXTURE = Path(__file__).parents[1] / "tests" / "support" / "data" / "efficientnet-lite0.json"
+FIXTURE = measured.ROOT / "tests" / "support" / "data" / "efficientnet-lite0.json"
 SIZES = (64, 96, 224)
 # Blocks that do not follow from the file: the first of a group with stride 2.
 STRIDED = (1, 3, 5, 11)
@@ -71,6 +71,7 @@ def original(state: dict[str, torch.Tensor], pixels: np.ndarray, size: int) -> n
 
 def main() -> int:
     """Compare, print, write the fixture."""
+    measured.parser(__doc__).parse_args()
     backend.prepare()
     path = locate("efficientnet_lite0", "imagenet")
     state = torch.load(path, map_location="cpu")

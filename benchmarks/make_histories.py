@@ -1,23 +1,23 @@
-"""Real training histories, made to overfit, underfit, diverge or fit well by what their settings do.
+"""Makes real training histories whose settings force them to overfit, underfit, diverge or fit well.
 
     python benchmarks/make_histories.py                  # all, about a minute each on two cores
     python benchmarks/make_histories.py overfit-500      # some
 
 Writes `tests/support/data/histories/<name>.csv` and, for all of them, `expected.json`: the verdict that the settings
-are bound to lead to, set down before the run, and the number of validation images. The runs named `keras-` are what a
+force, written down before the run, and the number of validation images. The runs named `keras-` are what a
 plain Keras script leaves behind with a `CSVLogger`.
 """
 
-import argparse
 import json
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-FOLDER = Path(__file__).parents[1] / "tests" / "support" / "data" / "histories"
-# Where only that much is certain beforehand.
+import measured
+
+FOLDER = measured.ROOT / "tests" / "support" / "data" / "histories"
+# The verdict where nothing more is certain beforehand.
 NOT_OVERFITTING = "not overfitting"
 REFERENCE = "--preset reference --batch-size 64"
 
@@ -105,8 +105,8 @@ KERAS = {
 
 def train_ours(name: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        command = f"-m fmnist train --train-only --runs-dir {folder} --name {name} {REFERENCE} {OURS[name][3]}"
-        subprocess.run([sys.executable, *command.split()], check=True)
+        command = f"train --train-only --runs-dir {folder} --name {name} {REFERENCE} {OURS[name][3]}"
+        subprocess.run([*measured.FMNIST, *command.split()], check=True)
         shutil.copy(Path(folder) / name / "history.csv", FOLDER / f"{name}.csv")
 
 
@@ -151,7 +151,7 @@ def train_keras(name: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = measured.parser(__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="which of them; all without")
     parser.add_argument("--missing", action="store_true", help="only those whose file is not there")
     arguments = parser.parse_args()

@@ -1,27 +1,74 @@
-"""Runs a command as a process of its own and measures it: wall time from start to end, peak memory, scores."""
+"""What all scripts share: command line, stored results, and commands that are run and measured."""
 
+import argparse
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from fmnist.run.directory import RunDirectory, read_json
+from fmnist.run.directory import RunDirectory, read_json, write_json
 from fmnist.run.history import read_history
 
-RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+FMNIST = (sys.executable, "-m", "fmnist")
 
 
-def command(words: list[str]) -> dict:
-    """Run it; return `seconds` (wall), `peak_mib` (resident memory) and `output` (its standard output).
+def parser(docstring: str) -> argparse.ArgumentParser:
+    """Return a script's command line; its --help shows the docstring as it is."""
+    return argparse.ArgumentParser(description=docstring, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def use_tests(*rooms: str) -> None:
+    """Make `tests/support` importable as `support`, and the test modules of the rooms by their names."""
+    sys.path[:0] = [str(ROOT / "tests" / room) for room in ("", *rooms)]
+
+
+def path(name: str) -> Path:
+    """Return the file of a stored result."""
+    return RESULTS / f"{name}.json"
+
+
+def stored(name: str) -> dict[str, Any]:
+    """Return a stored result; an empty one where nothing is stored yet."""
+    return read_json(path(name)) if path(name).is_file() else {}
+
+
+def store(name: str, result: dict[str, Any]) -> None:
+    """Store a result as `benchmarks/results/<name>.json`."""
+    write_json(path(name), result)
+
+
+def public(environment: dict[str, Any]) -> dict[str, Any]:
+    """Return a run's environment without where its data lay, which concerns that machine alone."""
+    return {key: value for key, value in environment.items() if not key.startswith("data_")}
+
+
+def machine(environment: dict[str, Any]) -> str:
+    """Return how documents name the machine of a measurement."""
+    return f"{environment['cores']} cores of {environment['processor']}"
+
+
+def command(words: list[str], environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Run a command as a fresh process; return wall seconds, resident memory at its peak, standard output.
+
+    Args:
+        words: the command.
+        environment: variables besides those of this process.
+
+    Returns:
+        `seconds` (from its start to its end), `peak_mib` and `output`.
 
     Raises:
         subprocess.CalledProcessError: it failed; its last words are on standard error.
     """
     started = time.perf_counter()
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(words, stdout=output, stderr=errors)
+        process = subprocess.Popen(words, stdout=output, stderr=errors, env=os.environ | (environment or {}))
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -31,13 +78,10 @@ def command(words: list[str]) -> dict:
     if process.returncode:
         print(said[-2000:], file=sys.stderr)
         raise subprocess.CalledProcessError(process.returncode, words)
-    return {"seconds": round(seconds, 2), "peak_mib": round(usage.ru_maxrss / 1024), "output": text}
+    return {"seconds": round(seconds, 3), "peak_mib": round(usage.ru_maxrss / 1024), "output": text}
 
 
-FMNIST = [sys.executable, "-m", "fmnist"]
-
-
-def train(*options: str, keep: Path | None = None) -> dict:
+def train(*options: str, keep: Path | None = None) -> dict[str, Any]:
     """Run `fmnist train` with the options, its evaluation, plots and report included, and return what it reached.
 
     Args:
@@ -59,11 +103,11 @@ def train(*options: str, keep: Path | None = None) -> dict:
         "parameters": config["parameters"],
         "family": config["model"]["family"],
         "history": history,
-        "environment": {key: value for key, value in environment.items() if not key.startswith("data_")},
+        "environment": public(environment),
     }
 
 
-def exports(path: Path) -> dict:
+def exports(path: Path) -> dict[str, Any]:
     """Export a run and benchmark its files; return the rows, as `exports` and `benchmark`, and `benchmark_cores`."""
     run = RunDirectory(path)
     command([*FMNIST, "export", str(run.path)])

@@ -1,9 +1,8 @@
-"""A client that sends at a fixed rate whether or not it is answered, as the world does. To 127.0.0.1 alone.
+"""An HTTP client that sends at a fixed rate, answered or not, as many users at once do; to 127.0.0.1 only.
 
-Every request takes a connection that is free, or a new one; what cannot be sent because 2,000 are open and busy
-counts as `unsent`. A latency is counted from the moment at which the client turns to the request, connecting included;
-how much later than due that is, is the client's own lag, and told beside it: with a lag of many milliseconds the client
-is what is overloaded.
+Each request takes a free connection or opens a new one. A request is `unsent` if 2,000 connections are open and busy.
+Its latency counts from the moment at which the client turns to it, connecting included. The client's lag is how much
+later than due that moment comes. It is reported too: with a lag of many milliseconds the client itself is overloaded.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""A prediction endpoint as one writes it in an afternoon: FastAPI and ONNX Runtime, no batching, no bounds.
+"""A simple prediction endpoint to compare with: FastAPI and ONNX Runtime, no batching, no bounds.
 
 MODEL=model.onnx uvicorn --app-dir benchmarks plain_endpoint:app
 """

@@ -1,4 +1,4 @@
-"""The reference recipe as a tutorial writes it: plain Keras, default engine settings. The yardstick for ours.
+"""Trains the reference recipe as a tutorial does, in plain Keras with default settings: the baseline for our times.
 
     python benchmarks/plain_keras.py --epochs 20
 

@@ -1,30 +1,27 @@
-"""What `fmnist predict` makes of photos, and how long it takes: fake photos, one picture, an IDX file of 10,000.
+"""Measures `fmnist predict`: the accuracy on fake photos, the seconds for one picture and for an IDX file of 10,000.
 
     python benchmarks/predict.py runs/fast runs/longer            # runs with exports
     python benchmarks/predict.py runs/fast runs/longer --photos   # the fake photos alone; the stored times stay
 
-Test images are made into fake photos of each kind (tests/photos.py), 500 unless `--number` says otherwise; what counts
-is whether a model gives the photo the class that it gives the image itself, and whether it calls it unfamiliar. Times
-are those of whole processes with the first run, from start to end, medians of 7.
+500 test images (`--number`) are made into fake photos of each kind (tests/support/photos.py). The script counts how
+often a model gives a photo the class that it gives the image itself, and how often it calls it unfamiliar. Times are
+those of whole processes with the first run, from start to end, medians of 7.
 Stored in `benchmarks/results/predict.json`; the tables in docs/predict.md are made from it.
 """
 
-import argparse
 import itertools
-import re
 import shlex
 import statistics
-import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+import documents
 import measured
 import numpy as np
 import PIL
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+measured.use_tests()
 
 from support import photos  # noqa: E402
 
@@ -32,11 +29,8 @@ from fmnist.config import command_flags, restore  # noqa: E402
 from fmnist.data import load_dataset, write_idx  # noqa: E402
 from fmnist.predictor import Predictor, open_model  # noqa: E402
 from fmnist.run import environment  # noqa: E402
-from fmnist.run.directory import RunDirectory, find_run, read_json, write_json  # noqa: E402
+from fmnist.run.directory import RunDirectory, find_run, read_json  # noqa: E402
 
-DOCS = ROOT / "docs" / "predict.md"
-STORED = measured.RESULTS / "predict.json"
-MARKS = ("<!-- figures: made by benchmarks/predict.py -->", "<!-- end of figures -->")
 ROUNDS = 7
 
 
@@ -57,7 +51,7 @@ def photo_shares(models: list[Predictor], images: np.ndarray, number: int) -> li
 
 def times(run: str, images: np.ndarray) -> dict[str, dict]:
     """Return the seconds of whole commands."""
-    fmnist = [sys.executable, "-m", "fmnist", "predict", run]
+    fmnist = [*measured.FMNIST, "predict", run]
     with tempfile.TemporaryDirectory() as folder:
         photo, idx = Path(folder) / "photo", Path(folder) / "images-idx3-ubyte"
         photo.write_bytes(photos.fake_photo(images[0], "light", np.random.default_rng(0)))
@@ -65,14 +59,15 @@ def times(run: str, images: np.ndarray) -> dict[str, dict]:
         results = {}
         for name, words in {"one photo": [str(photo)], f"{len(images):,} images": [str(idx), "--csv"]}.items():
             runs = [measured.command([*fmnist, *words]) for _ in range(ROUNDS)]
-            seconds = [round(row["seconds"], 3) for row in runs]
+            seconds = [row["seconds"] for row in runs]
             results[name] = {"seconds": seconds}
             print(name, results[name], flush=True)
     return results
 
 
-def tables(result: dict) -> str:
-    """Write the figures as the docs have them."""
+def figures() -> list[str]:
+    """Write the stored figures as the document has them."""
+    result = measured.stored("predict")
 
     def percent(shares: Iterable[float]) -> str:
         return f"{100 * statistics.mean(shares):.1f}"
@@ -98,17 +93,18 @@ def tables(result: dict) -> str:
     strange = [percent(model["shares"][kind]["unfamiliar"] for model in result["photos"]) for kind in photos.KINDS]
     lines.append(f"| called unfamiliar, %, mean of all | | {' | '.join(strange)} | | |")
     if "times" in result:
-        machine = result["environment"]
         lines += [
             "",
-            f"Whole commands, from start to end, medians of {ROUNDS}, on {machine['cores']} cores of "
-            f"{machine['processor']}:",
+            f"Whole commands, from start to end, medians of {ROUNDS}, on {measured.machine(result['environment'])}:",
             "",
             "| `fmnist predict` | seconds |",
             "| --- | --- |",
         ]
         lines += [f"| {name} | {statistics.median(row['seconds']):.2f} |" for name, row in result["times"].items()]
-    return "\n".join(lines)
+    return lines
+
+
+PARTS = (documents.Part("docs/predict.md", "figures: made by benchmarks/predict.py", figures),)
 
 
 def command(run: RunDirectory) -> str:
@@ -120,15 +116,14 @@ def command(run: RunDirectory) -> str:
 
 def main() -> None:
     """Measure, store and write the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = measured.parser(__doc__)
     parser.add_argument("runs", nargs="+", metavar="RUN")
     parser.add_argument("--number", type=int, default=500, help="images [default: 500]")
     parser.add_argument("--photos", action="store_true", help="measure no times")
     arguments = parser.parse_args()
     runs, images = [find_run(name, Path("runs")) for name in arguments.runs], load_dataset().test_images
     shares = photo_shares([open_model(run) for run in runs], images, arguments.number)
-    result = read_json(STORED) if STORED.exists() else {}
-    result |= {
+    result = measured.stored("predict") | {
         "pillow": PIL.__version__,
         "number": arguments.number,
         "photos": [
@@ -138,11 +133,8 @@ def main() -> None:
     }
     if not arguments.photos:
         result |= {"times": times(str(runs[0].path), images), "environment": environment.machine()}
-    write_json(STORED, result)
-    block = f"{MARKS[0]}\n{tables(result)}\n{MARKS[1]}"
-    DOCS.write_text(
-        re.sub(f"{MARKS[0]}.*?{MARKS[1]}", lambda _: block, DOCS.read_text("utf-8"), flags=re.DOTALL), "utf-8"
-    )
+    measured.store("predict", result)
+    documents.write(*PARTS)
 
 
 if __name__ == "__main__":

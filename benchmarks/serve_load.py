@@ -1,11 +1,10 @@
-"""What `fmnist serve` holds: throughput and latency beside a plain endpoint, batches, overload, SIGTERM under load.
+"""Measures `fmnist serve`: throughput and latency beside a plain endpoint, batches, overload, SIGTERM under load.
 
     python benchmarks/serve_load.py RUN --seconds 20 --rounds 3
-    python benchmarks/serve_load.py --tables    # writes docs/serving.md from what is stored, and measures nothing
 
 RUN has `model.onnx` and `model.tflite` among its exports. Needs wrk (Debian's package `wrk`). Client and servers share
 this machine, on 127.0.0.1 alone; every load is bounded in time. Servers take turns, so that a slow hour hits all.
-Stored in `benchmarks/results/serving.json`; ends with what holds of the bars (serving_tables.py):
+Stored in `benchmarks/results/serving.json`; at the end it prints which bars hold (serving_tables.py):
 
 - `single`: one picture a request (784 bytes), 16 connections: plain FastAPI + ONNX Runtime, ours with ONNX Runtime and
   with LiteRT, with 1 and 2 processes;
@@ -15,7 +14,6 @@ Stored in `benchmarks/results/serving.json`; ends with what holds of the bars (s
 - `sigterm`: ten stops under load; requests that were accepted and got no answer.
 """
 
-import argparse
 import json
 import os
 import re
@@ -30,16 +28,18 @@ import threading
 import time
 from pathlib import Path
 
+import documents
 import httpx
+import measured
 import numpy as np
-from measured import RESULTS
 from open_loop import send
-from serving_tables import verdicts, write_docs
+from serving_tables import figures, verdicts
 
-from fmnist.run.directory import RunDirectory, find_run, read_json, write_json
+from fmnist.run.directory import RunDirectory, find_run, write_json
 from fmnist.run.environment import machine
 
-HERE, STORED = Path(__file__).parent, RESULTS / "serving.json"
+HERE, STORED = Path(__file__).parent, measured.path("serving")
+PARTS = (documents.Part("docs/serving.md", "figures: made by benchmarks/serve_load.py", figures),)
 SCRIPT = """
 local file = io.open("{body}", "rb")
 wrk.method, wrk.body = "POST", file:read("*a")
@@ -103,7 +103,7 @@ class Server:
 
 
 def ours(model: Path, workers: int) -> Server:
-    words = [sys.executable, "-m", "fmnist", "serve", str(model), "--no-page", "--workers", str(workers)]
+    words = [*measured.FMNIST, "serve", str(model), "--no-page", "--workers", str(workers)]
     return Server(words, f"fmnist_workers_ready {workers}")
 
 
@@ -209,7 +209,7 @@ def sigterm(model: Path, rate: float, times: int) -> list[dict]:
 
 def main() -> None:
     """Measure, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = measured.parser(__doc__)
     parser.add_argument("run", nargs="?", default="latest")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
     parser.add_argument("--rounds", type=int, default=3)
@@ -217,11 +217,7 @@ def main() -> None:
     parser.add_argument("--overload-seconds", type=int, default=60)
     parser.add_argument("--stops", type=int, default=10)
     parser.add_argument("--output", type=Path, default=STORED)
-    parser.add_argument("--tables", action="store_true", help="measure nothing; write the docs from what is stored")
     arguments = parser.parse_args()
-    if arguments.tables:
-        write_docs(read_json(STORED))
-        return
     if not shutil.which("wrk"):
         sys.exit("needs wrk; on Debian: apt-get install wrk")
     run = find_run(arguments.run, arguments.runs_dir)
@@ -249,7 +245,7 @@ def main() -> None:
     }
     write_json(arguments.output, result)
     if arguments.output == STORED:
-        write_docs(result)
+        documents.write(*PARTS)
     bars = verdicts(result)
     print("\n".join(("holds   " if holds else "FAILS   ") + text for holds, text in bars))
     sys.exit(0 if all(holds for holds, _ in bars) else 1)

@@ -1,12 +1,10 @@
-"""What the stored figures of `benchmarks/serve_load.py` say: the tables in docs/serving.md, and which bars hold."""
+"""Makes the tables of docs/serving.md from what `serve_load.py` stored, and tells which bars hold."""
 
-import re
 import statistics
-from pathlib import Path
 
-DOCS = Path(__file__).parents[1] / "docs" / "serving.md"
-MARKS = ("<!-- figures: made by benchmarks/serve_load.py -->", "<!-- end of figures -->")
-# By so much memory may rise while the server is overloaded, and still be called no growth: the measure itself wavers.
+import measured
+
+# Memory may rise by this factor during overload and still count as no growth: the measure itself wavers.
 _GROWTH = 1.05
 
 
@@ -59,11 +57,11 @@ def growth(samples: list[int]) -> tuple[float, float]:
     return statistics.mean(samples[quarter : 2 * quarter] or samples), statistics.mean(samples[-quarter:])
 
 
-def tables(result: dict) -> str:
-    """Write the figures as the docs have them."""
-    machine = result["environment"]
+def figures() -> list[str]:
+    """Write the stored figures as the document has them."""
+    result = measured.stored("serving")
     lines = [
-        f"On {machine['cores']} cores of {machine['processor']}, which client and server share; medians of "
+        f"On {measured.machine(result['environment'])}, which client and server share; medians of "
         f"{1 + max(row['round'] for row in result['single'])} rounds (`benchmarks/serve_load.py`). One picture a "
         "request, 16 connections; *plain* is FastAPI and ONNX Runtime in 20 lines:",
         "",
@@ -102,14 +100,7 @@ def tables(result: dict) -> str:
         counts = f"{row['counts'].get('200', 0):,} | {row['counts'].get('503', 0):,}"
         figures = f"{_p99(row):.1f} | {row['lag_p99_ms']:.1f} | {growth(row['memory_bytes'])[1] / 2**20:.0f}"
         lines.append(f"| {name} | {row['rate']:,.0f} | {row['sent_per_second']:,.0f} | {counts} | {figures} |")
-    return "\n".join([*lines, "", *(f"- {'' if holds else '**Missed:** '}{text}" for holds, text in verdicts(result))])
-
-
-def write_docs(result: dict) -> None:
-    """Put the tables between the marks."""
-    block = f"{MARKS[0]}\n{tables(result)}\n{MARKS[1]}"
-    text = DOCS.read_text("utf-8")
-    DOCS.write_text(re.sub(f"{MARKS[0]}.*?{MARKS[1]}", lambda _: block, text, flags=re.DOTALL), "utf-8")
+    return [*lines, "", *(f"- {'' if holds else '**Missed:** '}{text}" for holds, text in verdicts(result))]
 
 
 def _p99(part: dict) -> float:

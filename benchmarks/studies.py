@@ -1,4 +1,4 @@
-"""Takes finished studies into the repository, and makes their part of `docs/overfitting.md` from what is stored.
+"""Stores finished studies and makes their part of `docs/overfitting.md` from what is stored.
 
     fmnist compare remedies --runs-dir runs
     python benchmarks/studies.py runs/remedies
@@ -9,20 +9,18 @@ Stores a study's `study.json` as `benchmarks/results/study-<name>.json` and its 
 folder only the document is made again.
 """
 
-import argparse
 import re
 import shutil
 from pathlib import Path
 
-from fmnist.run.directory import STUDY_FILE, RunDirectory, read_json, write_json
+import documents
+import measured
+
+from fmnist.run.directory import STUDY_FILE, RunDirectory, read_json
 from fmnist.study import words
 
-ROOT = Path(__file__).parent.parent
-RESULTS = Path(__file__).parent / "results"
-PICTURES = ROOT / "docs" / "studies"
-DOCUMENT = ROOT / "docs" / "overfitting.md"
+PICTURES = measured.ROOT / "docs" / "studies"
 NAMES = ("remedies", "kernels", "transfer", "augmentation")
-START, END = "<!-- studies: made by benchmarks/studies.py -->", "<!-- end of studies -->"
 
 
 def store(folder: Path) -> None:
@@ -34,9 +32,7 @@ def store(folder: Path) -> None:
     result = read_json(folder / STUDY_FILE)
     if result["state"] != "finished" or result["name"] not in NAMES:
         raise SystemExit(f"{folder} holds {result['name']}, {result['state']}; expected a finished one of {NAMES}")
-    # Where the data lay is that machine's business.
-    result["environment"] = {key: value for key, value in result["environment"].items() if not key.startswith("data_")}
-    write_json(RESULTS / f"study-{result['name']}.json", result)
+    measured.store(f"study-{result['name']}", result | {"environment": measured.public(result["environment"])})
     PICTURES.mkdir(exist_ok=True)
     for picture in ("curves", "effects", "panels"):
         source = RunDirectory(folder).plots / f"{picture}.svg"
@@ -70,17 +66,22 @@ def section(result: dict) -> list[str]:
     return lines
 
 
+def studies() -> list[str]:
+    """Write the parts of all stored studies."""
+    found = [result for name in NAMES if (result := measured.stored(f"study-{name}"))]
+    return ["", *(line for result in found for line in section(result))]
+
+
+PARTS = (documents.Part("docs/overfitting.md", "studies: made by benchmarks/studies.py", studies),)
+
+
 def main() -> None:
     """Store the folders that are named, then write the document's part."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = measured.parser(__doc__)
     parser.add_argument("folders", nargs="*", type=Path, help="folders of finished studies")
     for folder in parser.parse_args().folders:
         store(folder)
-    found = [path for name in NAMES if (path := RESULTS / f"study-{name}.json").is_file()]
-    lines = [line for path in found for line in section(read_json(path))]
-    before, rest = DOCUMENT.read_text(encoding="utf-8").split(START)
-    _, after = rest.split(END)
-    DOCUMENT.write_text(before + "\n".join([START, "", *lines, END]) + after, encoding="utf-8")
+    documents.write(*PARTS)
 
 
 if __name__ == "__main__":

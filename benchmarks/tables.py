@@ -1,17 +1,16 @@
-"""Makes `docs/results.md` and the README's table from the stored results; no figure in them is written by hand.
+"""Makes `docs/results.md` and the README's table from the stored results.
 
 python benchmarks/tables.py
 """
 
 import math
 import statistics
-from pathlib import Path
 
-from fmnist.run.directory import read_json
+import documents
+import measured
 
-ROOT = Path(__file__).parent.parent
-RESULTS = Path(__file__).parent / "results"
-START, END = "<!-- results: made by benchmarks/tables.py -->", "<!-- end of results -->"
+# The presets of the README's table, in its order; `accurate` has its runs from the measurement of whole times.
+SHORT, LONG = ("fast", "reference"), ("best", "tiny", "micro")
 
 
 def mean_and_deviation(values: list[float], scale: float = 100, digits: int = 2) -> str:
@@ -25,7 +24,7 @@ def machine(environment: dict) -> str:
     versions = ", ".join(
         f"{name} {environment[name]}" for name in ("python", "keras", "tensorflow") if name in environment
     )
-    return f"{environment['cores']} cores of {environment['processor']}; {versions}"
+    return f"{measured.machine(environment)}; {versions}"
 
 
 def last_epochs(result: dict, column: str) -> list[float]:
@@ -276,13 +275,16 @@ def images_section(result: dict) -> list[str]:
     return lines
 
 
-def summary(results: dict[str, dict], whole_time: dict | None) -> list[str]:
+def summary() -> list[str]:
     """Write the README's table: a row a preset, and the time of the quickest."""
+    results, accurate = accuracies(SHORT), stored("time-to-accuracy-accurate")
+    results |= {"accurate": {"runs": accurate["ours"]}} if accurate else {}
+    results |= accuracies(LONG)
     lines = ["| preset | parameters | test accuracy, mean ± standard deviation | seeds |", "| --- | --- | --- | --- |"]
     for name, result in results.items():
         scores = mean_and_deviation([run["test_accuracy"] for run in result["runs"]])
         lines.append(f"| `{name}` | {result['runs'][0]['parameters']:,} | {scores}% | {len(result['runs'])} |")
-    if whole_time:
+    if whole_time := stored("time-to-accuracy-fast"):
         medians, cores = whole_time["medians"], whole_time["environment"]["cores"]
         lines += [
             "",
@@ -294,19 +296,21 @@ def summary(results: dict[str, dict], whole_time: dict | None) -> list[str]:
 
 def stored(name: str) -> dict | None:
     """Return a stored result, or None where it is not measured yet, or not to its end."""
-    path = RESULTS / f"{name}.json"
-    result = read_json(path) if path.is_file() else {}
+    result = measured.stored(name)
     return result if result and ("plain" not in result or "medians" in result) else None
 
 
-def main() -> None:
-    """Write both files."""
-    accuracies = {name: result for name in ("fast", "reference") if (result := stored(f"accuracy-{name}"))}
-    records = {name: result for name in ("best", "tiny", "micro") if (result := stored(f"accuracy-{name}"))}
+def accuracies(presets: tuple[str, ...]) -> dict[str, dict]:
+    """Return the stored accuracies of those presets that have any."""
+    return {name: result for name in presets if (result := stored(f"accuracy-{name}"))}
+
+
+def results() -> list[str]:
+    """Write the whole of docs/results.md."""
     lines = ["# Results", "", "Made by `python benchmarks/tables.py` from the files in `benchmarks/results/`.", ""]
-    for name, result in accuracies.items():
+    for name, result in accuracies(SHORT).items():
         lines += [*(reference_section(result) if name == "reference" else preset_section(result)), ""]
-    if records:
+    if records := accuracies(LONG):
         lines += [*records_section(records), ""]
     for name, section in (
         ("epoch-seconds", speed_section),
@@ -317,15 +321,14 @@ def main() -> None:
     ):
         if result := stored(name):
             lines += [*section(result), ""]
-    (ROOT / "docs" / "results.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
-    readme = ROOT / "README.md"
-    before, rest = readme.read_text(encoding="utf-8").split(START)
-    _, after = rest.split(END)
-    accurate = stored("time-to-accuracy-accurate")
-    records = ({"accurate": {"runs": accurate["ours"]}} if accurate else {}) | records
-    table = summary(accuracies | records, stored("time-to-accuracy-fast"))
-    readme.write_text(before + "\n".join([START, *table, END]) + after, encoding="utf-8")
+    return lines[:-1]
 
+
+PARTS = (
+    documents.Part("docs/results.md", None, results),
+    documents.Part("README.md", "results: made by benchmarks/tables.py", summary),
+)
 
 if __name__ == "__main__":
-    main()
+    measured.parser(__doc__).parse_args()
+    documents.write(*PARTS)

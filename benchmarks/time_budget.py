@@ -1,4 +1,4 @@
-"""What a time budget buys, whether it is kept, and whether the cost grows linearly with the images.
+"""Measures what a time budget reaches, whether it is kept, and how the cost grows with the number of images.
 
     python benchmarks/time_budget.py --budgets 120 300 600 --seeds 0 1
     python benchmarks/time_budget.py --limits 15000 30000 60000 --seeds 0 1 2
@@ -6,16 +6,12 @@
 Stored in `benchmarks/results/time-budget.json` and `benchmarks/results/images.json`.
 """
 
-import argparse
-
 import measured
-
-from fmnist.run.directory import write_json
 
 
 def main() -> None:
     """Run every budget, or every number of images, with every seed, and store what each took and reached."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = measured.parser(__doc__)
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--budgets", type=int, nargs="+", help="seconds")
     which.add_argument("--limits", type=int, nargs="+", help="images, validation included")
@@ -35,7 +31,7 @@ def main() -> None:
             runs[-1]["val_accuracy"] = history[-1]["val_accuracy"]
             print(runs[-1], flush=True)
             content = {"command": f"fmnist train {flag} N --seed S", "runs": runs, "environment": environment}
-            write_json(measured.RESULTS / f"{name}.json", content)
+            measured.store(name, content)
 
 
 if __name__ == "__main__":

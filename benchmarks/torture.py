@@ -1,13 +1,13 @@
-"""Kills, full disks, damaged and hostile files by the hundred; the figures of docs/reliability.md come from here.
+"""Tries kills, full disks, damaged and hostile files by the hundred: the figures of docs/reliability.md.
 
     python benchmarks/torture.py                 # everything: about 20 minutes on two quiet cores
     python benchmarks/torture.py kills disk      # some parts
 
-The tools of tests/support, in larger numbers. A part's result goes to benchmarks/results/torture.json when it is done.
+It uses the tools of tests/support, in larger numbers. A part's result goes to benchmarks/results/torture.json when it
+is done.
 Exit code 1 if anything was lost, unequal, not refused, or not told.
 """
 
-import argparse
 import json
 import random
 import shutil
@@ -18,10 +18,12 @@ import threading
 import time
 from pathlib import Path
 
+import documents
+import measured
+
 from fmnist import backend
 
-ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT / "tests" / folder) for folder in ("", "data", "run", "training")]
+measured.use_tests("data", "run", "training")
 backend.prepare(lean=True)
 
 import numpy as np  # noqa: E402
@@ -139,7 +141,7 @@ def _tmpfs(place: Path, dataset, whole) -> int | None:
 
 def signals(folder: Path, data: Path) -> dict:
     """SIGTERM at moments from the start to well into training; a second writer, while the first lives and after."""
-    words = [sys.executable, "-m", "fmnist", "train", "--runs-dir", str(folder), "--data-dir", str(data)]
+    words = [*measured.FMNIST, "train", "--runs-dir", str(folder), "--data-dir", str(data)]
     small = ["--preset", "reference", "--filters", "4,8", "--epochs", "99999"]
     ends = []
     for number, wait in enumerate((0.2, 1, 2, 3, 4, 6, 8, 10)):
@@ -170,8 +172,8 @@ def memory(folder: Path, data: Path) -> dict:
     """The resident memory of a process over 200 epochs."""
     code = (
         "import json, os, sys, fmnist\n"
-        "from fmnist import engine\n"
-        "engine.prepare(lean=True)\n"
+        "from fmnist import backend\n"
+        "backend.prepare(lean=True)\n"
         "used = []\n"
         "class Watcher(fmnist.Watcher):\n"
         "    def epoch(self, row):\n"
@@ -202,7 +204,7 @@ def stall(folder: Path, data: Path) -> dict:
 def deterministic(folder: Path, data: Path) -> dict:
     """The reference network with and without --deterministic, in turn: bits, and seconds an epoch."""
     large = write_idx_folder(folder / "large", pattern_images(6000, seed=1), pattern_images(200, seed=2))
-    words = [sys.executable, "-m", "fmnist", "train", "--preset", "reference", "--epochs", "3", "--train-only"]
+    words = [*measured.FMNIST, "train", "--preset", "reference", "--epochs", "3", "--train-only"]
     words += ["--runs-dir", str(folder), "--data-dir", str(large)]
     seconds: dict[str, list[float]] = {"plain": [], "flag": []}
     ends: dict[str, list[dict]] = {"plain": [], "flag": []}
@@ -235,9 +237,9 @@ PARTS = {
 
 def main() -> int:
     """Run the parts that are named, or all."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = measured.parser(__doc__)
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all where none is named")
-    parser.add_argument("--output", type=Path, default=torture_docs.RESULT)
+    parser.add_argument("--output", type=Path, default=measured.path("torture"))
     arguments = parser.parse_args()
     if unknown := [name for name in arguments.parts if name not in PARTS]:
         parser.error(f"there is no part {', '.join(unknown)}; expected {', '.join(PARTS)}")
@@ -253,8 +255,8 @@ def main() -> int:
         results |= {"environment": environment.environment(), "date": time.strftime("%Y-%m-%d")}
         write_json(arguments.output, results)
         print(f"   {'good' if results[name]['good'] else 'BAD'}: {results[name]}", flush=True)
-    if arguments.output == torture_docs.RESULT:
-        torture_docs.main()
+    if arguments.output == measured.path("torture"):
+        documents.write(*torture_docs.PARTS)
     return int(not all(results[name]["good"] for name in PARTS if name in results))
 
 

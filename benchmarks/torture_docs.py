@@ -1,16 +1,10 @@
-"""Puts the figures of `benchmarks/results/torture.json` into `docs/reliability.md`; none is written by hand.
+"""Makes the table of `docs/reliability.md` from `benchmarks/results/torture.json`.
 
 python benchmarks/torture_docs.py
 """
 
-from pathlib import Path
-
-from fmnist.run.directory import read_json
-
-ROOT = Path(__file__).parent.parent
-RESULT = ROOT / "benchmarks" / "results" / "torture.json"
-DOCS = ROOT / "docs" / "reliability.md"
-START, END = "<!-- figures: made by benchmarks/torture_docs.py -->", "<!-- end of figures -->"
+import documents
+import measured
 
 # What was done in a part, and what came of it.
 WORDS = {
@@ -63,26 +57,21 @@ WORDS = {
 }
 
 
-def main() -> None:
-    """Put the figures between the marks."""
-    results = read_json(RESULT)
-    lines = [START, "", *_table(results), "", END]
-    text = DOCS.read_text(encoding="utf-8")
-    before, _, rest = text.partition(START)
-    DOCS.write_text(before + "\n".join(lines) + rest.partition(END)[2], encoding="utf-8")
-
-
-def _table(results: dict) -> list[str]:
-    lines = ["| done | outcome | |", "| --- | --- | --- |"]
+def figures() -> list[str]:
+    """Write the stored figures as the document has them."""
+    results = measured.stored("torture")
+    lines = ["", "| done | outcome | |", "| --- | --- | --- |"]
     for name, result in results.items():
         if name in WORDS:
             what, outcome = WORDS[name](result)
             lines.append(f"| {what} | {outcome} | {'✓' if result['good'] else '✗'} |")
     facts = results["environment"]
     versions = f"Python {facts['python']}, Keras {facts['keras']}, TensorFlow {facts['tensorflow']}"
-    where = f"{facts['cores']} cores of {facts['processor']}; {versions}; {results['date']}"
-    return [*lines, "", f"Measured on {where}."]
+    return [*lines, "", f"Measured on {measured.machine(facts)}; {versions}; {results['date']}.", ""]
 
+
+PARTS = (documents.Part("docs/reliability.md", "figures: made by benchmarks/torture_docs.py", figures),)
 
 if __name__ == "__main__":
-    main()
+    measured.parser(__doc__).parse_args()
+    documents.write(*PARTS)

@@ -1,4 +1,4 @@
-"""The parts of `torture.py` that have to do with files from others and with the data cache."""
+"""The parts of `torture.py` that try files from others and the data cache."""
 
 import json
 import os
@@ -8,13 +8,12 @@ import sys
 import time
 from pathlib import Path
 
+import measured
 import test_sources
 from support import hostile, hostile_keras, malformed_reading
 
 from fmnist.errors import InputError
 from fmnist.predictor import open_model
-
-ROOT = Path(__file__).parent.parent
 
 
 def malformed(folder: Path, data: Path) -> dict:
@@ -66,8 +65,8 @@ def cache(folder: Path, data: Path) -> dict:
     os.environ["no_proxy"] = "127.0.0.1"
     os.environ.pop("FMNIST_OFFLINE", None)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", ROOT / "tests" / "test_sources.py"],
-        stdout=subprocess.PIPE, text=True, cwd=ROOT,
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test_sources.__file__],
+        stdout=subprocess.PIPE, text=True, cwd=measured.ROOT,
     )  # fmt: skip
     rng, bad = random.Random(3), 0
     cache = test_sources.Cache(folder / "cache-kills")
