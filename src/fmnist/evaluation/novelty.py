@@ -1,6 +1,6 @@
-"""What the training pictures look like, in a few thousand numbers, and how unfamiliar another picture is.
+"""Describes the training pictures in a few thousand numbers, and scores how unlike them another picture is.
 
-It sees pictures, not what a network makes of them: so it is the same for a run and all its exported files.
+It looks at pixels, not at what a network makes of them, so it is the same for a run and all its exported files.
 """
 
 from __future__ import annotations
@@ -19,21 +19,19 @@ from fmnist.run.directory import RunDirectory, read_json, write_json
 THRESHOLD = 1.0
 """A picture whose unfamiliarity is above this is called unfamiliar."""
 
-# A picture is looked at as the mean grey levels of so many rows and columns of cells.
-CELLS = 5
+CELLS = 5  # rows and columns of cells; of each cell only the mean grey level counts
 # The share of the validation pictures that lie below the threshold. Photos of garments are a little less like the
 # training pictures than these are like each other: of 5% of alarms on validation they would make 10%.
 QUANTILE = 0.98
 # The spread within a class is mixed with that of all classes, which counts as so many pictures; and a cell's grey
 # level spreads by 1 at least.
 _PICTURES, _SPREAD = 50, 1.0
-# Pictures that are held as floats at a time.
-_TOGETHER = 2000
+_TOGETHER = 2000  # pictures that are held as floats at a time
 
 
 @dataclass(frozen=True, eq=False)
 class Novelty:
-    """A Gaussian for each class, over the mean grey levels of the cells.
+    """Describes training pictures by a Gaussian for each class, over the mean grey levels of cells of the picture.
 
     Attributes:
         means: float32 (classes, cells²).
