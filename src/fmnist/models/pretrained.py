@@ -22,11 +22,9 @@ def with_paths(config: Config, run: RunDirectory) -> Config:
     Raises:
         InputError: there is no such run, or it is the one that is to be written.
     """
+    given = {"initial_weights": config.transfer.initial_weights, "teacher": config.distillation.teacher}
     paths = {}
-    for setting, name in (
-        ("initial_weights", config.transfer.initial_weights),
-        ("teacher", config.distillation.teacher),
-    ):
+    for setting, name in given.items():
         if name is None:
             continue
         found = find_run_or_file(name) if setting == "teacher" else find_run(name)
