@@ -8,8 +8,6 @@
 The names below are the public interface. They load on first use, so that importing the package costs nothing.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Formats numbers as people read them: shares, points, losses, durations, sizes and counts; shortens names."""
 
-from __future__ import annotations
-
 
 def number(value: float, digits: int = 0, *, sign: bool = False) -> str:
     """Format a number with thousands separators and a true minus sign; a zero has no sign.

@@ -1,7 +1,5 @@
 """The command line: one table of commands, loaded when they run, and one place that turns errors into exit codes."""
 
-from __future__ import annotations
-
 import os
 import sys
 from importlib import import_module

@@ -1,7 +1,5 @@
 """`fmnist benchmark`: how fast, how large and how accurate the exported files of a run are, beside Keras."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """`fmnist compare`: a study, watched."""
 
-from __future__ import annotations
-
 import re
 import signal
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`fmnist data`: fetch the data set if need be, and tell what is in it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """`fmnist data import`: a folder of pictures becomes a data set."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

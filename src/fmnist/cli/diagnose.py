@@ -1,7 +1,5 @@
 """`fmnist diagnose`: what a training history shows, in words."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

@@ -1,7 +1,5 @@
 """`fmnist doctor`: what is wrong, and how to mend it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

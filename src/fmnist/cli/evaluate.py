@@ -1,7 +1,5 @@
 """`fmnist evaluate`: test-set scores of a run."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """`fmnist export`: writes a run's model for phones, servers and others, each file checked against it."""
 
-from __future__ import annotations
-
 import shlex
 from pathlib import Path
 from typing import Any

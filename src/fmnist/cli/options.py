@@ -1,7 +1,5 @@
 """Options that several commands share, the flags generated from the settings, and JSON output."""
 
-from __future__ import annotations
-
 import json
 import re
 import sys

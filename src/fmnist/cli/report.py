@@ -1,7 +1,5 @@
 """`fmnist report`: a run's plots and its report, made again from its files."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

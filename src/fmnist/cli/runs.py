@@ -1,7 +1,5 @@
 """`fmnist runs`: what lies in the runs folder."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

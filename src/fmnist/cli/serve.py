@@ -1,7 +1,5 @@
 """`fmnist serve`: a page for people and an API for programs."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any

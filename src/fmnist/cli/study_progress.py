@@ -1,7 +1,5 @@
 """Shows on stderr how a study goes: the forecast, one bar for all of it, a line a run."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """One setting: how it is declared, and what is wrong with a value. Knows no setting by name."""
 
-from __future__ import annotations
-
 import math
 import types
 import typing

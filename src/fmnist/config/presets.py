@@ -1,7 +1,5 @@
 """The presets: whole configurations by name, and the flags in which a configuration differs from its preset."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from fmnist.config.families import FAMILIES

@@ -3,8 +3,6 @@
 Nothing in it is trusted: a file is hashed each time it is read (55 MB take 30 ms on a processor with SHA instructions).
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import os

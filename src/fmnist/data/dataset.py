@@ -1,7 +1,5 @@
 """Holds a data set in memory, and reads one from four IDX files."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from dataclasses import dataclass, field

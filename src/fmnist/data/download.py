@@ -4,8 +4,6 @@ Each source has a `label` for messages and says whether it needs the `network`. 
 with its content, gzipped or not, and raises `Unavailable` with the reason at the first that can't be had.
 """
 
-from __future__ import annotations
-
 import functools
 import os
 import shutil

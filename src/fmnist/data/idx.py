@@ -4,8 +4,6 @@ Format: two zero bytes, a type code, the number of dimensions, one big-endian ui
 Source: http://yann.lecun.com/exdb/mnist/ (section "the IDX file format").
 """
 
-from __future__ import annotations
-
 import gzip
 import io
 import math

@@ -1,7 +1,5 @@
 """Tells what is in a data set: counts, pixel statistics, class balance and exact duplicates, ready for JSON."""
 
-from __future__ import annotations
-
 import hashlib
 from typing import Any
 

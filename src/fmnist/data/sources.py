@@ -1,7 +1,5 @@
 """Gets the official Fashion-MNIST from wherever it can be had and, verified, into the user's cache."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os

@@ -1,7 +1,5 @@
 """Chooses the validation images from a training set."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -5,8 +5,6 @@
 `docs/overfitting.md` defines each word, and says how often the diagnosis is right.
 """
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Any

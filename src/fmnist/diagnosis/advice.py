@@ -1,7 +1,5 @@
 """Chooses the remedies that fit a history, each with the command that tries it."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Finds the columns of a history in CSV, JSON or Python values, by their names."""
 
-from __future__ import annotations
-
 import csv
 import io
 import itertools

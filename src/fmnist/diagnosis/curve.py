@@ -7,8 +7,6 @@ Models", 1994, chapters 2 and 3; Wahba, "Bayesian confidence intervals for the c
 45 (1983).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 

@@ -1,7 +1,5 @@
 """Holds a diagnosis: the verdict, the numbers with their margins, the sentences, the advice."""
 
-from __future__ import annotations
-
 import dataclasses
 import textwrap
 from dataclasses import dataclass

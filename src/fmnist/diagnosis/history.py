@@ -4,8 +4,6 @@ Read are our `history.csv`, the `History.history` of Keras as JSON, the files of
 files from elsewhere. Columns are known by their names, in whatever order and with whatever separator they come.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Lists the remedies in one table, most useful first, each with the settings that it changes and why that helps."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -18,8 +18,6 @@ The gap opens at the first epoch from which on the training loss lies at least a
 validation loss turns at the epoch at which it is lowest, if at the end it is at least 10% higher.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Puts what was found in a history into plain sentences, each with its numbers. Judges nothing."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -3,8 +3,6 @@
 `examine` yields a `Check` for each thing that it looks at. It changes nothing and fetches nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Holds the result of one check: what was looked at, how it is, and what to do about it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

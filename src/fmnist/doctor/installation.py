@@ -1,7 +1,5 @@
 """Checks what fmnist needs: Python, packages, disk, runtimes, Keras and its settings, the data."""
 
-from __future__ import annotations
-
 import importlib
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Checks a run directory: whether its files are whole and fit together, and how to go on with it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from fmnist.config import restore

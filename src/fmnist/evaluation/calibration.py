@@ -3,8 +3,6 @@
 Knows no model: what a model answers is handed in.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Lists which classes are most often predicted as which others."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

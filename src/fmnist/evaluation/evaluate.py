@@ -3,8 +3,6 @@
 No other file scores on the test set.
 """
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

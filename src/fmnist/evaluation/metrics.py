@@ -1,7 +1,5 @@
 """Computes a classifier's scores from its probabilities, in plain numpy. Knows no model and no files."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

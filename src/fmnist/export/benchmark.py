@@ -1,7 +1,5 @@
 """Measures how fast a run's exported files answer, beside Keras, each in a process of its own."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable

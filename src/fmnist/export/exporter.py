@@ -1,7 +1,5 @@
 """Exports a run: each file is made in a child process, judged against Keras in another, and then put in place."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import os

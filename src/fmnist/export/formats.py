@@ -1,7 +1,5 @@
 """The formats that `fmnist export` writes, a row a format. No other file names them; nothing heavy is loaded here."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from fmnist.errors import InputError, did_you_mean

@@ -1,7 +1,5 @@
 """The parity gate: how far an exported file's answers may be from Keras's, and the verdict."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

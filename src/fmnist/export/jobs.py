@@ -1,7 +1,5 @@
 """What an export does in child processes: converts a network to a format, and asks a file for its probabilities."""
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Writes and opens Keras files. The facts lie in the archive's `metadata.json`, beside Keras's version and date."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import zipfile

@@ -3,8 +3,6 @@
 The facts lie in the metadata buffer named `fmnist` (`predictor.METADATA_KEY`) as the UTF-8 text of one JSON object.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path

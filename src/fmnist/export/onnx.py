@@ -3,8 +3,6 @@
 The facts lie in `metadata_props` under the key `fmnist` (`predictor.METADATA_KEY`) as the text of one JSON object.
 """
 
-from __future__ import annotations
-
 import functools
 import json
 from pathlib import Path

@@ -3,8 +3,6 @@
 npm fetches it, from where its own configuration says. It is kept in the user's cache and checked each time.
 """
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import hashlib

@@ -1,7 +1,5 @@
 """Writes and opens SavedModels. The facts lie where a SavedModel keeps what TensorFlow doesn't read: `assets.extra`."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -4,8 +4,6 @@ Its own files lie in `web/`; with them go the model, the runtime, what the page 
 all that, which the service worker keeps.
 """
 
-from __future__ import annotations
-
 import base64
 import functools
 import hashlib

@@ -1,7 +1,5 @@
 """Decodes picture files of a few named formats, in every colour mode, with bounds on what a file may unpack to."""
 
-from __future__ import annotations
-
 import io
 import math
 import os

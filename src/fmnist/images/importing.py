@@ -1,7 +1,5 @@
 """Turns a folder with a sub-folder of pictures for each class into a data set that every command takes."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import tempfile

@@ -1,7 +1,5 @@
 """Finds and reads what a user names as pictures: files, folders, patterns, IDX and .npy arrays, bytes on stdin."""
 
-from __future__ import annotations
-
 import glob
 import io
 import os

@@ -5,8 +5,6 @@ negate, grey. (Xiao, Rasul, Vollgraf, "Fashion-MNIST", 2017, section 2.) Their b
 on the border, and may be any colour and gently shaded. Knows no files.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

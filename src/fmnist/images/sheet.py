@@ -1,7 +1,5 @@
 """Draws a contact sheet: pictures enlarged pixel by pixel, with a line of text below each."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Sequence
 

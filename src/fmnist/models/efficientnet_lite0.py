@@ -5,8 +5,6 @@ groups; the Lite variant (no squeeze and excitation, ReLU6 for swish, pixels as 
 official TPU models.
 """
 
-from __future__ import annotations
-
 import re
 from functools import partial
 from pathlib import Path

@@ -4,8 +4,6 @@ The sides shrink at once, 28 → 14 → 7. Where nothing trained lies before the
 gradient of its input; 1×1 convolutions between the two are worth their time only in longer runs.
 """
 
-from __future__ import annotations
-
 import keras
 from keras import layers
 

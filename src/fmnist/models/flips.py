@@ -4,8 +4,6 @@ Source: A. Krizhevsky, I. Sutskever and G. E. Hinton, "ImageNet classification w
 2012, who average over crops and flips when they test.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

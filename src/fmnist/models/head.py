@@ -1,7 +1,5 @@
 """A network in two parts, and which of its layers are trained: for networks that know something beforehand."""
 
-from __future__ import annotations
-
 import re
 
 import keras

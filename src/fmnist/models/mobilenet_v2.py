@@ -3,8 +3,6 @@
 Source: M. Sandler et al., "MobileNetV2: Inverted residuals and linear bottlenecks", 2018.
 """
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 

@@ -4,8 +4,6 @@ A layer that draws its weights, or is dropout, takes the next of Keras's global 
 make all layers with weights first: switching dropout on leaves the first weights as they were.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

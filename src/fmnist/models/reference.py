@@ -3,8 +3,6 @@
 Settings change the number of blocks and switch on normalisation and dropout.
 """
 
-from __future__ import annotations
-
 import keras
 from keras import layers
 

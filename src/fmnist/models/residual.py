@@ -5,8 +5,6 @@ Source: K. He et al., "Deep residual learning for image recognition", 2015; J. H
 networks", 2017; F. Chollet, "Xception: Deep learning with depthwise separable convolutions", 2016.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

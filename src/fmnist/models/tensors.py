@@ -4,8 +4,6 @@ PyTorch's files are pickles, and a pickle may call anything. So none is unpickle
 the names that it needs.
 """
 
-from __future__ import annotations
-
 import collections
 import hashlib
 import io

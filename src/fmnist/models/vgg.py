@@ -4,8 +4,6 @@ Source: K. Simonyan and A. Zisserman, "Very deep convolutional networks for larg
 the shape; S. Ioffe and C. Szegedy, "Batch normalization", 2015.
 """
 
-from __future__ import annotations
-
 import keras
 from keras import layers
 

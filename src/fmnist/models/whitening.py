@@ -3,8 +3,6 @@
 It needs neither a gradient nor a normalisation, so that the layer at full resolution costs little.
 """
 
-from __future__ import annotations
-
 import keras
 import numpy as np
 from keras import layers

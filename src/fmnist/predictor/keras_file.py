@@ -1,7 +1,5 @@
 """Opens Keras files (`.keras`) through Keras, after a look inside. The only predictor that loads TensorFlow."""
 
-from __future__ import annotations
-
 import io
 import json
 import math

@@ -1,7 +1,5 @@
 """Opens LiteRT files (`.tflite`) through `ai_edge_litert`: no TensorFlow."""
 
-from __future__ import annotations
-
 import os
 import struct
 from typing import Any

@@ -1,7 +1,5 @@
 """Opens ONNX files through `onnxruntime`."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from fmnist.backend import silent_stderr

@@ -1,7 +1,5 @@
 """Finds the file that answers for what the user named, and decides whether it is trusted or tried first."""
 
-from __future__ import annotations
-
 import importlib.util
 from pathlib import Path
 from typing import Any

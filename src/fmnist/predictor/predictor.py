@@ -1,7 +1,5 @@
 """A model that is ready to answer, and the check that it keeps to the contract. Doesn't know which runtime computes."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field

@@ -3,8 +3,6 @@
 Job and answer go through pipes, as a line of JSON and then arrays in NumPy's format; nothing is pickled.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json

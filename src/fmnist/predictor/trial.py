@@ -1,7 +1,5 @@
 """Tries a foreign model file in a process of its own, since a broken one can kill whoever opens it."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Renders the HTML pages' templates, values as text, and plots in the page's own colours."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Writes the report of a run: one HTML file that needs nothing else. Reads the run directory only; draws nothing."""
 
-from __future__ import annotations
-
 import shlex
 from pathlib import Path
 from typing import Any

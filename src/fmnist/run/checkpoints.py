@@ -3,8 +3,6 @@
 Knows nothing of models: `training` says what the arrays are.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

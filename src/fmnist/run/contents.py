@@ -5,8 +5,6 @@ Only `schema` imports this file, and only once it checks, since pydantic takes 0
 
 # ruff: noqa: D101 (FILES says which model is which file's)
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, WrapValidator, create_model, model_validator

@@ -1,7 +1,5 @@
 """Names the files of a run directory, writes and reads files safely, and finds a run by path, name or `latest`."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

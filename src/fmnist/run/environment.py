@@ -1,7 +1,5 @@
 """Tells what a run is made with: versions, processor, cores, backend, git commit. Knows no run."""
 
-from __future__ import annotations
-
 import math
 import os
 import platform

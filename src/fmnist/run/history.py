@@ -1,7 +1,5 @@
 """Writes and reads `history.csv`, which has a row of measurements for each epoch; finds the best epoch in it."""
 
-from __future__ import annotations
-
 import csv
 import io
 import itertools

@@ -1,7 +1,5 @@
 """Locks a folder for one writer at a time. The kernel keeps the lock, so that a killed holder lets go at once."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path

@@ -5,8 +5,6 @@
 `docs/overfitting.md` says what the columns of the table mean and where its intervals come from.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

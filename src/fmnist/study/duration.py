@@ -1,7 +1,5 @@
 """How long a study will take: from its finished runs, else from a short probe of each variant."""
 
-from __future__ import annotations
-
 import tempfile
 import time
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """A study's pictures and its HTML page, which needs nothing else. Reads `study.json`'s content and the histories."""
 
-from __future__ import annotations
-
 import math
 import shlex
 from collections.abc import Mapping

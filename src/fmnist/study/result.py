@@ -1,7 +1,5 @@
 """Works out the contents of `study.json`, every number of its table, from the runs of a study."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Computes means, paired differences and their 95% intervals. Knows no runs and no files."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A study's result in words: the tables, and a plain sentence for each variant. Knows `study.json`, and no files."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any

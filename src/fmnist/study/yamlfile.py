@@ -3,8 +3,6 @@
 Reads only what a short list of settings needs: no aliases, no tags, no deep nesting, no key twice, 64 KiB at most.
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path as FilePath
 from typing import Any

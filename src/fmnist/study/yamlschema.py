@@ -3,8 +3,6 @@
 python -m fmnist.study.yamlschema > src/fmnist/study/shipped/study.schema.json
 """
 
-from __future__ import annotations
-
 import json
 import typing
 from typing import Any

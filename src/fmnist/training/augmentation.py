@@ -1,7 +1,5 @@
 """An epoch's training data as a pure function of (seed, epoch): order and augmentation, vectorised, in memory."""
 
-from __future__ import annotations
-
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 

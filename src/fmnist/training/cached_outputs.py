@@ -1,7 +1,5 @@
 """A network's outputs for many images, computed once and kept in a file for a run that is resumed."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Learning from a teacher's answers beside the labels: the loss, and what the teacher says of each training image."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple

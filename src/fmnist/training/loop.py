@@ -1,7 +1,5 @@
 """The training recipe, top to bottom. Knows nothing of terminals: a `Watcher` is told what happens."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable

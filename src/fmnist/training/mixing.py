@@ -1,7 +1,5 @@
 """Two images in one, and two labels: mixup and CutMix, vectorised over an epoch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

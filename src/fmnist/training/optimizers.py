@@ -1,7 +1,5 @@
 """The optimizers by name, and the learning rate over a run."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

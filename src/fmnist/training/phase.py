@@ -4,8 +4,6 @@ A run has one phase, the whole network on images, or before it another: the last
 network computed once.
 """
 
-from __future__ import annotations
-
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence

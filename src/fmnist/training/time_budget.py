@@ -1,7 +1,5 @@
 """How long a run is: a number of epochs, or a time. Both answer the same questions of the training loop."""
 
-from __future__ import annotations
-
 import math
 import time
 from dataclasses import asdict

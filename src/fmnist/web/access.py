@@ -3,8 +3,6 @@
 A path that is not listed here does not exist for the outside, whichever paths Gradio adds.
 """
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import hmac

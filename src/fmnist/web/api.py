@@ -1,7 +1,5 @@
 """Defines the REST API: its paths, the short answers, and the description at `/api/v1/openapi.json`."""
 
-from __future__ import annotations
-
 import base64
 from typing import Annotated, Any
 

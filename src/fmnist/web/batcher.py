@@ -4,8 +4,6 @@ Nobody waits for a batch to fill: what has come in one turn of the event loop, o
 together. So a lone picture is answered at once, and batches grow with the load.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections import deque

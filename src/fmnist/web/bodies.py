@@ -1,7 +1,5 @@
 """Reads pictures of the model's size from a request's body. Names of fields and files in it are not used."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any

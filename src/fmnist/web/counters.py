@@ -4,8 +4,6 @@
 does, a fifth of all its processor time, and cannot read a file that another process is about to make.
 """
 
-from __future__ import annotations
-
 import itertools
 from pathlib import Path
 

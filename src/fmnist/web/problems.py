@@ -1,7 +1,5 @@
 """Lists what can be wrong with a request, each with a code, and gives all errors one JSON form."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 

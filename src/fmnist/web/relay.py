@@ -1,7 +1,5 @@
 """Passes requests for the page on to the one process that has it, since Gradio keeps its queue in the process."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Builds the application of one process and runs it until a signal."""
 
-from __future__ import annotations
-
 import gc
 import os
 import signal

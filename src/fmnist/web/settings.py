@@ -1,7 +1,5 @@
 """Holds a server's settings: model, address and limits. They are plain values, which other processes can be given."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Serves with one process or several: starts them, starts those again that were killed, and ends them."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import signal

@@ -3,8 +3,6 @@
 Drawn through matplotlib's object interface on its bundled font, without a display: the same numbers give the same SVG.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

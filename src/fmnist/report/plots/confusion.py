@@ -1,7 +1,5 @@
 """Draws the confusion matrix, in which the mistakes stand out."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Draws the learning curves: accuracy and loss over the epochs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Reads a run's answers to the test images."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from fmnist.data import Dataset

@@ -1,7 +1,5 @@
 """Draws the reliability diagram: how often answers of a given confidence are correct."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The pictures of a study: what each variant changes, with intervals; the curves of all, mean and band over seeds."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Every colour is one of these few, so that the report can exchange them for those of a dark page.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Draws sheets of a data set's images: samples, and the most confident mistakes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Stops a server so that no request that it accepted is lost."""
 
-from __future__ import annotations
-
 import asyncio
 import signal
 import socket

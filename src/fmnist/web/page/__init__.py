@@ -1,7 +1,5 @@
 """Builds the page with Gradio: try the model, look at its training, fetch its files."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,6 @@ Gradio's own plot was tried: it cuts off the legend of two runs, at 390 pixels a
 ticks of two epochs 1, 2 and 2, and calls every plot "Vega visualization" to who cannot see it.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

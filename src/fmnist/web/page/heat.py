@@ -1,7 +1,5 @@
 """Finds what mattered in a picture: where covering it makes a model less sure. It works with any model."""
 
-from __future__ import annotations
-
 import numpy as np
 
 # The side of the cover, as a share of the picture's: large enough to hide a sleeve.

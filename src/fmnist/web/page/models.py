@@ -1,7 +1,5 @@
 """The tab with the exported files, and the route that hands them out."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import gradio

@@ -1,7 +1,5 @@
 """Fills in the page's templates, which escape what they show, and writes pictures into them as data."""
 
-from __future__ import annotations
-
 import base64
 import functools
 import io

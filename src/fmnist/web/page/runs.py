@@ -1,7 +1,5 @@
 """Gathers what the page shows of the runs in a folder. A name that the page sends is looked up there, never opened."""
 
-from __future__ import annotations
-
 import functools
 from dataclasses import dataclass, field
 from pathlib import Path

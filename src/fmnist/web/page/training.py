@@ -1,7 +1,5 @@
 """Builds the tab that shows how a run was trained and how good it is, alone or beside another."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

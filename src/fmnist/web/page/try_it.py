@@ -1,7 +1,5 @@
 """Builds the tab on which a user gives a picture to the model."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import binascii
