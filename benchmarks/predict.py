@@ -73,8 +73,8 @@ def figures() -> list[str]:
         return f"{100 * statistics.mean(shares):.1f}"
 
     lines = [
-        f"{result['number']} test images, each as a photo of each kind, by what the object lies on: how many % are "
-        f"classified like the image itself. Pillow {result['pillow']}.",
+        f"{result['number']} test images, each made into a photo on each kind of ground: the share, in %, that gets "
+        f"the class of the image itself. Pillow {result['pillow']}.",
         "",
         f"| trained with `fmnist train` … | test, % | {' | '.join(photos.KINDS)} | all | called unfamiliar, % |",
         "| --- |" + " --- |" * (len(photos.KINDS) + 3),

@@ -64,7 +64,7 @@ def reference_section(result: dict) -> list[str]:
             if len(runs) > 1
             else []
         ),
-        "Published are those of the notebook project that the recipe is known from: one run, on a split of its own.",
+        "The published figures are those of the notebook project that the recipe comes from: one run, its own split.",
         "",
         f"The validation loss is lowest after epoch {min(best)} to {max(best)} (median {statistics.median(best):g}).",
         "",
@@ -139,14 +139,15 @@ def records_section(results: dict[str, dict]) -> list[str]:
     if any("--teacher" in result["command"] for result in results.values()):
         lines += [
             "`best-0` is `best` with seed 0. It has learnt from most of the validation images of a student with "
-            "another seed, whose validation scores may flatter. Nobody has learnt from the test images.",
+            "another seed, so that student's validation scores may be too good. No network has learnt from the test "
+            "images.",
             "Each seed has its own 3,000 validation images, and some are easier: LOG.md has how much that is.",
         ]
     lines += [""]
     if small:
         lines += [
-            "What is exported of the small ones, means over the seeds; lost are points of test accuracy against Keras, "
-            f"at most. Cores: {' or '.join(sorted(cores))}.",
+            "The exported files of the small ones, means over the seeds; `lost` is the largest loss of test accuracy "
+            f"against Keras, in points. Cores: {' or '.join(sorted(cores))}.",
             "",
             "| preset | format | size, kB | test, % | lost, at most | latency of one image, ms | images a second |",
             "| --- | --- | --- | --- | --- | --- | --- |",
@@ -189,8 +190,7 @@ def speed_section(result: dict) -> list[str]:
     return [
         "## Seconds an epoch of the reference recipe",
         "",
-        f"`{result['command']}`: all three in turn, in one go, first epochs left out; medians, for the ratio of "
-        "the rounds' own. "
+        f"`{result['command']}`: all three in turn, without the first epochs; medians over all rounds. "
         f"{machine(result['environment'])}.",
         "",
         "| | seconds an epoch | ratio |",
@@ -201,7 +201,7 @@ def speed_section(result: dict) -> list[str]:
         "",
         f"Ratios of the rounds: {', '.join(f'{ratio:.2f}' for ratio in sorted(each))}. An epoch of plain Keras took "
         f"{min(theirs):.1f} to {max(theirs):.1f} s: its `fit` over arrays returns at 10 ms × 2ⁿ only (`LOG.md`).",
-        "Seconds are medians over all rounds, the ratio is the median of the rounds' own: not the quotient of the two.",
+        "Seconds are medians over all rounds; the ratio is the median of the rounds' ratios, not their quotient.",
         "Ours measures 5,000 training images after each epoch as well. In float32 nearly all of an epoch is the",
         "convolutions' own arithmetic, near this processor's peak: only other arithmetic makes it much shorter.",
     ]
@@ -239,7 +239,7 @@ def budget_section(result: dict) -> list[str]:
     lines = [
         "## Time budgets",
         "",
-        f"`{result['command']}`. Training is all that the budget covers; the whole command adds start-up, evaluation, "
+        f"`{result['command']}`. The budget covers the training alone; the whole command adds start-up, evaluation, "
         f"plots and report. {machine(result['environment'])}.",
         "",
         "| budget, s | seed | network | epochs | training, s | of the budget | whole command, s | peak memory, MiB "
@@ -261,8 +261,8 @@ def images_section(result: dict) -> list[str]:
     lines = [
         "## Cost by the number of images",
         "",
-        f"`{result['command']}`, preset `fast`, medians over the seeds, in another hour than the whole times "
-        f"above: compare the rows with each other. {machine(result['environment'])}.",
+        f"`{result['command']}`, preset `fast`, medians over the seeds, measured in another hour than the "
+        f"whole times above: compare the rows only with each other. {machine(result['environment'])}.",
         "",
         "| images | training, s | ms an image | whole command, s | peak memory, MiB |",
         "| --- | --- | --- | --- | --- |",
