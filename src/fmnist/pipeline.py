@@ -60,9 +60,12 @@ def train(
                 "take another --name, or --overwrite to replace it"
             )
         backend.prepare(config.engine)
-        teacher = _teacher(config, dataset) if config.distillation.teacher else None
+        from fmnist.training.distillation import Teacher
+
+        teacher = Teacher(config, dataset) if config.distillation.teacher else None
         _clear(run)
-        write_json(run.environment, _environment(dataset))
+        data = {"data_source": dataset.source, "data_sha256": dataset.sha256}
+        write_json(run.environment, environment.environment() | data)
         facts = _facts(config, dataset) | ({"teacher": teacher.facts} if teacher else {})
         write_json(run.config, config.to_dict() | facts)
         return _go(config, dataset, run, watcher, should_stop, train_only, teacher, resume=False)
@@ -95,9 +98,11 @@ def resume(
                 f"{run.path} was trained on other data than {dataset.source}; give the same data with --data-dir"
             )
         backend.prepare(config.engine)
+        from fmnist.training.distillation import Teacher
+
         teacher = None
         if config.distillation.teacher and run.state() != "finished":
-            teacher = _teacher(config, dataset)
+            teacher = Teacher(config, dataset)
             before = read_json(run.config).get("teacher")
             if teacher.facts != before:
                 raise InputError(
@@ -118,6 +123,7 @@ def _go(
     *,
     resume: bool,
 ) -> RunDirectory:
+    """Train if that is not finished, then do the rest of the pipeline."""
     from fmnist.training import loop
     from fmnist.training.progress import Interrupted, Progress, Watcher, write_status
 
@@ -155,54 +161,49 @@ def _go(
     return run
 
 
-def _teacher(config: Config, dataset: Dataset) -> Teacher:
-    from fmnist.training.distillation import Teacher
-
-    return Teacher(config, dataset)
-
-
 def check(config: Config, dataset: Dataset) -> None:
     """Refuse settings that leave nothing to train on, or start from weights that aren't there.
 
     Raises:
         InputError: says which setting and why.
     """
-    images = min(len(dataset.train_labels), config.data.limit or len(dataset.train_labels))
-    validation = round(images * config.data.validation_fraction)
-    left = images - validation
+    left, validation = _num_images(config, dataset)
+    fraction = f"--validation-fraction {config.data.validation_fraction}"
     if left < dataset.num_classes:
         raise InputError(
-            f"--limit {config.data.limit} and --validation-fraction {config.data.validation_fraction} leave {left} "
-            f"training image(s); expected at least one for each of the {dataset.num_classes} classes"
+            f"--limit {config.data.limit} and {fraction} leave {left} training image(s); expected at least one for "
+            f"each of the {dataset.num_classes} classes"
         )
     pretrained.check(config)
     if config.training.optimizer == "adam" and config.training.weight_decay:
         raise InputError("weight_decay: adam has none; take --optimizer adamw, or --l2 for a penalty on the loss")
     if config.training.early_stopping and not validation:
         raise InputError(
-            f"--early-stopping {config.training.early_stopping} watches the validation loss, and --validation-fraction "
-            f"{config.data.validation_fraction} of {images} images leaves none to validate on; raise it, or leave "
-            "--early-stopping out"
+            f"--early-stopping {config.training.early_stopping} watches the validation loss, and {fraction} of "
+            f"{left + validation} images leaves none to validate on; raise it, or leave --early-stopping out"
         )
 
 
-def _facts(config: Config, dataset: Dataset) -> dict[str, Any]:
-    images = min(len(dataset.train_labels), config.data.limit or len(dataset.train_labels))
+def _num_images(config: Config, dataset: Dataset) -> tuple[int, int]:
+    """Return how many images there are to train on and to validate on."""
+    images = len(dataset.train_labels[: config.data.limit])
     validation = round(images * config.data.validation_fraction)
+    return images - validation, validation
+
+
+def _facts(config: Config, dataset: Dataset) -> dict[str, Any]:
+    """Return what `config.json` holds besides the settings."""
+    train, validation = _num_images(config, dataset)
     return {
         "parameters": models.build(config.model, dataset.image_shape, dataset.num_classes).count_params(),
         "dataset": {
             "class_names": list(dataset.class_names),
             "image_shape": list(dataset.image_shape),
-            "num_train": images - validation,
+            "num_train": train,
             "num_validation": validation,
             "num_test": len(dataset.test_labels),
         },
     }
-
-
-def _environment(dataset: Dataset) -> dict[str, Any]:
-    return environment.environment() | {"data_source": dataset.source, "data_sha256": dataset.sha256}
 
 
 def _clear(run: RunDirectory) -> None:
@@ -211,14 +212,12 @@ def _clear(run: RunDirectory) -> None:
     Raises:
         RunError: it cannot be removed. Then nothing may be trained here: a resume would find the old checkpoints.
     """
-    written = (run.metrics, run.predictions, run.diagnosis, run.benchmark, run.report)
-    fitted = (run.calibration, run.familiarity)
     try:
-        for path in (run.config, run.status, run.history, run.features, run.teacher, run.model, *fitted, *written):
-            path.unlink(missing_ok=True)
-        for folder in (run.checkpoints, run.plots, run.exports):
-            if folder.is_dir():
-                shutil.rmtree(folder)
+        for name, path in vars(run).items():
+            if path.is_dir() and name != "path":
+                shutil.rmtree(path)
+            elif name != "path":
+                path.unlink(missing_ok=True)
     except OSError as error:
         raise RunError(f"cannot remove the earlier run in {run.path}: {error}") from error
 

@@ -93,11 +93,7 @@ def targets(
     Args:
         labels: one-hot, float32 (N, classes).
         images: uint8 (N, H, W).
-        teacher: from images to probabilities, float32 (N, classes), if there is one.
-        config: of the run.
-        run: where the teacher's answers are kept until the run ends.
-        watcher: is told.
-        should_stop: asked now and then.
+        teacher: from images to probabilities, float32 (N, classes); its answers are kept in the run until it ends.
 
     Raises:
         Interrupted: `should_stop` said so.

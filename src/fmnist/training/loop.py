@@ -76,7 +76,7 @@ def train(
     try:
         features = None
         if state.progress.epoch < config.transfer.frozen_epochs:
-            features = head_features(final, examples, config, run, watcher, should_stop)
+            features = head_features(final, examples, run, watcher, should_stop)
         labels = keras.utils.to_categorical(examples.train_labels, dataset.num_classes)
         targets = distillation.targets(labels, examples.train, teacher, config, run, watcher, should_stop)
         watcher.start(state.progress, steps)

@@ -55,17 +55,7 @@ class Phase:
         first: int,
         end: int = sys.maxsize,
     ) -> None:
-        """Prepare; nothing is traced before the first step.
-
-        Args:
-            model: gives logits; it is what is trained.
-            final: gives probabilities; it is what is measured.
-            examples: what both take.
-            targets: what the model is to give for the training examples.
-            config: optimizer, rates, loss, batch size, seed, and what happens to the training images.
-            first: epochs of the run before this phase.
-            end: epochs of the run when it is over.
-        """
+        """Prepare; nothing is traced before the first step. `model` gives logits, `final` probabilities."""
         self.model, self.final, self.first, self.end = model, final, first, end
         self._examples, self._targets, self._recipe = examples, targets, config.training
         self.optimizer = optimizers.build(self._recipe)
@@ -80,12 +70,7 @@ class Phase:
         self._sample = np.sort(order[:TRAIN_SAMPLE])
 
     def epoch(self, number: int, *, more: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Return the training examples of an epoch, from 0, in their order, and the targets that go with them.
-
-        Args:
-            number: of the epoch.
-            more: whether the next one is needed as well; it is then prepared meanwhile.
-        """
+        """Return an epoch's training examples in their order, and their targets; with `more` the next is prepared."""
         epoch = self._epochs.take(number, more=more)
         return epoch.images, epoch.targets(*self._targets)
 
@@ -98,13 +83,7 @@ class Phase:
         return float(ops.convert_to_numpy(self.optimizer.learning_rate))
 
     def advance(self, images: np.ndarray, targets: np.ndarray, done: int) -> dict[str, float]:
-        """Take the next steps; return running loss and accuracy as `backend.Steps` does.
-
-        Args:
-            images: uint8 (N, H, W), or features, float32 (N, features).
-            targets: float32 (N, classes), as many rows; with a teacher (N, 2 × classes), its answers behind the labels.
-            done: steps of the run when these are done.
-        """
+        """Take the next steps, up to step `done` of the run; return loss and accuracy as `backend.Steps` does."""
         result = self._steps(images, targets)
         if self.average:
             steps = math.ceil(len(images) / self._recipe.batch_size)
@@ -144,8 +123,7 @@ def follow_average(
         average: float32 arrays.
         weights: those of the network now, in the same order and shapes.
         decay: of a step, 0 to 1; smaller in the first steps, so that the fresh weights are soon forgotten.
-        steps: how many were taken since the last call.
-        done: steps of the run up to now.
+        steps: how many were taken since the last call; `done`: how many in all.
     """
     kept = np.float32(min(decay, (1 + done) / (10 + done)) ** steps)
     for mean, array in zip(average, weights, strict=True):
@@ -154,22 +132,9 @@ def follow_average(
 
 
 def head_features(
-    final: keras.Model,
-    examples: Examples,
-    config: Config,
-    run: RunDirectory,
-    watcher: Watcher,
-    should_stop: Callable[[], bool],
+    final: keras.Model, examples: Examples, run: RunDirectory, watcher: Watcher, should_stop: Callable[[], bool]
 ) -> Examples:
     """Return the examples as the last layer takes them: features, computed once and kept in the run, or read again.
-
-    Args:
-        final: the network that is saved, with its first weights.
-        examples: images and labels.
-        config: of the run.
-        run: where the features are kept until no epoch needs them.
-        watcher: is told.
-        should_stop: asked now and then.
 
     Raises:
         Interrupted: `should_stop` said so.
@@ -193,14 +158,7 @@ def phases(
 ) -> Iterator[Phase]:
     """Yield the phases that are left of a run, each built when the one before it is over.
 
-    Args:
-        model: the network in training.
-        final: the network that is measured and saved, with the same weights.
-        examples: images and labels.
-        features: what `head_features` returns, if the last layer is still to be trained alone.
-        targets: of the training images.
-        config: of the run.
-        watcher: is told how many weights the second phase trains.
+    `features` is what `head_features` returns, if the last layer is still to be trained alone.
     """
     frozen = config.transfer.frozen_epochs
     if features is not None:

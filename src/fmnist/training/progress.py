@@ -40,11 +40,8 @@ class Progress:
         try:
             progress = cls(**state)
             counts = [progress.epochs, progress.epoch, progress.step, progress.images]
-            numbers = [
-                progress.seconds,
-                *progress.sums.values(),
-                *(v for row in progress.history for v in row.values()),
-            ]
+            rows = [value for row in progress.history for value in row.values()]
+            numbers = [progress.seconds, *progress.sums.values(), *rows]
         except (TypeError, AttributeError) as error:
             raise ValueError(f"its state is not that of a run ({error})") from error
         if not all(isinstance(count, int) and count >= 0 for count in counts):
@@ -58,11 +55,7 @@ class Progress:
         return self.seconds + sum(row["seconds"] for row in self.history)
 
     def count(self, result: Mapping[str, float], step: int, images: int) -> None:
-        """Add a segment's mean loss and accuracy over so many images to the epoch's.
-
-        Raises:
-            Diverged: one of them is not finite.
-        """
+        """Add a segment's mean loss and accuracy over so many images to the epoch's; both must be finite."""
         self.step = step
         self.check_finite(result)
         for name in ("loss", "accuracy"):
@@ -83,15 +76,10 @@ class Progress:
                 )
 
     def row(self, learning_rate: float, measured: Mapping[str, float], seconds: float) -> dict[str, float]:
-        """Return the line of `history.csv` for the epoch under way, whose steps are done.
-
-        Args:
-            learning_rate: of the last steps.
-            measured: loss and accuracy of the network as it is now, by the names of the columns.
-            seconds: that steps and measuring took.
+        """Return the line of `history.csv` for the epoch under way; `measured` has the scores of the network as it is.
 
         Raises:
-            RunError: a value is not finite.
+            Diverged: a value is not finite.
         """
         running = {name: self.mean(name) for name in ("loss", "accuracy")}
         row = {"epoch": self.epoch + 1, "learning_rate": learning_rate, **running, **measured, "seconds": seconds}

@@ -32,14 +32,7 @@ class TrainingState:
     """
 
     def __init__(self, run: RunDirectory, model: keras.Model, steps: int, epochs: int) -> None:
-        """Begin at the start of a run.
-
-        Args:
-            run: where checkpoints and the status are written.
-            model: the network in training.
-            steps: in an epoch.
-            epochs: planned.
-        """
+        """Begin at the start of a run of so many planned epochs, each of so many steps."""
         self.run, self.model, self.steps = run, model, steps
         self.progress = Progress(epochs=epochs)
         self.best: list[np.ndarray] = []
@@ -90,11 +83,7 @@ class TrainingState:
             self.save("running")
 
     def save(self, state: str, model_epoch: int | None = None) -> None:
-        """Write a checkpoint, then the status that goes with it.
-
-        Args:
-            state: `running`, `interrupted` or `finished`.
-            model_epoch: the epoch whose weights the saved model has, once there is one.
+        """Write a checkpoint, then the status that goes with it: `running`, `interrupted` or `finished`.
 
         Raises:
             RunError: a weight is not finite, or the disk is full.

@@ -27,12 +27,9 @@ class EpochCount:
         """From here on a step and a measuring take other times."""
 
     def share_done(self, progress: Progress, last: int, first: int) -> float:
-        """Return the share (0 to 1) of the run that is over in the middle of the next segment.
+        """Return the share (0 to 1) of the phase that is over in the middle of the next segment.
 
-        Args:
-            progress: where training stands.
-            last: the step in the epoch at which the segment ends.
-            first: the epochs before the phase under way, which are left out.
+        The segment ends at step `last` of the epoch; `first` epochs came before the phase.
         """
         middle = progress.epoch - first + (progress.step + last) / 2 / self.steps
         return middle / (progress.epochs - first)
@@ -56,14 +53,7 @@ class TimeBudget(EpochCount):
     """
 
     def __init__(self, seconds: float, steps: int, config: Config, watcher: Watcher) -> None:
-        """Start the clock.
-
-        Args:
-            seconds: that training may take.
-            steps: in an epoch.
-            config: of the run; named in the forecast, as its first epochs are left out where only a head is trained.
-            watcher: is told the forecast.
-        """
+        """Start the clock; the watcher is told the forecast as soon as there is one."""
         super().__init__(1, steps)
         self.seconds, self._config, self._watcher = seconds, config, watcher
         self._started = time.monotonic()
@@ -128,11 +118,8 @@ class TimeBudget(EpochCount):
         return progress.epoch + 1 + (left - rest_of_epoch) / (self.steps * step_seconds + self._measuring)
 
     def _sentence(self, forecast: float) -> str:
-        augmentation = [
-            name if value is True else f"{name} {value:g}"
-            for name, value in asdict(self._config.augmentation).items()
-            if value
-        ]
+        used = {name: value for name, value in asdict(self._config.augmentation).items() if value}
+        augmentation = [name if value is True else f"{name} {value:g}" for name, value in used.items()]
         network, filters = self._config.model.family, ", ".join(map(str, self._config.model.filters))
         network += "" if FAMILIES[network].pretrained else f" network with {filters} filters"
         return (
