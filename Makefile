@@ -16,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest --no-header --durations=10 --durations-min=1
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test test-slow torture lint lint-check lint-format lint-types lint-audit format notebook diagnosis-check lock clean distclean python-check
+.PHONY: help run test test-slow torture lint lint-check lint-format lint-types lint-dependencies lint-audit format notebook diagnosis-check lock clean distclean python-check
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,13 +31,13 @@ test: $(READY) ## the tests, without the slow ones (ARGS="tests/config -x" to ch
 	@$(PYTEST) $(ARGS)
 
 # pytest's status 5 says that no test was selected; that alone is no failure here.
-test-slow: $(READY) ## only the slow tests
-	@$(PYTEST) -m slow $(ARGS) || { status=$$?; [ $$status -eq 5 ] && echo "No slow tests."; }
+test-slow: $(READY) ## only the slow tests; prints how much of the code they and nothing else ran
+	@$(PYTEST) -m slow --cov --cov-report=term $(ARGS) || { status=$$?; [ $$status -eq 5 ] && echo "No slow tests."; }
 
 torture: $(READY) ## kills, full disks, hostile files by the hundred: docs/reliability.md, about 20 minutes (ARGS="kills disk")
 	@$(BIN)/python benchmarks/torture.py $(ARGS)
 
-lint: lint-check lint-format lint-types lint-audit ## ruff check, ruff format --check, mypy, known holes in the dependencies
+lint: lint-check lint-format lint-types lint-dependencies lint-audit ## ruff check, ruff format --check, mypy, deptry, known holes in the dependencies
 
 lint-check: $(READY)
 	@echo "== ruff check"
@@ -50,6 +50,10 @@ lint-format: $(READY)
 lint-types: $(READY)
 	@echo "== mypy"
 	@$(BIN)/mypy
+
+lint-dependencies: $(READY)
+	@echo "== deptry"
+	@$(BIN)/deptry src 2>&1 | grep -v '^Assuming'
 
 # The database may be out of reach, which says nothing about the packages.
 lint-audit: $(READY)

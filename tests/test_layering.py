@@ -21,11 +21,11 @@ ROOMS: dict[str, set[str] | None] = {
     "config": {"numpy"},
     "run": {"numpy", "keras", "filelock", "pydantic"},
     "backend": None,
-    "data": {"numpy", "PIL", "sklearn", "filelock", "platformdirs"},
+    "data": {"numpy", "PIL", "filelock", "platformdirs"},
     "images": {"numpy", "PIL"},
     "models": None,
     "evaluation": None,
-    "diagnosis": {"numpy", "sklearn"},
+    "diagnosis": {"numpy"},
     "predictor": None,
     "training": None,
     "export": None,
@@ -231,7 +231,7 @@ def loaded_by(statements: str, packages: set[str]) -> set[str]:
 
 
 def test_import_fmnist_loads_nothing_heavy():
-    assert loaded_by("import fmnist", HEAVY | {"numpy", "click", "tqdm"}) == set()
+    assert loaded_by("import fmnist", HEAVY | {"numpy", "click", "rich", "pydantic"}) == set()
 
 
 def test_the_command_line_loads_nothing_heavy():
