@@ -230,7 +230,7 @@ def test_a_format_is_a_row_and_a_file(run, tiny_dataset, tmp_path, monkeypatch):
     """A toy format is written, judged, given its facts and listed, with nothing changed but the table."""
     (tmp_path / "toy.py").write_text(TOY)
     monkeypatch.syspath_prepend(tmp_path)
-    row = Format("toy", "model.toy", "a test", EXACT, "toy", "none at all", hint="play with {path}")
+    row = Format("toy", "toy.keras", "a test", EXACT, "toy", "none at all", hint="play with {path}")
     monkeypatch.setitem(FORMATS, "toy", row)
 
     def here(function, what, arrays, *, backend=None, **values):
@@ -238,10 +238,10 @@ def test_a_format_is_a_row_and_a_file(run, tiny_dataset, tmp_path, monkeypatch):
 
     monkeypatch.setattr(exporter, "call", here)
     result = export_run(run, tiny_dataset, ("toy",), calibrate=False)
-    assert (result["written"], result["refused"]) == (["toy"], [])
+    assert result["refused"] == [] and result["written"] == ["toy"]
     (row,) = results.exports(run)["files"]
-    assert (row["file"], row["agreement"], row["largest_difference"]) == ("model.toy", 1, 0)
-    facts = json.loads(zipfile.ZipFile(run.exports / "model.toy").comment)
+    assert (row["file"], row["agreement"], row["largest_difference"]) == ("toy.keras", 1, 0)
+    facts = json.loads(zipfile.ZipFile(run.exports / "toy.keras").comment)
     assert facts["format"] == "toy" and facts["accuracy"] == row["accuracy"]
     monkeypatch.setattr("fmnist.export.benchmark.call", here)
     rows = benchmark_run(run, tiny_dataset, seconds=0.01)["rows"]
