@@ -1,4 +1,4 @@
-"""`fmnist benchmark`: how fast, how large and how accurate the exported files of a run are, beside Keras."""
+"""`fmnist benchmark`: measures speed, size, memory and accuracy of a run's exported files, beside Keras."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""`fmnist compare`: a study, watched."""
+"""`fmnist compare`: carries out a study and shows how it goes."""
 
 import re
 import signal

@@ -1,4 +1,4 @@
-"""`fmnist data`: fetch the data set if need be, and tell what is in it."""
+"""`fmnist data`: fetches the data set if need be, and describes it."""
 
 from pathlib import Path
 from typing import Any

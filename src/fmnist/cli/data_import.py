@@ -1,4 +1,4 @@
-"""`fmnist data import`: a folder of pictures becomes a data set."""
+"""`fmnist data import`: makes a data set of a folder of pictures."""
 
 from pathlib import Path
 from typing import Any

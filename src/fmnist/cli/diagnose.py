@@ -1,4 +1,4 @@
-"""`fmnist diagnose`: what a training history shows, in words."""
+"""`fmnist diagnose`: says in words what a training history shows."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`fmnist doctor`: what is wrong, and how to mend it."""
+"""`fmnist doctor`: says what is wrong, and how to mend it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`fmnist evaluate`: test-set scores of a run."""
+"""`fmnist evaluate`: scores a run on the test set."""
 
 from pathlib import Path
 from typing import Any
@@ -47,8 +47,8 @@ def _print(result: dict[str, Any]) -> None:
         scores = (percent(row[key], 2) for key in ("precision", "recall", "f1"))
         table.append([row["name"], *scores, f"{row['support']:,}"])
     print_table(table)
-    print("\nMost frequent mistakes")
-    for row in frequent_confusions(result, 5):
+    for place, row in enumerate(frequent_confusions(result, 5)):
+        print("" if place else "\nMost frequent mistakes\n", end="")
         print(f"  {row['true']} predicted as {row['predicted']}: {row['count']} of {row['images']:,}")
 
 

@@ -1,4 +1,4 @@
-"""Options that several commands share, the flags generated from the settings, and JSON output."""
+"""Holds the options that several commands share, the flags of the settings, and what reads and prints for them."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""`fmnist predict`: what a model sees in pictures."""
+"""`fmnist predict`: names the classes of pictures."""
 
 from __future__ import annotations
 
@@ -108,17 +108,6 @@ def _answers(
     seen: list[np.ndarray] = []
     waiting: list[tuple[str, int | None]] = []
     pictures: list[np.ndarray] = []
-
-    def answer() -> None:
-        if not waiting:
-            return
-        batch = np.concatenate(pictures)
-        rows.extend(_rows(waiting, batch, predictor, top))
-        if keep:
-            seen.append(batch)
-        waiting.clear()
-        pictures.clear()
-
     names: list[str] = []
     for image in images:
         try:
@@ -128,20 +117,21 @@ def _answers(
     stdin = getattr(sys.stdin, "buffer", None)  # there is no stdin after `<&-`
     bar = Bar(len(names), text="Files", delay=1)
     try:
-        for number, name in enumerate(names):
-            bar.move(number, note=f"{number:,} of {len(names):,}")
+        for number, name in enumerate(names, 1):
             try:
                 found, many = read_pictures(name, predictor.image_shape, stdin)
+                waiting += [(name, index if many else None) for index in range(len(found))]
+                pictures.append(found)
             except InputError as error:
                 unreadable.append({"image": name, "problem": str(error)})
-                continue
-            waiting += [(name, index if many else None) for index in range(len(found))]
-            pictures.append(found)
-            if len(waiting) >= _TOGETHER:
-                answer()
+            if len(waiting) >= _TOGETHER or (waiting and number == len(names)):
+                batch = np.concatenate(pictures)
+                rows += _rows(waiting, batch, predictor, top)
+                seen += [batch] * keep
+                waiting, pictures = [], []
+            bar.move(number, note=f"{number:,} of {len(names):,}")
     finally:
         bar.close()
-    answer()
     return rows, unreadable, seen
 
 

@@ -1,4 +1,4 @@
-"""`fmnist report`: a run's plots and its report, made again from its files."""
+"""`fmnist report`: draws a run's plots and writes its report."""
 
 from pathlib import Path
 

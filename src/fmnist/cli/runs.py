@@ -1,4 +1,4 @@
-"""`fmnist runs`: what lies in the runs folder."""
+"""`fmnist runs`: lists the runs and studies in a folder."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""`fmnist serve`: a page for people and an API for programs."""
+"""`fmnist serve`: serves a model through a web page and a REST API."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`fmnist train`: the pipeline, watched."""
+"""`fmnist train`: trains, evaluates and reports, and shows how it goes."""
 
 from __future__ import annotations
 

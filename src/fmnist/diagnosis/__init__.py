@@ -16,17 +16,7 @@ from fmnist.diagnosis.advice import Advice, advise
 from fmnist.diagnosis.finding import Diagnosis, Estimate, Moment
 from fmnist.diagnosis.history import History, parse, read_history_file
 from fmnist.diagnosis.remedies import OVERCONFIDENT
-from fmnist.diagnosis.verdict import (
-    DIVERGED,
-    FALL,
-    OVERFITTING,
-    TOO_SHORT,
-    UNDERFITTING,
-    VERDICTS,
-    Judgement,
-    judge,
-    third,
-)
+from fmnist.diagnosis.verdict import DIVERGED, OVERFITTING, TOO_SHORT, VERDICTS, Judgement, judge
 from fmnist.errors import InputError
 from fmnist.run.directory import RunDirectory, read_json, write_json
 from fmnist.run.history import TRAIN_SAMPLE, read_history
@@ -149,7 +139,7 @@ def _describe(
                 gained = numbers["accuracy_gained"] = _points(val_error.draws[:, -1], val_error.draws[:, best])
                 held = gained.value <= max(100 * _HOLDS, gained.margin)
                 overconfident = found.what == "loss" and found.turn is not None and held
-        if found.verdict == UNDERFITTING and 1 - curve[-1] / curve[third(len(curve))] >= FALL:
+        if found.still_learning:
             findings.add("slow")
     elif found.verdict == TOO_SHORT and validation_size:
         val_error_rate, train_error_rate = 1 - history.val_accuracy[-1:], 1 - history.train_accuracy[-1:]

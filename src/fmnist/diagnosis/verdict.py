@@ -82,6 +82,14 @@ class Judgement:
         """What `train` and `validation` are trends of, in words."""
         return "error rate" if self.train and self.train is self.train_error else "loss"
 
+    @property
+    def still_learning(self) -> bool:
+        """Whether the model underfits while its validation score still gets better: it learns too slowly."""
+        if self.verdict != UNDERFITTING or self.validation is None:
+            return False
+        curve = self.validation.middle
+        return bool(1 - curve[-1] / curve[third(len(curve))] >= FALL)
+
 
 def judge(history: History, *, validation_size: int | None, num_classes: int) -> Judgement:
     """Judge a history by the definitions above.

@@ -4,21 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from fmnist.diagnosis import verdict
 from fmnist.diagnosis.finding import Estimate, Moment
 from fmnist.diagnosis.history import History
-from fmnist.diagnosis.verdict import (
-    DIVERGED,
-    MIN_EPOCHS,
-    OFF_TREND,
-    OPEN,
-    OVERFITTING,
-    STILL_IMPROVING,
-    UNDERFITTING,
-    UNSTABLE,
-    Judgement,
-    half,
-    third,
-)
+from fmnist.diagnosis.verdict import Judgement, half, third
 from fmnist.text import duration, loss, number, percent, plural
 
 # The facts that are told, in this order; the others only serve as evidence for advice.
@@ -27,7 +16,7 @@ ORDER = ("verdict", "certainty", "onset", "turn", "final_gap", "overconfidence",
 
 def facts(history: History, found: Judgement, numbers: dict[str, Any], overconfident: bool) -> dict[str, str]:
     """Return sentences, and numbers as text, by name; what this history does not have is missing."""
-    last, what, diverged = int(history.epochs[-1]), found.what, found.verdict == DIVERGED
+    last, what, diverged = int(history.epochs[-1]), found.what, found.verdict == verdict.DIVERGED
     told = {"verdict": _verdict(history, found)}
     told["length"] = f"There {'is' if last == 1 else 'are'} only {plural(last, 'epoch')}."
     final: Estimate | None = numbers["final_gap"]
@@ -53,7 +42,7 @@ def facts(history: History, found: Judgement, numbers: dict[str, Any], overconfi
         return told | {"jitter": told["verdict"]}
 
     told["noise"] = told["jitter"]
-    if found.verdict != UNSTABLE:
+    if found.verdict != verdict.UNSTABLE:
         others = [
             f"{_share(vote)} {name}" for name, vote in found.votes.items() if name != found.verdict and vote >= 0.01
         ]
@@ -63,10 +52,10 @@ def facts(history: History, found: Judgement, numbers: dict[str, Any], overconfi
         told["gap"] = f"The gap opens at epoch {opens.epoch} of {last}. {told['gap']}"
         told["onset"] = (
             f"The gap opens at epoch {opens.epoch} {_interval(opens)}: "
-            f"from there on the training {what} lies at least {_share(OPEN)} below the validation {what}."
+            f"from there on the training {what} lies at least {_share(verdict.OPEN)} below the validation {what}."
         )
     else:
-        told["onset"] = f"No gap opens: at the end {ends}, less than {_share(OPEN)} apart."
+        told["onset"] = f"No gap opens: at the end {ends}, less than {_share(verdict.OPEN)} apart."
     turns: Moment | None = numbers["turns"]
     if turns:
         lowest = float(np.interp(turns.epoch, found.epochs, val))
@@ -111,15 +100,15 @@ def _verdict(history: History, found: Judgement) -> str:
         usable = int((np.isfinite(history.val_loss) | np.isfinite(history.val_accuracy)).sum())
         return (
             f"Too short to tell: {usable} of {plural(last, 'epoch')} {'has' if usable == 1 else 'have'} scores, "
-            f"and a trend needs at least {MIN_EPOCHS}."
+            f"and a trend needs at least {verdict.MIN_EPOCHS}."
         )
     train, val = found.train.middle, found.validation.middle
     start, lowest, span = third(len(val)), int(val.argmin()), _span(found, last)
     moved, end, train_end = _moved(val[-1] / val[start] - 1), loss(val[-1]), loss(train[-1])
     if found.cause == "off trend":
         return (
-            f"Unstable: in {found.off_trend} of {last} epochs the validation {what} lies more than {_share(OFF_TREND)} "
-            "off its own trend, so the last epoch's score is a matter of luck."
+            f"Unstable: in {found.off_trend} of {last} epochs the validation {what} lies more than "
+            f"{_share(verdict.OFF_TREND)} off its own trend, so the last epoch's score is a matter of luck."
         )
     if found.cause == "both rise":
         return (
@@ -135,15 +124,15 @@ def _verdict(history: History, found: Judgement) -> str:
             f"while the training {what} went from {loss(train[lowest])} to {train_end}: "
             "the model learns its training images by heart."
         )
-    if found.verdict == OVERFITTING:
+    if found.verdict == verdict.OVERFITTING:
         return (
             f"Overfitting: over {span} the validation {what} {moved}, and the training {what} ({train_end}) is less "
             f"than half of it ({end}): what is still learnt holds for the training images alone."
         )
-    if found.verdict == UNDERFITTING:
+    if found.verdict == verdict.UNDERFITTING:
         trained = _trained(found)
         return f"Underfitting: {trained[0].lower()}{trained[1:]}"
-    if found.verdict == STILL_IMPROVING:
+    if found.verdict == verdict.STILL_IMPROVING:
         fell = f"{moved} (from {loss(val[start])} to {end})"
         return f"Still improving: over {span} the validation {what} {fell}, so the end is not in sight."
     return (

@@ -21,24 +21,9 @@ from fmnist.study.result import collect
 from fmnist.study.runner import Forecast, Job, Runner, StudyWatcher, is_done, run_in_turn
 from fmnist.text import plural
 
-__all__ = [
-    "BASELINE",
-    "Forecast",
-    "Job",
-    "Study",
-    "StudyWatcher",
-    "builtin_studies",
-    "compare",
-    "forecast",
-    "is_done",
-    "list_studies",
-    "plan",
-    "read_study",
-    "run_in_turn",
-    "total",
-    "words",
-    "write_results",
-]
+__all__ = ["BASELINE", "Forecast", "Job", "Study", "StudyWatcher", "builtin_studies", "compare", "folder_name"]
+__all__ += ["forecast", "is_done", "list_studies", "plan", "read_study", "run_in_turn", "total"]
+__all__ += ["words", "write_results"]
 
 TABLE = "table.md"
 

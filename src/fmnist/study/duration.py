@@ -1,4 +1,4 @@
-"""How long a study will take: from its finished runs, else from a short probe of each variant."""
+"""Estimates how long a study will take, from its finished runs or from a short probe of each variant."""
 
 import tempfile
 import time

@@ -1,4 +1,4 @@
-"""A study's pictures and its HTML page, which needs nothing else. Reads `study.json`'s content and the histories."""
+"""Draws a study's pictures and writes its HTML page, which needs nothing else, from its result and its histories."""
 
 import math
 import shlex

@@ -1,4 +1,4 @@
-"""A study's result in words: the tables, and a plain sentence for each variant. Knows `study.json`, and no files."""
+"""Puts a study's result into tables and a plain sentence for each variant. Reads no files."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -1,6 +1,8 @@
 """Draws the plots of a run, as PNG (150 dpi) and SVG. A plot is a file here and a row of `PLOTS`.
 
-Drawn through matplotlib's object interface on its bundled font, without a display: the same numbers give the same SVG.
+Each drawing function takes `path_stem`, where to write (without `.png` and `.svg`), and most a `title`, the figure's
+headline; it returns the two files. It uses matplotlib's object interface and bundled font, and no display: the same
+numbers give the same SVG.
 """
 
 from collections.abc import Callable

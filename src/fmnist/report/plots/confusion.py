@@ -27,11 +27,6 @@ def confusion(matrix: np.ndarray, class_names: Sequence[str], path_stem: Path, t
     Args:
         matrix: integer (classes, classes), rows true, columns predicted.
         class_names: a name for each class.
-        path_stem: where to write, without `.png` and `.svg`.
-        title: headline of the figure.
-
-    Returns:
-        The two files.
     """
     matrix = np.asarray(matrix)
     number = len(matrix)

@@ -40,12 +40,7 @@ def curves(
 
     Args:
         history: rows as `read_history` returns them, at least one; any column but epoch may be missing.
-        path_stem: where to write, without `.png` and `.svg`.
-        title: headline of the figure.
         gap_opens, turns: the epochs that the diagnosis names, marked in place of the best epoch.
-
-    Returns:
-        The two files.
     """
     figure = Figure(figsize=(10, 3.9))
     headline(figure, title)

@@ -37,12 +37,7 @@ def draw_reliability(
     Args:
         probabilities: float (N, classes), as the model gives them.
         labels: integer (N,).
-        path_stem: where to write, without `.png` and `.svg`.
-        title: headline of the figure.
         temperature: draws a second panel, with the probabilities at this temperature.
-
-    Returns:
-        The two files.
     """
     panels = [("as the model gives it", probabilities)]
     if temperature is not None:

@@ -1,4 +1,4 @@
-"""The pictures of a study: what each variant changes, with intervals; the curves of all, mean and band over seeds."""
+"""Draws a study's pictures: what each variant changes, with intervals, and the curves of all, mean and band."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -52,8 +52,6 @@ def effects(
     Args:
         panels: the variants' differences by the panel's title.
         better: by the panel's title 1 if more is better, -1 if less is; decides the colour of what is measurable.
-        path_stem: where to write, without `.png` and `.svg`.
-        title: headline of the figure.
     """
     rows = max(len(found) for found in panels.values())
     height = TITLE_STRIP + 0.75 + 0.3 * rows
@@ -85,8 +83,6 @@ def overlay(histories: Mapping[str, Runs], path_stem: Path, title: str) -> list[
 
     Args:
         histories: of the runs, by variant, the baseline first.
-        path_stem: where to write, without `.png` and `.svg`.
-        title: headline of the figure.
     """
     height = max(4.2, TITLE_STRIP + 1 + 0.19 * len(histories))
     figure = Figure(figsize=(10, height))
@@ -120,8 +116,6 @@ def panels(histories: Mapping[str, Runs], path_stem: Path, title: str) -> list[P
 
     Args:
         histories: of the runs, by variant, the baseline first.
-        path_stem: where to write, without `.png` and `.svg`.
-        title: headline of the figure.
     """
     rows = math.ceil(len(histories) / PANEL_COLUMNS)
     size = (PANEL_COLUMNS * _PANEL[0] + 2 * SIDE_STRIP, rows * _PANEL[1] + TITLE_STRIP)

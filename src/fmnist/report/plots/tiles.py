@@ -32,12 +32,7 @@ def sample_sheet(
         images: uint8 (N, H, W), at least one; all are drawn.
         labels: integer (N,).
         class_names: a name for each label.
-        path_stem: where to write, without `.png` and `.svg`.
-        title: headline of the figure.
         columns: images a row.
-
-    Returns:
-        The two files.
     """
     captions = [[(class_names[label], MUTED)] for label in labels]
     return save(_tiles(images, captions, title, columns, size=0.75), path_stem)
@@ -78,11 +73,7 @@ def mistakes(
         labels: integer (N,), the true classes.
         probabilities: float (N, classes).
         class_names: a name for each class.
-        path_stem: where to write, without `.png` and `.svg`.
         count: images at most.
-
-    Returns:
-        The two files.
     """
     predictions, confidences = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predictions != labels)
