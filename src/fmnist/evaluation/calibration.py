@@ -119,12 +119,16 @@ def calibrate(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     }
 
 
+# What is measured of probabilities, before and after calibration: float (N, classes), for labels, integer (N,).
+SCORES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    "ece": expected_calibration_error,
+    "loss": metrics.cross_entropy,
+}
+
+
 def scores(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Return `ece` (0 to 1) and `loss` (nats) of probabilities, float (N, classes), for labels, integer (N,)."""
-    return {
-        "ece": expected_calibration_error(probabilities, labels),
-        "loss": metrics.cross_entropy(probabilities, labels),
-    }
+    """Return each of `SCORES`: the calibration error `ece` (0 to 1), the `loss` (nats)."""
+    return {name: score(probabilities, labels) for name, score in SCORES.items()}
 
 
 def calibrate_run(run: RunDirectory, dataset: Dataset, predict: Callable[[np.ndarray], np.ndarray]) -> None:
