@@ -11,7 +11,7 @@ import pytest
 
 from fmnist.cli import terminal
 
-TABLE = [["variant", "first", "second"], ["baseline", "1.0", "2"]]
+TABLE = [["variant", "first", "second one"], ["baseline", "1.0", "2"]]
 
 
 class Terminal(io.StringIO):
@@ -26,8 +26,9 @@ def plain(text):
 @pytest.mark.parametrize(
     ("columns", "expected"),
     [
-        (40, "variant   first  second\nbaseline    1.0       2\n"),
-        (16, "variant   first\nbaseline    1.0\n\nvariant   second\nbaseline       2\n"),
+        (27, "variant   first  second one\nbaseline    1.0           2\n"),
+        (26, "                 second\nvariant   first     one\nbaseline    1.0       2\n"),
+        (16, "variant   first\nbaseline    1.0\n\n          second\nvariant      one\nbaseline       2\n"),
     ],
 )
 def test_a_table_is_split_where_the_terminal_is_too_narrow(columns, expected, monkeypatch):

@@ -46,7 +46,9 @@ def print_table(rows: Sequence[Sequence[str]], left: int = 1) -> None:
 
     console = _console(sys.stdout)
     columns = list(zip(*rows, strict=True))
-    widths = [max(map(cell_len, column)) for column in columns]
+    if sum(max(map(cell_len, column)) + _GAP for column in columns) - _GAP > console.width:
+        columns = [(header.replace(" ", "\n"), *cells) for header, *cells in columns]
+    widths = [max(cell_len(line) for cell in column for line in cell.split("\n")) for column in columns]
     parts = [[0]]
     for place in range(1, len(columns)):
         if len(parts[-1]) > 1 and sum(widths[other] + _GAP for other in parts[-1]) + widths[place] > console.width:
