@@ -26,15 +26,9 @@ class Line:
 
 
 def chart(title: str, lines: Sequence[Line], percent: bool = False) -> Markup:
-    """Draw curves in the page's colours.
+    """Draw curves as a figure with a legend, empty where there is nothing to draw; with `percent` values are shares.
 
-    Args:
-        title: what is drawn.
-        lines: the curves; points that are not finite are left out.
-        percent: whether the values are shares.
-
-    Returns:
-        A figure with a legend; empty where there is nothing to draw.
+    Points that are not finite are left out.
     """
     finite = [(line, [point for point in line.points if math.isfinite(point[1])]) for line in lines]
     finite = [(line, points) for line, points in finite if points]

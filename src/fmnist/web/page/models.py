@@ -1,18 +1,16 @@
-"""The tab with the exported files, and the route that hands them out."""
+"""Builds the tab with the exported files, and the route that hands them out."""
 
 from typing import Any
 
 import gradio
 from fastapi import FastAPI
-from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse
 
 from fmnist.export.formats import FORMATS
 from fmnist.web.access import EXPORTS
-from fmnist.web.api import answer
 from fmnist.web.page.rendering import render
 from fmnist.web.page.runs import Runs
-from fmnist.web.problems import Problem
 
 
 def build(blocks: gradio.Blocks, runs: Runs, served: str) -> None:
@@ -36,10 +34,9 @@ def _table(runs: Runs, name: str | None) -> str:
     facts = runs.facts(name)
     if facts is None:
         return render("models.html", exports=[], name="")
-    rows = []
-    for row in facts.exports:
-        digest = str(row.get("sha256", ""))
-        rows.append(row | {"link": EXPORTS + digest if runs.export(digest) else ""})
+    digests = [str(row.get("sha256", "")) for row in facts.exports]
+    links = [EXPORTS + digest if runs.export(digest) else "" for digest in digests]
+    rows = [row | {"link": link} for row, link in zip(facts.exports, links, strict=True)]
     return render(
         "models.html",
         name=facts.name,
@@ -55,9 +52,9 @@ def offer(app: FastAPI, runs: Runs) -> None:
     """Hand out exported files, each under its SHA-256: no part of the address ever becomes a path."""
 
     @app.get(EXPORTS + "{digest}", include_in_schema=False)
-    def export(request: Request, digest: str) -> Response:
+    def export(digest: str) -> FileResponse:
         found = runs.export(digest)
         if found is None:
-            return answer(Problem("not_found", "there is no exported file with this SHA-256"))
+            raise HTTPException(404)
         path, name = found
         return FileResponse(path, filename=name, media_type="application/octet-stream")

@@ -20,13 +20,7 @@ _95 = 1.96
 
 
 def build(blocks: gradio.Blocks, runs: Runs, served: str) -> None:
-    """Put the tab's parts onto the page.
-
-    Args:
-        blocks: the page; whenever it is opened, the runs are looked up.
-        runs: that can be chosen.
-        served: the name of the run that is chosen first, if there is one of that name.
-    """
+    """Put the tab's parts onto the page; whenever that is opened, the runs are looked up, `served` first."""
     with gradio.Row(elem_classes="choices"):
         run = gradio.Dropdown([], label="Run", min_width=140)
         other = gradio.Dropdown([_NONE], value=_NONE, label="Compared with", min_width=140)
@@ -107,12 +101,12 @@ def _rows(first: Facts, second: Facts) -> list[tuple[str, str, str, str]]:
             for mine, other in zip(first.metrics["per_class"], second.metrics["per_class"], strict=True):
                 difference = _points(other["recall"] - mine["recall"])
                 rows.append((f"{mine['name']} found", percent(mine["recall"]), percent(other["recall"]), difference))
-    mine, other = (
+    ours, theirs = (
         {k: v for part in _SECTIONS for k, v in (facts.config.get(part) or {}).items()} for facts in (first, second)
     )
-    for key in mine:
-        if key in other and mine[key] != other[key]:
-            rows.append((key.replace("_", " "), _plain(mine[key]), _plain(other[key]), ""))
+    for key in ours:
+        if key in theirs and ours[key] != theirs[key]:
+            rows.append((key.replace("_", " "), _plain(ours[key]), _plain(theirs[key]), ""))
     return rows
 
 

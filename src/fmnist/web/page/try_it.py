@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import binascii
 import functools
 from collections.abc import AsyncIterator
 from importlib.resources import files
@@ -43,12 +42,7 @@ def build(service: Service) -> None:
 
 
 async def look_at(service: Service, content: str | None) -> AsyncIterator[str]:
-    """Yield what the page shows for a picture: the answer, and then the answer with what mattered.
-
-    Args:
-        service: has the model.
-        content: the picture as a data address.
-    """
+    """Yield what the page shows for a picture, a data address: the answer, and then the answer with what mattered."""
     predictor = service.predictor
     try:
         picture = _bytes(content, service.limits.body_bytes)
@@ -77,7 +71,7 @@ def _bytes(content: str | None, limit: int) -> bytes:
         if not kind.startswith("data:image/"):
             raise ValueError
         picture = base64.b64decode(data, validate=True)
-    except (ValueError, binascii.Error) as error:
+    except ValueError as error:
         raise InputError("this is no picture; expected PNG, JPEG, WebP, GIF, BMP or TIFF") from error
     if len(picture) > limit:
         raise InputError(f"this picture has more than {limit / 1e6:.0f} MB; make it smaller first")
