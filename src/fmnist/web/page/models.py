@@ -9,22 +9,21 @@ from starlette.responses import FileResponse
 
 from fmnist.export.formats import FORMATS
 from fmnist.web.access import EXPORTS
-from fmnist.web.page.rendering import render
+from fmnist.web.page.rendering import QUIET, panel, render
 from fmnist.web.page.runs import Runs
 
 
 def build(blocks: gradio.Blocks, runs: Runs, served: str) -> None:
     """Put the tab's parts onto the page; whenever that is opened, the runs are looked up."""
     run = gradio.Dropdown([], label="Run")
-    table = gradio.HTML("", js_on_load=None, apply_default_css=False, elem_id="models")
+    table = panel("models")
 
     def fill() -> list[Any]:
-        names, first = runs.names(), runs.first(served)
+        names, first = runs.choices(served)
         return [gradio.Dropdown(names, value=first, filterable=len(names) > 8), _table(runs, first)]
 
-    quiet: Any = {"show_progress": "hidden", "api_visibility": "private"}
-    blocks.load(fill, None, [run, table], **quiet)
-    run.input(lambda name: _table(runs, name), run, table, **quiet)
+    blocks.load(fill, None, [run, table], **QUIET)
+    run.input(lambda name: _table(runs, name), run, table, **QUIET)
     # Only the browser knows under which address it sees us.
     here = "element.querySelector('.origin').textContent = location.origin;"
     gradio.HTML(render("api.html"), js_on_load=here, apply_default_css=False)

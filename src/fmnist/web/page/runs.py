@@ -37,15 +37,11 @@ class Runs:
     def __init__(self, folder: Path, data_dir: Path | None, served: Path | None = None) -> None:
         self._folder, self._data_dir, self._served = folder, data_dir, served
 
-    def names(self) -> list[str]:
-        """Return the names, the newest first."""
-        return [*self._all()]
-
-    def first(self, served: str) -> str | None:
-        """Return the name that is shown first: of the run that is served (its folder's or own), else the newest."""
-        names = self.names()
-        own = self._served.name if self._served is not None else served
-        return next((name for name in (own, served) if name in names), names[0] if names else None)
+    def choices(self, served: str) -> tuple[list[str], str | None]:
+        """Return the names, the newest first, and the one shown first: of the run that is served, else the newest."""
+        names = [*self._all()]
+        own = self._served.name if self._served is not None else served  # its folder's name goes before its own
+        return names, next((name for name in (own, served, *names) if name in names), None)
 
     def _all(self) -> dict[str, RunDirectory]:
         runs = {run.name: run for run in reversed(list_runs(self._folder))}

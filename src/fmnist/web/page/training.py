@@ -10,7 +10,7 @@ from markupsafe import Markup
 from fmnist.errors import FmnistError
 from fmnist.text import number, percent
 from fmnist.web.page.chart import Line, chart
-from fmnist.web.page.rendering import asset, render
+from fmnist.web.page.rendering import QUIET, asset, panel, render
 from fmnist.web.page.runs import Facts, Runs
 
 _NONE = "nothing"
@@ -24,12 +24,12 @@ def build(blocks: gradio.Blocks, runs: Runs, served: str) -> None:
     with gradio.Row(elem_classes="choices"):
         run = gradio.Dropdown([], label="Run", min_width=140)
         other = gradio.Dropdown([_NONE], value=_NONE, label="Compared with", min_width=140)
-    overview = gradio.HTML("", js_on_load=None, apply_default_css=False, elem_id="training")
-    matrix = gradio.HTML("", js_on_load=asset("matrix.js"), apply_default_css=False, elem_id="matrix")
-    pictures = gradio.HTML("", js_on_load=None, apply_default_css=False, elem_id="pictures")
+    overview = panel("training")
+    matrix = panel("matrix", js_on_load=asset("matrix.js"))
+    pictures = panel("pictures")
 
     def fill() -> list[Any]:
-        names, first = runs.names(), runs.first(served)
+        names, first = runs.choices(served)
         beside = gradio.Dropdown([_NONE, *names], value=_NONE, filterable=len(names) > 8)
         return [gradio.Dropdown(names, value=first, filterable=len(names) > 8), beside, *choose(first, None)]
 
@@ -40,11 +40,10 @@ def build(blocks: gradio.Blocks, runs: Runs, served: str) -> None:
         return _pictures(runs, name, event.row, event.column)
 
     shown: Any = [overview, matrix, pictures]
-    quiet: Any = {"show_progress": "hidden", "api_visibility": "private"}
-    blocks.load(fill, None, [run, other, *shown], **quiet)
-    for choice in (run, other):
-        choice.input(choose, [run, other], shown, **quiet)
-    matrix.click(show, run, pictures, **quiet)
+    blocks.load(fill, None, [run, other, *shown], **QUIET)
+    run.input(choose, [run, other], shown, **QUIET)
+    other.input(choose, [run, other], shown, **QUIET)
+    matrix.click(show, run, pictures, **QUIET)
 
 
 def _overview(runs: Runs, name: str | None, beside: str | None) -> str:

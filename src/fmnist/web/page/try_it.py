@@ -14,7 +14,7 @@ from fmnist.data.sources import OFFICIAL_CLASS_NAMES
 from fmnist.errors import FmnistError, InputError
 from fmnist.images import decode, prepare
 from fmnist.web.page import heat
-from fmnist.web.page.rendering import asset, png, render
+from fmnist.web.page.rendering import QUIET, asset, panel, png, render
 from fmnist.web.service import Service
 
 # A class that is less probable than this is "unsure", in words.
@@ -27,18 +27,11 @@ _MATTERS = 0.02
 def build(service: Service) -> None:
     """Put the tab's parts onto the page."""
     with gradio.Row(equal_height=False, elem_classes="halves"):
-        pad = gradio.HTML(
-            "",
-            html_template=render("pad.html", examples=_examples(service), limit=service.limits.body_bytes),
-            js_on_load=asset("pad.js"),
-            apply_default_css=False,
-            elem_id="pad",
-        )
-        empty = render("answer.html", rows=[], count=len(service.predictor.class_names))
-        result = gradio.HTML(empty, js_on_load=None, apply_default_css=False, elem_id="result")
+        template = render("pad.html", examples=_examples(service), limit=service.limits.body_bytes)
+        pad = panel("pad", html_template=template, js_on_load=asset("pad.js"))
+        result = panel("result", render("answer.html", rows=[], count=len(service.predictor.class_names)))
 
-    quiet: Any = {"show_progress": "hidden", "api_visibility": "private"}
-    pad.submit(functools.partial(look_at, service), pad, result, trigger_mode="always_last", **quiet)
+    pad.submit(functools.partial(look_at, service), pad, result, trigger_mode="always_last", **QUIET)
 
 
 async def look_at(service: Service, content: str | None) -> AsyncIterator[str]:
