@@ -1,7 +1,5 @@
 """Answers predictions, from a request's body to the JSON, and bounds how many at a time. Each process has one."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -17,43 +15,6 @@ from fmnist.web.batcher import Batcher
 from fmnist.web.counters import Counters
 from fmnist.web.problems import AGAIN, CLOSE, Problem, overloaded
 from fmnist.web.settings import Limits
-
-
-class Place:
-    """What one request holds of the server: bytes, as they come, and a place once its body is there.
-
-    A client that is slow to send so keeps nobody else out: it has a connection, and the bytes that it has sent. Where
-    there is no room for a body of `size` bytes, or what comes later, a `Problem` is raised.
-    """
-
-    def __init__(self, service: Service, size: int) -> None:
-        self._service, self._bytes, self._requests = service, 0, 0
-        self._check(size)
-
-    def grow(self, count: int) -> None:
-        """Hold bytes that have come."""
-        self._check(count)
-        self._bytes += count
-        self._service.bytes += count
-
-    def begin(self) -> None:
-        """Hold a place: the body is there."""
-        self._check(0)
-        self._requests = 1
-        self._service.requests += 1
-        self._service.counters.put("in_flight", self._service.requests)
-
-    def leave(self) -> None:
-        """Give everything back."""
-        self._service.bytes -= self._bytes
-        self._service.requests -= self._requests
-        self._service.counters.put("in_flight", self._service.requests)
-
-    def _check(self, size: int) -> None:
-        service, limits = self._service, self._service.limits
-        if service.requests >= limits.requests or service.bytes + size > limits.waiting_bytes:
-            # The rest of a long body is better not read at all.
-            raise overloaded(CLOSE if self._bytes + size > bodies.QUICK_BYTES else ())
 
 
 class Service:
@@ -142,3 +103,40 @@ class Service:
                 row["unfamiliarity"], row["familiar"] = round(unfamiliarity, 4), unfamiliarity <= self.threshold
             rows.append(row)
         return orjson.dumps({"predictions": rows})
+
+
+class Place:
+    """What one request holds of the server: bytes, as they come, and a place once its body is there.
+
+    A client that is slow to send so keeps nobody else out: it has a connection, and the bytes that it has sent. Where
+    there is no room for a body of `size` bytes, or what comes later, a `Problem` is raised.
+    """
+
+    def __init__(self, service: Service, size: int) -> None:
+        self._service, self._bytes, self._requests = service, 0, 0
+        self._check(size)
+
+    def grow(self, count: int) -> None:
+        """Hold bytes that have come."""
+        self._check(count)
+        self._bytes += count
+        self._service.bytes += count
+
+    def begin(self) -> None:
+        """Hold a place: the body is there."""
+        self._check(0)
+        self._requests = 1
+        self._service.requests += 1
+        self._service.counters.put("in_flight", self._service.requests)
+
+    def leave(self) -> None:
+        """Give everything back."""
+        self._service.bytes -= self._bytes
+        self._service.requests -= self._requests
+        self._service.counters.put("in_flight", self._service.requests)
+
+    def _check(self, size: int) -> None:
+        service, limits = self._service, self._service.limits
+        if service.requests >= limits.requests or service.bytes + size > limits.waiting_bytes:
+            # The rest of a long body is better not read at all.
+            raise overloaded(CLOSE if self._bytes + size > bodies.QUICK_BYTES else ())

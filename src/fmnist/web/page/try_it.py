@@ -74,7 +74,7 @@ def _bytes(content: str | None, limit: int) -> bytes:
 def _facts(service: Service, image: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
     names, order = service.predictor.class_names, np.argsort(-probabilities, kind="stable")
     rows = [{"name": names[label], "share": float(probabilities[label])} for label in order]
-    best, second = rows[0], rows[1]
+    best, second, *_ = rows
     if best["share"] >= _SURE:
         mood = "The model is sure."
     elif best["share"] >= _LIKELY:
