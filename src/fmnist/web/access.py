@@ -11,14 +11,13 @@ import json
 import logging
 import re
 from base64 import b64decode
-from binascii import Error as Base64Error
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from fmnist.web import api, bodies
 from fmnist.web.connections import end_with_server
-from fmnist.web.problems import KINDS, Problem
+from fmnist.web.problems import CLOSE, KINDS, Problem
 from fmnist.web.service import Place, Service
 from fmnist.web.settings import Settings
 
@@ -56,10 +55,9 @@ _PAGE_HEADERS = [
 
 
 class Guard:
-    """An ASGI application around another one."""
+    """An ASGI application around `app`, and around `page` for the paths of the page."""
 
     def __init__(self, app: App, page: App | None, service: Service, settings: Settings) -> None:
-        """Guard `app`, and `page` for the paths of the page."""
         self._app, self._page, self._service = in_one_form(app), page, service
         self._counters = service.counters
         self._origins = frozenset(origin.rstrip("/").lower() for origin in settings.origins)
@@ -95,18 +93,18 @@ class Guard:
                 if method == "OPTIONS":
                     extra.append((b"access-control-allow-methods", b"GET, POST"))
                     extra.append((b"access-control-allow-headers", b"Authorization, Content-Type"))
-                    await send_more({"type": "http.response.start", "status": 204, "headers": []})
-                    await send_more({"type": "http.response.body"})
+                    await _answer(send_more, 204)
                     return
             if route == "predict" and method == "POST":
                 await self._predict(scope, receive, send_more)
             elif ours:
                 await self._app(scope, receive, send_more)
             else:
-                await self._for_page(path, method, headers, scope, receive, send_more)
+                await self._for_page(path, method, scope, receive, send_more)
         except Problem as problem:
             self._counters.add("refused", problem.code)
-            await api.answer(problem)(scope, receive, send_more)
+            body = problem.body()
+            await _answer(send_more, problem.status, [*api.json_headers(body), *problem.headers], body)
         except bodies.Gone:
             return
 
@@ -119,9 +117,7 @@ class Guard:
         except Exception as error:  # each runtime has its own
             _log.exception("the model failed")
             raise Problem("internal", "the model gave no answer; the server's log has more") from error
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await _answer(send, 200, api.json_headers(body), body)
 
     def _check(self, path: str, headers: dict[str | bytes, str], method: str) -> str:
         """Refuse whoever may not ask; return the foreign origin that may, or an empty string."""
@@ -129,16 +125,13 @@ class Guard:
         if path in _OPEN:
             return ""
         if self._hosts is not None and _name(host) not in self._hosts:
-            raise Problem(
-                "unknown_host",
-                f"the request is meant for '{host[:100]}', which this server is not known as; start it with "
-                "--origin to add a name",
-            )
+            unknown = f"the request is meant for '{host[:100]}', which this server is not known as"
+            raise Problem("unknown_host", f"{unknown}; start it with --origin to add a name")
         origin = headers.get(b"origin", "").lower()
         foreign = bool(origin) and urlsplit(origin).netloc != host
-        if foreign and origin not in self._origins and (method not in ("GET", "HEAD")):
-            raise Problem("foreign_origin", f"pages of '{origin[:100]}' may not ask; --origin allows one")
         allowed = origin if foreign and origin in self._origins else ""
+        if foreign and not allowed and method not in ("GET", "HEAD"):
+            raise Problem("foreign_origin", f"pages of '{origin[:100]}' may not ask; --origin allows one")
         if self._token and not (allowed and method == "OPTIONS"):
             self._check_token(headers.get(b"authorization", ""))
         return allowed
@@ -148,21 +141,17 @@ class Guard:
         if scheme.lower() == "basic":  # what a browser asks its user for; any name will do
             try:
                 given = b64decode(given, validate=True).decode().partition(":")[2]
-            except (Base64Error, UnicodeDecodeError, ValueError):
+            except ValueError:
                 given = ""
         elif scheme.lower() != "bearer":
             given = ""
         # Digests are compared, so that neither content nor length shows in the time.
         if not hmac.compare_digest(hashlib.sha256(given.strip().encode()).digest(), self._token):
-            raise Problem(
-                "unauthorized",
-                "expected 'Authorization: Bearer TOKEN'",
-                [(b"www-authenticate", b'Basic realm="fmnist", charset="UTF-8"'), (b"www-authenticate", b"Bearer")],
-            )
+            schemes = (b'Basic realm="fmnist", charset="UTF-8"', b"Bearer")
+            challenges = [(b"www-authenticate", scheme) for scheme in schemes]
+            raise Problem("unauthorized", "expected 'Authorization: Bearer TOKEN'", challenges)
 
-    async def _for_page(
-        self, path: str, method: str, headers: dict[Any, str], scope: Message, receive: bodies.Receive, send: Send
-    ) -> None:
+    async def _for_page(self, path: str, method: str, scope: Message, receive: bodies.Receive, send: Send) -> None:
         known = path in _PAGE_POST if method == "POST" else bool(_PAGE_GET.fullmatch(path)) and ".." not in path
         if self._page is None or not known:
             raise Problem("not_found", f"there is nothing at {path[:200]}")
@@ -181,21 +170,22 @@ class Guard:
             async with asyncio.timeout(self._service.limits.seconds):
                 body = await bodies.read_body(receive, self._page_bytes, place.grow)
         except TimeoutError as error:
-            raise Problem("slow_body", "the body did not arrive in time", [(b"connection", b"close")]) from error
+            raise Problem("slow_body", "the body did not arrive in time", CLOSE) from error
         finally:
             place.leave()
         if path == JOIN and not _plain_event(body):
             raise Problem("bad_form", "expected an event of the page, with texts and numbers only")
-        sent = False
+        read = [{"type": "http.request", "body": body, "more_body": False}]
 
-        async def once() -> Message:
-            nonlocal sent
-            if sent:
-                return await receive()
-            sent = True
-            return {"type": "http.request", "body": body, "more_body": False}
+        async def again() -> Message:
+            return read.pop() if read else await receive()
 
-        return once
+        return again
+
+
+async def _answer(send: Send, status: int, headers: Sequence[tuple[bytes, bytes]] = (), body: bytes = b"") -> None:
+    await send({"type": "http.response.start", "status": status, "headers": [*headers]})
+    await send({"type": "http.response.body", "body": body})
 
 
 def in_one_form(app: App) -> App:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from fmnist.run.environment import machine
 from fmnist.web.bodies import FORM, JSON, RAW
-from fmnist.web.problems import KINDS, Problem, wait
+from fmnist.web.problems import AGAIN, KINDS, Problem
 from fmnist.web.service import Service
 
 PREFIX = "/api/v1"
@@ -31,6 +31,12 @@ HEADERS = [
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 ]
 """What every answer of the API carries."""
+
+
+def json_headers(body: bytes) -> list[tuple[bytes, bytes]]:
+    """Return the headers that describe a body of JSON."""
+    return [(b"content-type", JSON.encode()), (b"content-length", b"%d" % len(body))]
+
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -86,12 +92,7 @@ class State(BaseModel):
 
 
 def build(service: Service, token: bool) -> FastAPI:
-    """Return the API of a model; it raises `Problem`s as they are.
-
-    Args:
-        service: has the model and the counters.
-        token: whether requests must carry one; for the description only.
-    """
+    """Return the API of a model; it raises `Problem`s as they are. That requests need a `token` it only describes."""
     app = FastAPI(
         title="fmnist",
         version=machine()["fmnist"] or "unknown",
@@ -132,7 +133,7 @@ def build(service: Service, token: bool) -> FastAPI:
     @app.get(READY, response_model=State, responses=_problems(503), summary="Tell whether requests are taken")
     async def readyz() -> dict[str, str]:
         if service.stopping:
-            raise Problem("stopping", "the server is going down", wait())
+            raise Problem("stopping", "the server is going down", AGAIN)
         return {"status": "ready"}
 
     @app.get(METRICS, responses={200: {"content": {"text/plain": {}}}}, summary="Counts, in Prometheus's text format")
@@ -142,50 +143,32 @@ def build(service: Service, token: bool) -> FastAPI:
     return app
 
 
-def answer(problem: Problem) -> Response:
-    """Return a problem as a response."""
-    response = Response(problem.body(), problem.status, media_type=JSON)
-    response.raw_headers.extend(problem.headers)
-    return response
-
-
 def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Describe the answers with these statuses."""
-    meanings = {
-        status: "; ".join(f"`{code}`: {kind.meaning}" for code, kind in KINDS.items() if kind.status == status)
-        for status in statuses
-    }
-    return {status: {"model": Error, "description": meaning} for status, meaning in meanings.items()}
+    described: dict[int | str, dict[str, Any]] = {}
+    for status in statuses:
+        meanings = [f"`{code}`: {kind.meaning}" for code, kind in KINDS.items() if kind.status == status]
+        described[status] = {"model": Error, "description": "; ".join(meanings)}
+    return described
 
 
 def _bodies(service: Service) -> dict[str, Any]:
     """Describe what a prediction takes, with an example of each form."""
+    files = "image/png, image/jpeg, image/webp, image/gif, image/bmp, image/tiff"
     height, width = service.predictor.image_shape
     most, binary = service.limits.pictures, {"type": "string", "format": "binary"}
-    row = {
-        "type": "array",
-        "minItems": width,
-        "maxItems": width,
-        "items": {"type": "integer", "minimum": 0, "maximum": 255},
-    }
-    images = {
-        "type": "array",
-        "minItems": 1,
-        "maxItems": most,
-        "items": {"type": "array", "minItems": height, "maxItems": height, "items": row},
-    }
+
+    def array(least: int, most: int, items: dict[str, Any]) -> dict[str, Any]:
+        return {"type": "array", "minItems": least, "maxItems": most, "items": items}
+
+    row = array(width, width, {"type": "integer", "minimum": 0, "maximum": 255})
+    images = array(1, most, array(height, height, row))
     square = [[200 if width // 4 <= x < width - width // 4 else 0 for x in range(width)] for _ in range(height)]
     raw = bytes(value for line in square for value in line)
     return {
         FORM: {
-            "schema": {
-                "type": "object",
-                "properties": {"image": {"type": "array", "items": binary, "minItems": 1, "maxItems": most}},
-                "required": ["image"],
-            },
-            "encoding": {
-                "image": {"contentType": "image/png, image/jpeg, image/webp, image/gif, image/bmp, image/tiff"}
-            },
+            "schema": {"type": "object", "properties": {"image": array(1, most, binary)}, "required": ["image"]},
+            "encoding": {"image": {"contentType": files}},
         },
         "image/*": {"schema": binary},
         RAW: {

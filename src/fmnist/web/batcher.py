@@ -21,19 +21,14 @@ _QUICK = 0.01
 
 
 class Batcher:
-    """Asks one model for many, one batch after the other."""
+    """Asks one model for many, one batch after the other.
 
-    def __init__(
-        self,
-        compute: Callable[[np.ndarray], np.ndarray],
-        observe: Callable[[int, float], None] = lambda pictures, seconds: None,
-    ) -> None:
-        """Prepare; nothing runs before the first request.
+    Args:
+        compute: takes uint8 (N, H, W) and gives float32 (N, classes).
+        observe: is told the number of pictures and the seconds of each batch.
+    """
 
-        Args:
-            compute: takes uint8 (N, H, W) and gives float32 (N, classes).
-            observe: is told the number of pictures and the seconds of each batch.
-        """
+    def __init__(self, compute: Callable[[np.ndarray], np.ndarray], observe: Callable[[int, float], None]) -> None:
         self._compute, self._observe = compute, observe
         self._waiting: deque[tuple[np.ndarray, asyncio.Future[np.ndarray]]] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
@@ -41,17 +36,11 @@ class Batcher:
         self._seconds_a_picture = float("inf")  # until the first batch, which may be slow, is through
 
     async def answer(self, images: np.ndarray) -> np.ndarray:
-        """Return the answers to uint8 pictures (N, H, W), float32 (N, classes).
-
-        Raises:
-            RunError: the model gave no numbers.
-        """
+        """Return the answers to uint8 pictures (N, H, W), float32 (N, classes); raise what `compute` raises."""
         loop = asyncio.get_running_loop()
-        futures = []
-        for start in range(0, len(images), LARGEST):
-            future: asyncio.Future[np.ndarray] = loop.create_future()
-            self._waiting.append((images[start : start + LARGEST], future))
-            futures.append(future)
+        parts = [images[start : start + LARGEST] for start in range(0, len(images), LARGEST)]
+        futures = [loop.create_future() for _ in parts]
+        self._waiting.extend(zip(parts, futures, strict=True))
         if self._task is None or self._task.done():
             self._task = loop.create_task(self._work(loop))
         if len(futures) == 1:

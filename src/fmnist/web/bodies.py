@@ -10,7 +10,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from fmnist.errors import InputError
 from fmnist.images import decode, prepare
-from fmnist.web.problems import Problem
+from fmnist.web.problems import CLOSE, Problem
 
 RAW, JSON, FORM = "application/octet-stream", "application/json", "multipart/form-data"
 # What is smaller than this is read where it is; the rest in a thread.
@@ -25,11 +25,7 @@ class Gone(Exception):
 
 
 def media_type(headers: list[tuple[bytes, bytes]]) -> str:
-    """Return a request's content type with its parameters.
-
-    Raises:
-        Problem: it is none that is taken.
-    """
+    """Return a request's content type with its parameters; a `Problem` if it is none that is taken."""
     value = next((value for name, value in headers if name == b"content-type"), b"").decode("latin-1")
     kind = value.partition(";")[0].strip().lower()
     if kind in (RAW, JSON, FORM) or (kind.startswith("image/") and kind != "image/svg+xml"):
@@ -40,11 +36,7 @@ def media_type(headers: list[tuple[bytes, bytes]]) -> str:
 
 
 def announced(headers: list[tuple[bytes, bytes]], limit: int) -> int:
-    """Return the bytes that a body is going to have; `limit` where nothing is said.
-
-    Raises:
-        Problem: they are too many, or no number.
-    """
+    """Return the bytes that a body is going to have, `limit` if nothing is said; a `Problem` if too many."""
     value = next((value for name, value in headers if name == b"content-length"), None)
     if value is None:
         return limit
@@ -57,16 +49,11 @@ def announced(headers: list[tuple[bytes, bytes]], limit: int) -> int:
 
 def too_large(limit: int) -> Problem:
     """Return the problem of a body that is too large; the connection ends with it, since its rest is never read."""
-    return Problem("body_too_large", f"the body has more than {limit:,} bytes", [(b"connection", b"close")])
+    return Problem("body_too_large", f"the body has more than {limit:,} bytes", CLOSE)
 
 
 async def read_body(receive: Receive, limit: int, count: Callable[[int], None]) -> bytes:
-    """Read a request's body.
-
-    Args:
-        receive: gives it piece by piece.
-        limit: on its bytes.
-        count: is told the bytes of each piece; what it raises ends the reading.
+    """Read a request's body; `count` is told the bytes of each piece, and what it raises ends the reading.
 
     Raises:
         Problem: it is larger than `limit`.
@@ -88,19 +75,10 @@ async def read_body(receive: Receive, limit: int, count: Callable[[int], None]) 
 
 
 def pictures(content_type: str, body: bytes, shape: tuple[int, int], most: int) -> np.ndarray:
-    """Return the pictures in a body.
+    """Return the pictures in a body, uint8 (N, H, W): arrays as they are, files as `images.prepare` makes them.
 
-    Args:
-        content_type: with its parameters, one of those that `media_type` takes.
-        body: the bytes.
-        shape: the model's height and width.
-        most: pictures that are taken.
-
-    Returns:
-        uint8 (N, H, W), at least one picture. Arrays are taken as they are; picture files go through `images.prepare`.
-
-    Raises:
-        Problem: there is no picture, are too many, or one cannot be read.
+    The content type is one that `media_type` returned. A `Problem` is raised if there is no picture, or more than
+    `most`, or one cannot be read.
     """
     kind = content_type.partition(";")[0].strip().lower()
     if kind == RAW:
@@ -153,12 +131,12 @@ def _form(content_type: str, body: bytes, most: int) -> list[bytes]:
     """Return the contents of a form's parts, whatever they are called."""
     files: list[bytes] = []
     parts: list[bytes] = []
+    ended: list[bool] = []
 
     def begin() -> None:
         _check_count(len(files) + 1, most)
         parts.clear()
 
-    ended = []
     try:
         boundary = parse_options_header(content_type)[1].get(b"boundary")
         if not boundary:

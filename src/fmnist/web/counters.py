@@ -38,13 +38,14 @@ class Counters:
     """The counts of one process, and the sums over all.
 
     A process that is started again goes on in its row, so that no count ever falls.
+
+    Args:
+        path: the common file, which is made if it is missing; None counts alone.
+        worker: this process's row, from 0.
+        workers: the number of rows.
     """
 
     def __init__(self, path: Path | None = None, worker: int = 0, workers: int = 1) -> None:
-        """Open the common file, which is made if it is missing, or count alone where `path` is None.
-
-        `worker` is this process's row, from 0; `workers` the number of rows.
-        """
         shape = (workers, len(_COLUMNS))
         if path is None:
             self.rows: np.ndarray = np.zeros(shape)

@@ -1,9 +1,13 @@
 """Lists what can be wrong with a request, each with a code, and gives all errors one JSON form."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-Headers = list[tuple[bytes, bytes]]
+AGAIN = [(b"retry-after", b"1")]
+"""Says when to ask again, in seconds."""
+CLOSE = [(b"connection", b"close")]
+"""Ends the connection, whose rest is not read."""
 
 
 @dataclass(frozen=True)
@@ -41,32 +45,21 @@ KINDS = {
 class Problem(Exception):
     """A request that is refused or failed.
 
-    Attributes:
+    Args:
         code: a key of `KINDS`.
         message: what came, what was expected, how to mend it.
         headers: what the answer carries besides.
     """
 
-    def __init__(self, code: str, message: str, headers: Headers | None = None) -> None:
-        """Describe the problem."""
+    def __init__(self, code: str, message: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
         super().__init__(message)
-        self.code, self.message, self.headers = code, message, headers or []
-
-    @property
-    def status(self) -> int:
-        """The HTTP status."""
-        return KINDS[self.code].status
+        self.code, self.message, self.headers, self.status = code, message, headers, KINDS[code].status
 
     def body(self) -> bytes:
         """Return the answer's body: one JSON object."""
         return json.dumps({"error": {"code": self.code, "status": self.status, "message": self.message}}).encode()
 
 
-def overloaded(headers: Headers | None = None) -> Problem:
+def overloaded(headers: Sequence[tuple[bytes, bytes]] = ()) -> Problem:
     """Return what is told while too many requests wait."""
-    return Problem("overloaded", "too many requests are waiting; try again", wait() + (headers or []))
-
-
-def wait(seconds: int = 1) -> Headers:
-    """Return the header that says when to ask again."""
-    return [(b"retry-after", str(seconds).encode())]
+    return Problem("overloaded", "too many requests are waiting; try again", [*AGAIN, *headers])

@@ -1,6 +1,7 @@
 """Passes requests for the page on to the one process that has it, since Gradio keeps its queue in the process."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,17 +9,16 @@ from typing import Any
 import httpx
 
 from fmnist.web import bodies
-from fmnist.web.problems import Problem, wait
+from fmnist.web.problems import AGAIN, Problem
 
 # Headers that concern one connection, not the request.
 _HOP = {b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"date"}
 
 
 class Relay:
-    """An ASGI application that asks another one, at a Unix socket."""
+    """An ASGI application that asks another one, at a Unix socket; not before the first request."""
 
     def __init__(self, socket: Path) -> None:
-        """Prepare; no connection is made before the first request."""
         self._client = httpx.AsyncClient(
             # As many as there are clients, which are bounded: each open page has streams.
             transport=httpx.AsyncHTTPTransport(uds=str(socket), limits=httpx.Limits(max_connections=None)),
@@ -27,11 +27,7 @@ class Relay:
         )
 
     async def __call__(self, scope: Any, receive: bodies.Receive, send: Any) -> None:
-        """Answer with what the other one answers, until that ends or the client leaves.
-
-        Raises:
-            Problem: it cannot be reached.
-        """
+        """Answer with what the other one answers, until that ends or the client leaves; a `Problem` if it is away."""
         query = scope["query_string"]
         request = self._client.build_request(
             scope["method"],
@@ -42,7 +38,7 @@ class Relay:
         try:
             response = await self._client.send(request, stream=True)
         except httpx.TransportError as error:
-            raise Problem("page_unavailable", "the page is starting; try again", wait()) from error
+            raise Problem("page_unavailable", "the page is starting; try again", AGAIN) from error
         headers = [(name.lower(), value) for name, value in response.headers.raw if name.lower() not in _HOP]
         await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
         passing, leaving = asyncio.ensure_future(_pass(response, send)), asyncio.ensure_future(_left(receive))
@@ -57,11 +53,9 @@ class Relay:
 
 
 async def _pass(response: httpx.Response, send: Any) -> None:
-    try:
+    with contextlib.suppress(httpx.TransportError):  # the other process ended: so does the answer
         async for part in response.aiter_raw():
             await send({"type": "http.response.body", "body": part, "more_body": True})
-    except httpx.TransportError:  # the other process ended: so does the answer
-        pass
 
 
 async def _left(receive: bodies.Receive) -> None:

@@ -25,11 +25,7 @@ _CLOSING_SECONDS = 2.0
 
 
 def open_predictor(settings: Settings) -> Predictor:
-    """Open the model, with a fair share of the processor's cores for each process.
-
-    Raises:
-        InputError, RunError: as `open_model`.
-    """
+    """Open the model, with a fair share of the processor's cores for each process; it fails as `open_model` does."""
     return open_model(settings.model, settings.runs_dir, threads=max(1, cores() // settings.workers))
 
 
@@ -38,11 +34,8 @@ def application(
 ) -> tuple[Guard, Service]:
     """Return the whole application, and the part of it that answers predictions.
 
-    Args:
-        settings: of the server.
-        predictor: the model.
-        counters: what is counted; by default for this process alone.
-        relay_to: the socket of the process that has the page, if that is another one.
+    Without `counters` it counts for this process alone. `relay_to` is the socket of the process that has the page, if
+    that is another one.
     """
     service = Service(predictor, settings.limits, counters or Counters(), settings.workers)
     app = api.build(service, bool(settings.token))
@@ -57,16 +50,9 @@ def application(
 
 
 def run(guard: Guard, service: Service, sockets: list[socket.socket], *, worker: bool = False) -> int:
-    """Answer requests until a signal, then finish what was accepted.
+    """Answer requests until a signal, then finish what was accepted; return the exit code.
 
-    Args:
-        guard: the application.
-        service: its part that answers predictions.
-        sockets: where it listens.
-        worker: whether it is one of several processes, which SIGTERM ends and SIGINT does not.
-
-    Returns:
-        The exit code: 130 after SIGINT, 143 after SIGTERM.
+    That is 130 after SIGINT, 143 after SIGTERM. A `worker` is one of several processes, which SIGINT does not end.
     """
     limits = service.limits
     config = uvicorn.Config(
@@ -91,14 +77,10 @@ def run(guard: Guard, service: Service, sockets: list[socket.socket], *, worker:
 
 
 def run_worker(settings: Settings, number: int, folder: Path, listener: socket.socket, life: Any) -> None:
-    """Run one of several processes: the first has the page, the others pass its requests on.
+    """Run one of several processes: the first, number 0, has the page, and the others pass its requests on.
 
-    Args:
-        settings: of the server.
-        number: from 0.
-        folder: of the common files: counters, the page's socket.
-        listener: where all processes accept connections.
-        life: the end of a pipe whose other end the parent has; it closes when the parent is gone.
+    All accept connections at `listener`, and have their counters and the page's socket in `folder`. `life` is the end
+    of a pipe whose other end the parent has; it closes when the parent is gone.
     """
 
     def end_with_parent() -> None:
@@ -115,9 +97,6 @@ def run_worker(settings: Settings, number: int, folder: Path, listener: socket.s
         private = socket.socket(socket.AF_UNIX)
         private.bind(str(socket_path))
         sockets.append(private)
-    run(
-        *application(settings, open_predictor(settings), counters, socket_path if number else None),
-        sockets,
-        worker=True,
-    )
+    guard, service = application(settings, open_predictor(settings), counters, socket_path if number else None)
+    run(guard, service, sockets, worker=True)
     os._exit(0)  # a thread that still reads a picture for nobody must not hold us up

@@ -1,7 +1,5 @@
 """Answers predictions, from a request's body to the JSON, and bounds how many at a time. Each process has one."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,75 +13,24 @@ from fmnist.run.environment import cores
 from fmnist.web import bodies
 from fmnist.web.batcher import Batcher
 from fmnist.web.counters import Counters
-from fmnist.web.problems import Problem, overloaded, wait
+from fmnist.web.problems import AGAIN, CLOSE, Problem, overloaded
 from fmnist.web.settings import Limits
 
 
-class Place:
-    """What one request holds of the server: bytes, as they come, and a place once its body is there.
-
-    A client that is slow to send so keeps nobody else out: it has a connection, and the bytes that it has sent.
-    """
-
-    def __init__(self, service: Service, size: int) -> None:
-        """Begin a request whose body is going to have `size` bytes, if there is room for it now.
-
-        Raises:
-            Problem: there is not.
-        """
-        self._service, self._bytes, self._requests = service, 0, 0
-        self._check(size)
-
-    def grow(self, count: int) -> None:
-        """Hold bytes that have come."""
-        self._check(count)
-        self._bytes += count
-        self._service.bytes += count
-
-    def begin(self) -> None:
-        """Hold a place: the body is there."""
-        self._check(0)
-        self._requests = 1
-        self._service.requests += 1
-        self._service.counters.put("in_flight", self._service.requests)
-
-    def leave(self) -> None:
-        """Give everything back."""
-        self._service.bytes -= self._bytes
-        self._service.requests -= self._requests
-        self._service.counters.put("in_flight", self._service.requests)
-
-    def _check(self, size: int) -> None:
-        service, limits = self._service, self._service.limits
-        if service.requests >= limits.requests or service.bytes + size > limits.waiting_bytes:
-            # The rest of a long body is better not read at all.
-            close = [(b"connection", b"close")] if self._bytes + size > bodies.QUICK_BYTES else []
-            raise overloaded(close)
-
-
 class Service:
-    """A model that answers requests, and the bounds on how many.
+    """A model that answers requests, and the bounds on how many; `workers` share the processor's cores."""
 
-    Attributes:
-        predictor: the model.
-        batcher: asks it for many requests at once; for the page too.
-        limits: the bounds.
-        requests: that are being answered.
-        bytes: of the bodies that are held.
-        stopping: whether the server goes down, and is no longer ready.
-        closing: whether it has stopped to listen, so that connections end with their next answer.
-        stopped: set once streams are to end.
-    """
-
-    def __init__(self, predictor: Predictor, limits: Limits, counters: Counters, workers: int = 1) -> None:
-        """Make ready; `workers` share the processor's cores."""
+    def __init__(self, predictor: Predictor, limits: Limits, counters: Counters, workers: int) -> None:
         self.predictor, self.limits, self.counters = predictor, limits, counters
         # Above it a picture is like none that the model was trained on; None where the model can't tell.
         self.threshold = predictor.threshold
-        self.batcher = Batcher(self._compute, counters.batch)
-        self.stopping, self.closing, self.stopped = False, False, asyncio.Event()
+        self.batcher = Batcher(self._compute, counters.batch)  # for the page too
         self._readers = ThreadPoolExecutor(max(1, min(4, cores() // workers)), thread_name_prefix="pictures")
-        self.requests, self.bytes = 0, 0
+        self.requests = 0  # that are being answered
+        self.bytes = 0  # of the bodies that are held
+        self.stopping = False  # whether the server goes down, and is no longer ready
+        self.closing = False  # whether it has stopped to listen, so that connections end with their next answer
+        self.stopped = asyncio.Event()  # set once streams are to end
 
     def is_full(self) -> bool:
         """Whether a prediction would be refused now, whatever its size."""
@@ -95,11 +42,7 @@ class Service:
         self._readers.shutdown(wait=False, cancel_futures=True)
 
     async def predict(self, headers: list[tuple[bytes, bytes]], receive: bodies.Receive) -> bytes:
-        """Answer a request with JSON.
-
-        Args:
-            headers: of the request, names in lower case.
-            receive: gives its body, as in ASGI; not called if the request is refused.
+        """Answer a request with JSON; its body is not received if it is refused.
 
         Raises:
             Problem: it is not answered.
@@ -107,8 +50,7 @@ class Service:
         """
         started = time.perf_counter()
         content_type = bodies.media_type(headers)
-        size = bodies.announced(headers, self.limits.body_bytes)
-        place = Place(self, size)
+        place = Place(self, bodies.announced(headers, self.limits.body_bytes))
         reading = None
         stage = "slow_body"
         try:
@@ -147,8 +89,8 @@ class Service:
     def _late(self, stage: str) -> Problem:
         seconds = f"{self.limits.seconds:g} seconds"
         if stage == "slow_body":
-            return Problem(stage, f"the body did not arrive within {seconds}", [(b"connection", b"close")])
-        return Problem(stage, f"the answer was not ready within {seconds}", wait())
+            return Problem(stage, f"the body did not arrive within {seconds}", CLOSE)
+        return Problem(stage, f"the answer was not ready within {seconds}", AGAIN)
 
     def _json(self, answers: np.ndarray) -> bytes:
         names = self.predictor.class_names
@@ -161,3 +103,40 @@ class Service:
                 row["unfamiliarity"], row["familiar"] = round(unfamiliarity, 4), unfamiliarity <= self.threshold
             rows.append(row)
         return orjson.dumps({"predictions": rows})
+
+
+class Place:
+    """What one request holds of the server: bytes, as they come, and a place once its body is there.
+
+    A client that is slow to send so keeps nobody else out: it has a connection, and the bytes that it has sent. Where
+    there is no room for a body of `size` bytes, or what comes later, a `Problem` is raised.
+    """
+
+    def __init__(self, service: Service, size: int) -> None:
+        self._service, self._bytes, self._requests = service, 0, 0
+        self._check(size)
+
+    def grow(self, count: int) -> None:
+        """Hold bytes that have come."""
+        self._check(count)
+        self._bytes += count
+        self._service.bytes += count
+
+    def begin(self) -> None:
+        """Hold a place: the body is there."""
+        self._check(0)
+        self._requests = 1
+        self._service.requests += 1
+        self._service.counters.put("in_flight", self._service.requests)
+
+    def leave(self) -> None:
+        """Give everything back."""
+        self._service.bytes -= self._bytes
+        self._service.requests -= self._requests
+        self._service.counters.put("in_flight", self._service.requests)
+
+    def _check(self, size: int) -> None:
+        service, limits = self._service, self._service.limits
+        if service.requests >= limits.requests or service.bytes + size > limits.waiting_bytes:
+            # The rest of a long body is better not read at all.
+            raise overloaded(CLOSE if self._bytes + size > bodies.QUICK_BYTES else ())

@@ -22,13 +22,8 @@ _BACKLOG = 1024
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that is bound to an address.
-
-    Raises:
-        InputError: the address cannot be had.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
+    """Return a socket that listens at an address; an `InputError` if that cannot be had."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
@@ -40,13 +35,11 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(
-    settings: Settings, say: Callable[[str], None], ready: Callable[[dict[str, Any]], None] = lambda facts: None
-) -> int:
+def serve(settings: Settings, say: Callable[[str], None], ready: Callable[[dict[str, Any]], None]) -> int:
     """Answer requests until a signal.
 
     Args:
-        settings: of the server.
+        settings: model, address and limits.
         say: is told, for people, where it listens, and when a process was started again.
         ready: is told the same for programs, once requests are taken: `url`, `model`, `format`, `workers`.
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from fmnist.web.api import HEADERS, PREDICT
+from fmnist.web.api import HEADERS, PREDICT, json_headers
 from fmnist.web.counters import Counters
-from fmnist.web.problems import Problem, overloaded
+from fmnist.web.problems import CLOSE, Problem, overloaded
 from fmnist.web.settings import Limits
 
 _HEAD_BYTES = 64 * 1024
@@ -30,19 +30,13 @@ _UNUSUAL = (b"\r\ntransfer-encoding:", b"\r\nexpect:", b"\r\nconnection:", b"\r\
 
 
 class Crowd:
-    """The connections of one process.
-
-    Attributes:
-        waiting: those without a whole request, and since when; the longest first.
-        refused: those that are to be told so.
-    """
+    """The connections of one process; `full` says whether a prediction would be refused now."""
 
     def __init__(self, limits: Limits, counters: Counters, full: Callable[[], bool]) -> None:
-        """Begin with none; `full` says whether a prediction would be refused now."""
         self.limits, self.counters, self.full = limits, counters, full
         self.refusal = _answer("503 Service Unavailable", overloaded())
-        self.waiting: dict[_Connection, float] = {}
-        self.refused: deque[_Connection] = deque()
+        self.waiting: dict[_Connection, float] = {}  # those without a whole request, and since when; the longest first
+        self.refused: deque[_Connection] = deque()  # those that are to be told so
 
     def refuse(self, connection: _Connection) -> None:
         """Refuse a prediction, in its turn."""
@@ -154,7 +148,7 @@ class _Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP, in the form of all errors."""
-        problem = Problem("bad_parameter", msg, [(b"connection", b"close")])
+        problem = Problem("bad_parameter", msg, CLOSE)
         self._crowd.counters.add("refused", problem.code)
         self.transport.write(_answer("400 Bad Request", problem))
         self.transport.close()
@@ -210,6 +204,5 @@ def _is_whole_prediction(data: bytes) -> bool:
 
 def _answer(status: str, problem: Problem) -> bytes:
     body = problem.body()
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    lines = [b"%s: %s\r\n" % header for header in (*headers, *HEADERS, *problem.headers)]
+    lines = [b"%s: %s\r\n" % header for header in (*json_headers(body), *HEADERS, *problem.headers)]
     return f"HTTP/1.1 {status}\r\n".encode() + b"".join(lines) + b"\r\n" + body

@@ -18,16 +18,14 @@ _PARTING_SECONDS = 0.5
 class EndingServer(uvicorn.Server):
     """Uvicorn, which stops in steps: first it is not ready, then it accepts no connections, then it ends.
 
-    Attributes:
-        signal: what ended it; 0 before.
+    A `worker` is one of several processes, which SIGINT does not end.
     """
 
     def __init__(self, config: uvicorn.Config, service: Service, *, worker: bool) -> None:
-        """Take a configuration, and what answers; a `worker` is one of several processes, which SIGINT does not end."""
         super().__init__(config)
         self._service, self._worker = service, worker
         self._deaf_at = float("inf")
-        self.signal = 0
+        self.signal = 0  # what ended it
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop; a second signal ends at once."""

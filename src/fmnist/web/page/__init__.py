@@ -28,10 +28,7 @@ _SESSIONS = 1000
 def build(api: FastAPI, service: Service, settings: Settings) -> App:
     """Return the page as an application of its own: at `/`, with the exported files under `/exports/`.
 
-    Args:
-        api: an application with which the page's queue starts and ends.
-        service: answers predictions.
-        settings: of the server.
+    Its queue starts and ends with `api`.
     """
     import gradio
     from gradio.state_holder import SessionState
@@ -44,9 +41,8 @@ def build(api: FastAPI, service: Service, settings: Settings) -> App:
     runs = Runs(settings.runs_dir, settings.data_dir, served)
     name = service.predictor.metadata.get("run") or Path(settings.model).name
     with gradio.Blocks(title=TITLE, analytics_enabled=False, fill_width=False) as blocks:
-        gradio.HTML(
-            render("header.html", name=name, facts=runs.facts(name), predictor=service.predictor), js_on_load=None
-        )
+        header = render("header.html", name=name, facts=runs.facts(name), predictor=service.predictor)
+        gradio.HTML(header, js_on_load=None)
         with gradio.Tabs():
             with gradio.Tab("Try it"):
                 try_it.build(service)

@@ -26,18 +26,11 @@ class Line:
 
 
 def chart(title: str, lines: Sequence[Line], percent: bool = False) -> Markup:
-    """Draw curves in the page's colours.
+    """Draw curves as a figure with a legend, empty where there is nothing to draw; with `percent` values are shares.
 
-    Args:
-        title: what is drawn.
-        lines: the curves; points that are not finite are left out.
-        percent: whether the values are shares.
-
-    Returns:
-        A figure with a legend; empty where there is nothing to draw.
+    Points that are not finite are left out.
     """
-    finite = [(line, [point for point in line.points if math.isfinite(point[1])]) for line in lines]
-    finite = [(line, points) for line, points in finite if points]
+    finite = [(line, points) for line in lines if (points := [at for at in line.points if math.isfinite(at[1])])]
     if not finite:
         return Markup("")
     epochs, values = zip(*(point for _, points in finite for point in points), strict=True)

@@ -4,17 +4,14 @@ import numpy as np
 
 # The side of the cover, as a share of the picture's: large enough to hide a sleeve.
 _SHARE = 0.22
+_FACTOR = 8
 
 
 def covers(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cover a picture with black squares, one place after the other.
+    """Cover a picture, uint8 (H, W), with black squares, one place after the other.
 
-    Args:
-        image: uint8 (H, W).
-
-    Returns:
-        The covered pictures, uint8 (N, H, W), and where each is covered, bool (N, H, W). Places that are black anyway
-        are left out: nothing would change.
+    Return the covered pictures, uint8 (N, H, W), and where each is covered, bool (N, H, W). Places that are black
+    anyway are left out: nothing would change.
     """
     height, width = image.shape
     side = max(2, round(_SHARE * min(height, width)))
@@ -32,35 +29,23 @@ def covers(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def heat(probability: float, covered: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Return how much each pixel mattered.
+    """Return how much each pixel mattered, float64 (H, W).
 
-    Args:
-        probability: of the class that the model named, with nothing covered.
-        covered: of the same class, (N,), with each place covered.
-        masks: bool (N, H, W), the places.
-
-    Returns:
-        float64 (H, W): the mean loss of probability where a pixel was covered, 0 to 1; gains count as 0.
+    That is the mean loss of probability where it was covered, 0 to 1; gains count as 0. `probability` is of the class
+    that the model named, with nothing covered; `covered` (N,) of the same class with each place of `masks` covered.
     """
     drops = np.clip(probability - covered.astype(np.float64), 0, None)
-    times = masks.sum(axis=0)
-    return (drops[:, None, None] * masks).sum(axis=0) / np.maximum(times, 1)
+    return (drops[:, None, None] * masks).sum(axis=0) / np.maximum(masks.sum(axis=0), 1)
 
 
-def overlay(image: np.ndarray, values: np.ndarray, factor: int = 8) -> np.ndarray:
-    """Lay heat over a picture: the more a place mattered, the more orange it is.
+def overlay(image: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Lay heat over a picture, uint8 (H, W): the more a place mattered, the more orange it is, uint8 (8·H, 8·W, 3).
 
-    Args:
-        image: uint8 (H, W).
-        values: as `heat` returns them.
-        factor: by which both are enlarged, the picture pixel by pixel, the heat smoothly.
-
-    Returns:
-        uint8 (factor·H, factor·W, 3).
+    The picture is enlarged pixel by pixel, the heat smoothly.
     """
     from PIL import Image
 
-    size = (image.shape[1] * factor, image.shape[0] * factor)
+    size = (image.shape[1] * _FACTOR, image.shape[0] * _FACTOR)
     grey = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.NEAREST), np.float64)
     scaled = Image.fromarray((values / max(float(values.max()), 0.02)).astype(np.float32))
     strength = np.asarray(scaled.resize(size, Image.Resampling.BICUBIC), np.float64).clip(0, 1)[..., None]

@@ -1,32 +1,29 @@
-"""The tab with the exported files, and the route that hands them out."""
+"""Builds the tab with the exported files, and the route that hands them out."""
 
 from typing import Any
 
 import gradio
 from fastapi import FastAPI
-from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse
 
 from fmnist.export.formats import FORMATS
 from fmnist.web.access import EXPORTS
-from fmnist.web.api import answer
-from fmnist.web.page.rendering import render
+from fmnist.web.page.rendering import QUIET, panel, render
 from fmnist.web.page.runs import Runs
-from fmnist.web.problems import Problem
 
 
 def build(blocks: gradio.Blocks, runs: Runs, served: str) -> None:
     """Put the tab's parts onto the page; whenever that is opened, the runs are looked up."""
     run = gradio.Dropdown([], label="Run")
-    table = gradio.HTML("", js_on_load=None, apply_default_css=False, elem_id="models")
+    table = panel("models")
 
     def fill() -> list[Any]:
-        names, first = runs.names(), runs.first(served)
+        names, first = runs.choices(served)
         return [gradio.Dropdown(names, value=first, filterable=len(names) > 8), _table(runs, first)]
 
-    quiet: Any = {"show_progress": "hidden", "api_visibility": "private"}
-    blocks.load(fill, None, [run, table], **quiet)
-    run.input(lambda name: _table(runs, name), run, table, **quiet)
+    blocks.load(fill, None, [run, table], **QUIET)
+    run.input(lambda name: _table(runs, name), run, table, **QUIET)
     # Only the browser knows under which address it sees us.
     here = "element.querySelector('.origin').textContent = location.origin;"
     gradio.HTML(render("api.html"), js_on_load=here, apply_default_css=False)
@@ -36,10 +33,9 @@ def _table(runs: Runs, name: str | None) -> str:
     facts = runs.facts(name)
     if facts is None:
         return render("models.html", exports=[], name="")
-    rows = []
-    for row in facts.exports:
-        digest = str(row.get("sha256", ""))
-        rows.append(row | {"link": EXPORTS + digest if runs.export(digest) else ""})
+    digests = [str(row.get("sha256", "")) for row in facts.exports]
+    links = [EXPORTS + digest if runs.export(digest) else "" for digest in digests]
+    rows = [row | {"link": link} for row, link in zip(facts.exports, links, strict=True)]
     return render(
         "models.html",
         name=facts.name,
@@ -55,9 +51,9 @@ def offer(app: FastAPI, runs: Runs) -> None:
     """Hand out exported files, each under its SHA-256: no part of the address ever becomes a path."""
 
     @app.get(EXPORTS + "{digest}", include_in_schema=False)
-    def export(request: Request, digest: str) -> Response:
+    def export(digest: str) -> FileResponse:
         found = runs.export(digest)
         if found is None:
-            return answer(Problem("not_found", "there is no exported file with this SHA-256"))
+            raise HTTPException(404)
         path, name = found
         return FileResponse(path, filename=name, media_type="application/octet-stream")

@@ -6,11 +6,15 @@ import io
 from importlib.resources import files
 from typing import Any
 
+import gradio
 import numpy as np
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from fmnist.text import percent, size
+
+QUIET: Any = {"show_progress": "hidden", "api_visibility": "private"}
+"""Options of every event of the page."""
 
 
 @functools.cache
@@ -30,6 +34,11 @@ def render(template: str, **values: Any) -> str:
 def asset(name: str) -> str:
     """Return a script or style sheet of the page."""
     return files("fmnist.web.page").joinpath("assets", name).read_text("utf-8")
+
+
+def panel(name: str, content: str = "", **options: Any) -> gradio.HTML:
+    """Put a part onto the page that shows what `render` returns; `name` is its id for scripts and styles."""
+    return gradio.HTML(content, apply_default_css=False, elem_id=name, **{"js_on_load": None} | options)
 
 
 def png(pixels: np.ndarray) -> Markup:

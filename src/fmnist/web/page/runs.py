@@ -32,21 +32,16 @@ class Facts:
 
 
 class Runs:
-    """The runs in a folder, read anew whenever they are asked for."""
+    """The runs in a folder, and one that is served from elsewhere, read anew whenever they are asked for."""
 
     def __init__(self, folder: Path, data_dir: Path | None, served: Path | None = None) -> None:
-        """Name the folder, the data set's folder, and a run elsewhere that belongs to the list too."""
         self._folder, self._data_dir, self._served = folder, data_dir, served
 
-    def names(self) -> list[str]:
-        """Return the names, the newest first."""
-        return [*self._all()]
-
-    def first(self, served: str) -> str | None:
-        """Return the name that is shown first: of the run that is served (its folder's or own), else the newest."""
-        names = self.names()
-        own = self._served.name if self._served is not None else served
-        return next((name for name in (own, served) if name in names), names[0] if names else None)
+    def choices(self, served: str) -> tuple[list[str], str | None]:
+        """Return the names, the newest first, and the one shown first: of the run that is served, else the newest."""
+        names = [*self._all()]
+        own = self._served.name if self._served is not None else served  # its folder's name goes before its own
+        return names, next((name for name in (own, served, *names) if name in names), None)
 
     def _all(self) -> dict[str, RunDirectory]:
         runs = {run.name: run for run in reversed(list_runs(self._folder))}
@@ -84,11 +79,8 @@ class Runs:
     def pictures(self, name: str, true: int, predicted: int) -> tuple[np.ndarray, np.ndarray, int]:
         """Return test pictures of one cell of a run's confusion matrix, those it was surest of first.
 
-        Returns:
-            uint8 (N, H, W), 60 at most; the probabilities of the predicted class (N,); and how many there are.
-
-        Raises:
-            FmnistError: the run has no predictions, or the data set is not to be had here.
+        They are uint8 (N, H, W), 60 at most, with the probabilities of the predicted class (N,) and how many there are.
+        A `FmnistError` is raised if the run has no predictions, or the data set is not to be had here.
         """
         run = self._all()[name]
         probabilities, labels = _predictions(run)

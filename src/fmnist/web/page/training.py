@@ -10,7 +10,7 @@ from markupsafe import Markup
 from fmnist.errors import FmnistError
 from fmnist.text import number, percent
 from fmnist.web.page.chart import Line, chart
-from fmnist.web.page.rendering import asset, render
+from fmnist.web.page.rendering import QUIET, asset, panel, render
 from fmnist.web.page.runs import Facts, Runs
 
 _NONE = "nothing"
@@ -20,22 +20,16 @@ _95 = 1.96
 
 
 def build(blocks: gradio.Blocks, runs: Runs, served: str) -> None:
-    """Put the tab's parts onto the page.
-
-    Args:
-        blocks: the page; whenever it is opened, the runs are looked up.
-        runs: that can be chosen.
-        served: the name of the run that is chosen first, if there is one of that name.
-    """
+    """Put the tab's parts onto the page; whenever that is opened, the runs are looked up, `served` first."""
     with gradio.Row(elem_classes="choices"):
         run = gradio.Dropdown([], label="Run", min_width=140)
         other = gradio.Dropdown([_NONE], value=_NONE, label="Compared with", min_width=140)
-    overview = gradio.HTML("", js_on_load=None, apply_default_css=False, elem_id="training")
-    matrix = gradio.HTML("", js_on_load=asset("matrix.js"), apply_default_css=False, elem_id="matrix")
-    pictures = gradio.HTML("", js_on_load=None, apply_default_css=False, elem_id="pictures")
+    overview = panel("training")
+    matrix = panel("matrix", js_on_load=asset("matrix.js"))
+    pictures = panel("pictures")
 
     def fill() -> list[Any]:
-        names, first = runs.names(), runs.first(served)
+        names, first = runs.choices(served)
         beside = gradio.Dropdown([_NONE, *names], value=_NONE, filterable=len(names) > 8)
         return [gradio.Dropdown(names, value=first, filterable=len(names) > 8), beside, *choose(first, None)]
 
@@ -46,11 +40,10 @@ def build(blocks: gradio.Blocks, runs: Runs, served: str) -> None:
         return _pictures(runs, name, event.row, event.column)
 
     shown: Any = [overview, matrix, pictures]
-    quiet: Any = {"show_progress": "hidden", "api_visibility": "private"}
-    blocks.load(fill, None, [run, other, *shown], **quiet)
-    for choice in (run, other):
-        choice.input(choose, [run, other], shown, **quiet)
-    matrix.click(show, run, pictures, **quiet)
+    blocks.load(fill, None, [run, other, *shown], **QUIET)
+    run.input(choose, [run, other], shown, **QUIET)
+    other.input(choose, [run, other], shown, **QUIET)
+    matrix.click(show, run, pictures, **QUIET)
 
 
 def _overview(runs: Runs, name: str | None, beside: str | None) -> str:
@@ -107,12 +100,12 @@ def _rows(first: Facts, second: Facts) -> list[tuple[str, str, str, str]]:
             for mine, other in zip(first.metrics["per_class"], second.metrics["per_class"], strict=True):
                 difference = _points(other["recall"] - mine["recall"])
                 rows.append((f"{mine['name']} found", percent(mine["recall"]), percent(other["recall"]), difference))
-    mine, other = (
+    ours, theirs = (
         {k: v for part in _SECTIONS for k, v in (facts.config.get(part) or {}).items()} for facts in (first, second)
     )
-    for key in mine:
-        if key in other and mine[key] != other[key]:
-            rows.append((key.replace("_", " "), _plain(mine[key]), _plain(other[key]), ""))
+    for key in ours:
+        if key in theirs and ours[key] != theirs[key]:
+            rows.append((key.replace("_", " "), _plain(ours[key]), _plain(theirs[key]), ""))
     return rows
 
 

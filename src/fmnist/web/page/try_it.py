@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import binascii
 import functools
 from collections.abc import AsyncIterator
 from importlib.resources import files
@@ -15,7 +14,7 @@ from fmnist.data.sources import OFFICIAL_CLASS_NAMES
 from fmnist.errors import FmnistError, InputError
 from fmnist.images import decode, prepare
 from fmnist.web.page import heat
-from fmnist.web.page.rendering import asset, png, render
+from fmnist.web.page.rendering import QUIET, asset, panel, png, render
 from fmnist.web.service import Service
 
 # A class that is less probable than this is "unsure", in words.
@@ -28,27 +27,15 @@ _MATTERS = 0.02
 def build(service: Service) -> None:
     """Put the tab's parts onto the page."""
     with gradio.Row(equal_height=False, elem_classes="halves"):
-        pad = gradio.HTML(
-            "",
-            html_template=render("pad.html", examples=_examples(service), limit=service.limits.body_bytes),
-            js_on_load=asset("pad.js"),
-            apply_default_css=False,
-            elem_id="pad",
-        )
-        empty = render("answer.html", rows=[], count=len(service.predictor.class_names))
-        result = gradio.HTML(empty, js_on_load=None, apply_default_css=False, elem_id="result")
+        template = render("pad.html", examples=_examples(service), limit=service.limits.body_bytes)
+        pad = panel("pad", html_template=template, js_on_load=asset("pad.js"))
+        result = panel("result", render("answer.html", rows=[], count=len(service.predictor.class_names)))
 
-    quiet: Any = {"show_progress": "hidden", "api_visibility": "private"}
-    pad.submit(functools.partial(look_at, service), pad, result, trigger_mode="always_last", **quiet)
+    pad.submit(functools.partial(look_at, service), pad, result, trigger_mode="always_last", **QUIET)
 
 
 async def look_at(service: Service, content: str | None) -> AsyncIterator[str]:
-    """Yield what the page shows for a picture: the answer, and then the answer with what mattered.
-
-    Args:
-        service: has the model.
-        content: the picture as a data address.
-    """
+    """Yield what the page shows for a picture, a data address: the answer, and then the answer with what mattered."""
     predictor = service.predictor
     try:
         picture = _bytes(content, service.limits.body_bytes)
@@ -77,7 +64,7 @@ def _bytes(content: str | None, limit: int) -> bytes:
         if not kind.startswith("data:image/"):
             raise ValueError
         picture = base64.b64decode(data, validate=True)
-    except (ValueError, binascii.Error) as error:
+    except ValueError as error:
         raise InputError("this is no picture; expected PNG, JPEG, WebP, GIF, BMP or TIFF") from error
     if len(picture) > limit:
         raise InputError(f"this picture has more than {limit / 1e6:.0f} MB; make it smaller first")
@@ -87,7 +74,7 @@ def _bytes(content: str | None, limit: int) -> bytes:
 def _facts(service: Service, image: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
     names, order = service.predictor.class_names, np.argsort(-probabilities, kind="stable")
     rows = [{"name": names[label], "share": float(probabilities[label])} for label in order]
-    best, second = rows[0], rows[1]
+    best, second, *_ = rows
     if best["share"] >= _SURE:
         mood = "The model is sure."
     elif best["share"] >= _LIKELY:
