@@ -1,7 +1,8 @@
 """All settings of a run, with their ranges and help texts, and the presets. Knows no Keras; reads no files."""
 
-from fmnist.config.families import FAMILIES, ModelConfig
+from fmnist.config.families import FAMILIES
 from fmnist.config.fields import kinds
+from fmnist.config.model import ModelConfig
 from fmnist.config.presets import PRESETS, command_flags, preset, restore
 from fmnist.config.tree import (
     SECTIONS,
@@ -15,19 +16,6 @@ from fmnist.config.tree import (
 )
 
 __all__ = [
-    "FAMILIES",
-    "PRESETS",
-    "SECTIONS",
-    "AugmentationConfig",
-    "Config",
-    "EngineConfig",
-    "ModelConfig",
-    "TrainingConfig",
-    "command_flags",
-    "kinds",
-    "leaf_fields",
-    "leaf_type",
-    "leaves",
-    "preset",
-    "restore",
-]
+    "FAMILIES", "PRESETS", "SECTIONS", "AugmentationConfig", "Config", "EngineConfig", "ModelConfig", "TrainingConfig",
+    "command_flags", "kinds", "leaf_fields", "leaf_type", "leaves", "preset", "restore",
+]  # fmt: skip

@@ -1,18 +1,13 @@
-"""The table of network families, a row a family, and the settings of a network and of its first weights."""
+"""The table of network families, a row a family: what is known of each without building its network."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass, replace
-
-from fmnist.config.fields import setting
-from fmnist.errors import InputError
+from dataclasses import dataclass
 
 SIZES = ("filters", "kernel_size", "activation", "batch_normalization")
 
 
 @dataclass(frozen=True)
 class Family:
-    """What is known of a family without building its network, which the file of its name in `fmnist/models` does.
+    """A family, whose network the file of its name in `fmnist/models` builds.
 
     Attributes:
         settings: which it has of the settings that not every family has; the others must keep their default.
@@ -57,125 +52,3 @@ FAMILIES = {
     ),
     "mobilenet_v2": Family(settings=("image_size",), imagenet="by download"),
 }
-_IMAGENET = ", ".join(f"{name}'s {family.imagenet}" for name, family in FAMILIES.items() if family.pretrained)
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """The network: its family, its sizes, and what keeps it from overfitting."""
-
-    family: str = setting("reference", "Network family.", choices=tuple(FAMILIES))
-    filters: tuple[int, ...] = setting((32, 64, 128), "Filters of each convolution block.", minimum=1, maximum=4096)
-    kernel_size: int = setting(3, "Side of the convolution kernels, in pixels.", minimum=1, maximum=15)
-    blocks: int | tuple[int, ...] = setting(
-        1, "Blocks of each stage of a residual network: one number for all, or one for each.", minimum=1, maximum=100
-    )
-    squeeze_excite: int = setting(
-        0,
-        "Weigh a residual block's channels by their means, through a layer so many times narrower; 0: don't.",
-        minimum=0,
-        maximum=64,
-    )
-    separable: bool = setting(
-        False, "Split a residual network's convolutions: each channel by itself, then across: far fewer weights."
-    )
-    stem_pooling: bool = setting(False, "Halve the image behind a residual network's stem, not only between stages.")
-    activation: str | None = setting(
-        None,
-        "Activation of the blocks and of the hidden layer [default: the family's own].",
-        choices=("leaky_relu", "relu", "silu", "gelu"),
-    )
-    batch_normalization: bool | None = setting(
-        None, "Normalise between convolution and activation [default: as the family does]."
-    )
-    dropout: float | tuple[float, ...] = setting(
-        0.0,
-        "Share of the units switched off at random in training, after each block and the hidden layer: one number for "
-        "all, or one for each (0.1,0.1,0.1,0.5).",
-        minimum=0.0,
-        maximum=0.95,
-    )
-    l2: float = setting(0.0, "Penalty on the loss: L2 times the sum of all squared kernel weights.", minimum=0.0)
-    image_size: int = setting(
-        96, "Side to which a pre-trained family enlarges the images, in pixels.", minimum=32, maximum=512
-    )
-    flip_average: bool = setting(
-        False, "The saved network averages its logits over each image and its mirror image; training costs the same."
-    )
-
-    def resolved(self) -> ModelConfig:
-        """Return a copy in which the family's own values stand where a setting was left open."""
-        row = FAMILIES[self.family]
-        names = [name for name in ("activation", "batch_normalization") if name in row.settings]
-        return replace(self, **{name: getattr(row, name) for name in names if getattr(self, name) is None})
-
-    def conflicts(self) -> list[str]:
-        """Return a sentence for each setting that differs from its default though the family hasn't got it."""
-        owners = {
-            name: [family for family, row in FAMILIES.items() if name in row.settings]
-            for name, value in vars(self).items()
-            if value != getattr(ModelConfig(), name) and name not in FAMILIES[self.family].settings
-        }
-        hint = ", which has its own; take --preset transfer, leave it out, or take another --family"
-        return [
-            f"{name}: only for --family {', '.join(families)}; got {self.family}"
-            + (hint if FAMILIES[self.family].pretrained else "")
-            for name, families in owners.items()
-            if families  # what is in no row, every family has
-        ]
-
-    def block_counts(self) -> tuple[int, ...]:
-        """Return the number of residual blocks of each stage.
-
-        Raises:
-            InputError: a list of another length is given.
-        """
-        counts, stages = self.blocks, len(self.filters) - 1
-        if not isinstance(counts, tuple):
-            return (counts,) * stages
-        if len(counts) != stages:
-            raise InputError(f"blocks: got {len(counts)} numbers, expected one for all, or {stages} for the stages")
-        return counts
-
-    def dropout_rates(self) -> tuple[float, ...]:
-        """Return the dropout of each block and, last, of the hidden layer where the family has one.
-
-        Raises:
-            InputError: a list of another length is given.
-        """
-        rates, blocks, row = self.dropout, len(self.filters), FAMILIES[self.family]
-        count = 1 if row.pretrained else blocks + row.hidden_layer
-        if not isinstance(rates, tuple):
-            return (rates,) * count
-        if len(rates) != count:
-            hidden = " and one for the hidden layer" if row.hidden_layer else ""
-            expected = f"one for all, or {blocks} for the blocks{hidden}"
-            if row.pretrained:
-                expected = f"one, for before {self.family}'s last layer"
-            raise InputError(f"dropout: got {len(rates)} numbers, expected {expected}")
-        return rates
-
-
-@dataclass(frozen=True)
-class TransferConfig:
-    """What a network knows beforehand, and how much of that is kept."""
-
-    weights: str = setting(
-        "fresh",
-        f"A pre-trained family's first weights: fresh, imagenet ({_IMAGENET}), or the file that holds them.",
-    )
-    initial_weights: str | None = setting(
-        None, "Start from the weights of this run of the same network; other classes get a fresh last layer."
-    )
-    frozen_epochs: int = setting(
-        0,
-        "Train only the last layer in the first N epochs, on features that are computed once, without augmentation.",
-        minimum=0,
-        maximum=100_000,
-    )
-    head_learning_rate: float = setting(1e-3, "Learning rate of these epochs, constant.", minimum=0.0)
-    fine_tuned_blocks: int | None = setting(
-        None,
-        "Blocks of a pre-trained network that are trained after them, from the last one [default: all].",
-        minimum=1,
-    )

@@ -7,13 +7,8 @@ from fmnist.config.tree import SECTIONS, Config, leaves
 from fmnist.errors import InputError, did_you_mean
 
 # The quick recipes: Muon, and a learning rate that rises once and falls to zero.
-_ONE_CYCLE = {
-    "optimizer": "muon",
-    "learning_rate": 0.1,
-    "schedule": "triangle",
-    "warmup_fraction": 0.1,
-    "label_smoothing": 0.1,
-}
+_ONE_CYCLE = {"optimizer": "muon", "learning_rate": 0.1, "schedule": "triangle", "warmup_fraction": 0.1}
+_ONE_CYCLE |= {"label_smoothing": 0.1}
 _LONG = _ONE_CYCLE | {"validation_fraction": 0.05, "flip": True, "flip_average": True}
 
 # A row a preset: what it is, and the settings in which it differs from the defaults.

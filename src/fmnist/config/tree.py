@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import Any
 
-from fmnist.config.families import FAMILIES, ModelConfig, TransferConfig
+from fmnist.config.families import FAMILIES
 from fmnist.config.fields import problem, setting
+from fmnist.config.model import ModelConfig, TransferConfig
 from fmnist.errors import InputError, did_you_mean
 
 
@@ -152,8 +153,7 @@ class Config:
             for name, value in leaves(self).items()
             if (text := problem(leaf_fields()[name][1], leaf_type(name), value))
         ]
-        problems = problems or self._conflicts()
-        if problems:
+        if problems := problems or self._conflicts():
             raise InputError("the configuration is not valid:\n  " + "\n  ".join(problems))
         self.model.dropout_rates()
         self.model.block_counts()
@@ -189,17 +189,13 @@ class Config:
             InputError: no field has that name, or a value is not valid.
         """
         known = leaf_fields()
-        unknown = [name for name in overrides if name not in known]
-        if unknown:
-            raise InputError(
-                "; ".join(f"no setting is named '{name}'{did_you_mean(name, list(known))}" for name in unknown)
-            )
-        by_section: dict[str, dict[str, Any]] = {}
+        if unknown := [name for name in overrides if name not in known]:
+            told = (f"no setting is named '{name}'{did_you_mean(name, list(known))}" for name in unknown)
+            raise InputError("; ".join(told))
+        changed: dict[str, dict[str, Any]] = {}
         for name, value in overrides.items():
-            section, _ = known[name]
-            by_section.setdefault(section, {})[name] = tuple(value) if isinstance(value, list) else value
-        changed = {name: replace(getattr(self, name), **values) for name, values in by_section.items()}
-        return replace(self, **changed)
+            changed.setdefault(known[name][0], {})[name] = tuple(value) if isinstance(value, list) else value
+        return replace(self, **{name: replace(getattr(self, name), **values) for name, values in changed.items()})
 
     def resolved(self) -> Config:
         """Return a copy in which what was left to the network's family is filled in."""

@@ -1,6 +1,5 @@
 """Reads four IDX files, wherever they come from, into images and labels in memory."""
 
-from fmnist.data.cache import Progress
 from fmnist.data.dataset import Dataset, load_dataset, read_folder
 from fmnist.data.idx import read_idx, write_idx
 from fmnist.data.inspection import inspect
@@ -8,14 +7,6 @@ from fmnist.data.sources import FILE_NAMES
 from fmnist.data.split import run_split, split_indices
 
 __all__ = [
-    "FILE_NAMES",
-    "Dataset",
-    "Progress",
-    "inspect",
-    "load_dataset",
-    "read_folder",
-    "read_idx",
-    "run_split",
-    "split_indices",
+    "FILE_NAMES", "Dataset", "inspect", "load_dataset", "read_folder", "read_idx", "run_split", "split_indices",
     "write_idx",
-]
+]  # fmt: skip

@@ -48,12 +48,11 @@ class KnownFile:
             raise Unavailable(f"{self.name} has SHA-256 {digest[:12]}…, expected {self.sha256[:12]}…")
 
 
+@dataclass
 class Cache:
     """The verified files in one folder, which need not exist."""
 
-    def __init__(self, folder: Path) -> None:
-        """Name the folder; nothing is read or made yet."""
-        self.folder = folder
+    folder: Path
 
     def read(self, file: KnownFile) -> bytearray | None:
         """Return the content of a file, or `None` where there is none.

@@ -86,8 +86,9 @@ def load_dataset(data_dir: str | os.PathLike[str] | None = None, *, progress: Pr
     if given := os.environ.get("FMNIST_DATA"):
         return read_folder(Path(given).expanduser(), named_by="FMNIST_DATA")
     official = sources.obtain(progress=progress)
-    digests = {file.name: file.sha256 for file in sources.OFFICIAL_FILES}  # obtain has verified them
-    return _build(official.contents, digests, sources.OFFICIAL_CLASS_NAMES, official.source)
+    arrays = [parse_idx(official.contents[name], name=name) for name in sources.FILE_NAMES]
+    names, digests = sources.OFFICIAL_CLASS_NAMES, _official_digests()  # which obtain has verified
+    return Dataset(*arrays, class_names=names, source=official.source, sha256=digests)
 
 
 def read_folder(folder: str | os.PathLike[str], *, named_by: str = "the data folder given") -> Dataset:
@@ -108,16 +109,16 @@ def read_folder(folder: str | os.PathLike[str], *, named_by: str = "the data fol
     if not folder.is_dir():
         state = "is not a folder" if folder.exists() else "does not exist"
         raise InputError(f"{folder} ({named_by}) {state}; expected a folder with {', '.join(sources.FILE_NAMES)}")
-    contents: dict[str, bytearray] = {}
-    problems = []
+    arrays, digests, problems = [], {}, []
     for name in sources.FILE_NAMES:
         path = find_idx(folder, name)
         if path is None:
             problems.append(f"{name} is missing; expected under this name, with or without .gz")
             continue
         try:
-            contents[name] = read_content(path, name=path.name)
-            parse_idx(contents[name], name=path.name, ndim=3 if "images" in name else 1)
+            content = read_content(path, name=path.name)
+            arrays.append(parse_idx(content, name=path.name, ndim=3 if "images" in name else 1))
+            digests[name] = hashlib.sha256(content).hexdigest()
         except InputError as error:
             problems.append(str(error))
     names = None
@@ -126,22 +127,16 @@ def read_folder(folder: str | os.PathLike[str], *, named_by: str = "the data fol
     except InputError as error:
         problems.append(str(error))
     _raise_all(str(folder), problems)
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    if names is None and digests == {file.name: file.sha256 for file in sources.OFFICIAL_FILES}:
+    if names is None and digests == _official_digests():
         names = sources.OFFICIAL_CLASS_NAMES
-    return _build(contents, digests, names, str(folder))
+    elif names is None:
+        largest = max((int(labels.max()) for labels in arrays[1::2] if labels.size), default=-1)
+        names = tuple(str(label) for label in range(largest + 1))
+    return Dataset(*arrays, class_names=names, source=str(folder), sha256=digests)
 
 
-def _build(
-    contents: dict[str, bytearray], digests: dict[str, str], class_names: tuple[str, ...] | None, source: str
-) -> Dataset:
-    train_images, train_labels, test_images, test_labels = (
-        parse_idx(contents[name], name=name) for name in sources.FILE_NAMES
-    )
-    if class_names is None:
-        largest = max((int(labels.max()) for labels in (train_labels, test_labels) if labels.size), default=-1)
-        class_names = tuple(str(label) for label in range(largest + 1))
-    return Dataset(train_images, train_labels, test_images, test_labels, class_names, source, digests)
+def _official_digests() -> dict[str, str]:
+    return {file.name: file.sha256 for file in sources.OFFICIAL_FILES}
 
 
 def _read_class_names(path: Path) -> tuple[str, ...] | None:
@@ -161,10 +156,8 @@ def _problems(data: Dataset) -> list[str]:
     splits = (("training", data.train_images, data.train_labels), ("test", data.test_images, data.test_labels))
     for split, images, labels in splits:
         if images.dtype != np.uint8 or images.ndim != 3 or labels.dtype != np.uint8 or labels.ndim != 1:
-            problems.append(
-                f"{split}: images are {images.dtype} {images.shape} and labels {labels.dtype} {labels.shape}; "
-                "expected uint8 (N, H, W) and uint8 (N,)"
-            )
+            given = f"images are {images.dtype} {images.shape} and labels {labels.dtype} {labels.shape}"
+            problems.append(f"{split}: {given}; expected uint8 (N, H, W) and uint8 (N,)")
         elif not images.size:
             problems.append(f"{split}: images of shape {images.shape} hold no pixel; expected at least one image")
         elif len(images) != len(labels):
@@ -176,10 +169,8 @@ def _problems(data: Dataset) -> list[str]:
             )
     train, test = data.train_images.shape[1:], data.test_images.shape[1:]
     if not problems and train != test:
-        problems.append(
-            f"training images are {'x'.join(map(str, train))} pixels but test images {'x'.join(map(str, test))}; "
-            "expected one size"
-        )
+        sizes = ["x".join(map(str, shape)) for shape in (train, test)]
+        problems.append(f"training images are {sizes[0]} pixels but test images {sizes[1]}; expected one size")
     if data.num_classes < 2:
         problems.append(f"there are {data.num_classes} classes; expected at least 2")
     if repeated := sorted({name for name in data.class_names if data.class_names.count(name) > 1}):

@@ -1,7 +1,7 @@
 """Fetches the bytes of known files from a folder, from an HTTP mirror or from Debian's package. Checks no checksums.
 
-Each source has a `label` for messages and says whether it needs the `network`. Its `fetch` yields each file asked for
-with its content, gzipped or not, and raises `Unavailable` with the reason at the first that can't be had.
+Each source, printed, is its name in messages, and says whether it needs the `network`. Its `fetch` yields each file
+asked for with its content, gzipped or not, and raises `Unavailable` with the reason at the first that can't be had.
 """
 
 import functools
@@ -12,13 +12,13 @@ import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 from fmnist.data.cache import Cache, KnownFile, Progress, Unavailable
 from fmnist.data.idx import find_idx
 
 _GZIP_OVERHEAD = 1 << 16  # bytes that gzip may add to content that doesn't compress
 _CHUNK = 1 << 16
+_RUN_SECONDS = 600  # of one command
 
 Fetched = Generator[tuple[KnownFile, bytes], None, None]
 
@@ -28,11 +28,9 @@ class Folder:
     """A folder that holds the files under their official names, such as the one of the system's package."""
 
     path: Path
-    network: ClassVar[bool] = False
+    network = False
 
-    @property
-    def label(self) -> str:
-        """The folder's path."""
+    def __str__(self) -> str:
         return str(self.path)
 
     def fetch(self, files: Sequence[KnownFile], progress: Progress | None) -> Fetched:
@@ -61,11 +59,9 @@ class Mirror:
     slowest: float = 20_000.0
     """Bytes a second; a mirror that stays below this for `patience` seconds is given up."""
     patience: float = 20.0
-    network: ClassVar[bool] = True
+    network = True
 
-    @property
-    def label(self) -> str:
-        """The address."""
+    def __str__(self) -> str:
         return self.address
 
     def fetch(self, files: Sequence[KnownFile], progress: Progress | None) -> Fetched:
@@ -122,17 +118,14 @@ class DebianPackage:
     folder: str
     """Where the package keeps the files, without the leading slash."""
     cache: Cache
-    network: ClassVar[bool] = True
+    network = True
 
-    @property
-    def label(self) -> str:
-        """The package's name."""
+    def __str__(self) -> str:
         return f"the distribution's package {self.package}"
 
     def fetch(self, files: Sequence[KnownFile], progress: Progress | None) -> Fetched:
         """Download and unpack the package into a temporary folder and read the files there."""
-        missing = [tool for tool in ("apt-get", "dpkg-deb") if shutil.which(tool) is None]
-        if missing:
+        if missing := [tool for tool in ("apt-get", "dpkg-deb") if shutil.which(tool) is None]:
             raise Unavailable(f"needs Debian or Ubuntu; {' and '.join(missing)} not found")
         with self.cache.scratch() as scratch:
             yield from Folder(self._unpack(scratch, progress)).fetch(files, progress)
@@ -174,21 +167,14 @@ def _private_apt_options(scratch: Path) -> list[str]:
     return [part for key, value in settings.items() for part in ("-o", f"{key}={value}")]
 
 
-def _run(command: list[str], folder: Path, *, check: bool = True, timeout: float = 600.0) -> None:
+def _run(command: list[str], folder: Path, *, check: bool = True) -> None:
     name = " ".join([command[0], *[part for part in command[1:] if part in ("update", "download", "-x")]])
+    quiet = os.environ | {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+    call = functools.partial(subprocess.run, stdin=subprocess.DEVNULL, capture_output=True, timeout=_RUN_SECONDS)
     try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env={**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout,
-        )
+        done = call(command, cwd=folder, env=quiet, text=True, errors="replace")
     except subprocess.TimeoutExpired as error:
-        raise Unavailable(f"{name} took longer than {timeout:g} seconds") from error
+        raise Unavailable(f"{name} took longer than {_RUN_SECONDS} seconds") from error
     except OSError as error:
         raise Unavailable(f"{name} cannot be run: {error.strerror or error}") from error
     if check and done.returncode:

@@ -61,7 +61,7 @@ def read_content(source: Source, *, name: str | None = None, limit: int = MAX_BY
     """
     name = name or _name(source)
     try:
-        with _open(source) as raw:
+        with open(source, "rb") if isinstance(source, str | os.PathLike) else io.BytesIO(source) as raw:
             packed = raw.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
             size = raw.seek(0, os.SEEK_END)
             raw.seek(0)
@@ -80,24 +80,18 @@ def parse_idx(content: bytes | bytearray, *, name: str, ndim: int | None = None)
     _check_length(len(content), shape, name)
     if ndim is not None and len(shape) != ndim:
         raise InputError(f"{name}: holds {_KINDS[len(shape)]}, expected {_KINDS[ndim]}; are two files swapped?")
-    return np.frombuffer(content, np.uint8, offset=_header_size(shape)).reshape(shape)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * len(shape)).reshape(shape)
 
 
 def write_idx(path: str | os.PathLike[str], array: NDArray[np.uint8]) -> None:
     """Write images or labels as an IDX file, gzipped (repeatably, without a time stamp) if the name ends in `.gz`.
 
-    Args:
-        path: the file to write.
-        array: uint8, (N, H, W) or (N,).
-
     Raises:
-        InputError: the array has another type or number of dimensions.
+        InputError: the array is not uint8, (N, H, W) or (N,).
     """
     if array.dtype != np.uint8 or array.ndim not in _KINDS:
-        raise InputError(
-            f"{path}: got an array of {array.dtype} with shape {array.shape}, "
-            "expected uint8 images (N, H, W) or uint8 labels (N,)"
-        )
+        got = f"got an array of {array.dtype} with shape {array.shape}"
+        raise InputError(f"{path}: {got}, expected uint8 images (N, H, W) or uint8 labels (N,)")
     content = struct.pack(f">BBBB{array.ndim}I", 0, 0, _UNSIGNED_BYTE, array.ndim, *array.shape) + array.tobytes()
     Path(path).write_bytes(gzip.compress(content, mtime=0) if str(path).endswith(".gz") else content)
 
@@ -130,9 +124,8 @@ def _read_gzip(raw: io.BytesIO | io.BufferedReader, size: int, name: str, limit:
             while (room := _file_size(shape) + 1 - len(content)) > 0 and (chunk := stream.read(min(room, _CHUNK))):
                 content += chunk
                 if len(content) > max(_FREE_BYTES, _MAX_EXPANSION * size):
-                    raise InputError(
-                        f"{name}: unpacks from {size:,} bytes to over {_MAX_EXPANSION} times as many; expected images"
-                    )
+                    grown = f"unpacks from {size:,} bytes to over {_MAX_EXPANSION} times as many"
+                    raise InputError(f"{name}: {grown}; expected images")
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"{name}: is a damaged or truncated gzip file ({error}); copy or download it again") from error
     if len(content) > _file_size(shape):
@@ -157,10 +150,8 @@ def _shape(header: bytes | bytearray, name: str, limit: int = MAX_BYTES) -> tupl
         raise InputError(f"{name}: ends inside its header, after {len(header)} bytes; copy or download it again")
     shape = struct.unpack_from(f">{ndim}I", header, 4)
     if _file_size(shape) > limit:
-        raise InputError(
-            f"{name}: {_promise(shape)}, more than the {limit:,} bytes accepted; the header is damaged or the file "
-            "too large"
-        )
+        too_much = f"more than the {limit:,} bytes accepted; the header is damaged or the file too large"
+        raise InputError(f"{name}: {_promise(shape)}, {too_much}")
     return shape
 
 
@@ -170,21 +161,13 @@ def _check_length(size: int, shape: tuple[int, ...], name: str) -> None:
         raise InputError(f"{name}: {_promise(shape)}, but it has {size:,}: {state}; copy or download it again")
 
 
-def _header_size(shape: tuple[int, ...]) -> int:
-    return 4 + 4 * len(shape)
-
-
 def _file_size(shape: tuple[int, ...]) -> int:
-    return _header_size(shape) + math.prod(shape)
+    return 4 + 4 * len(shape) + math.prod(shape)
 
 
 def _promise(shape: tuple[int, ...]) -> str:
     return f"its header promises {' x '.join(f'{size:,}' for size in shape)} values, {_file_size(shape):,} bytes in all"
 
 
-def _open(source: Source) -> io.BytesIO | io.BufferedReader:
-    return io.BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else open(source, "rb")
-
-
 def _name(source: Source) -> str:
-    return "the given bytes" if isinstance(source, bytes | bytearray | memoryview) else os.fspath(source)
+    return os.fspath(source) if isinstance(source, str | os.PathLike) else "the given bytes"

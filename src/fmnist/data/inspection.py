@@ -25,14 +25,9 @@ def inspect(dataset: Dataset) -> dict[str, Any]:
         those of them whose label no such training image has.
     """
     train_digests, test_digests = _digests(dataset.train_images), _digests(dataset.test_images)
-    train_labels: dict[bytes, set[int]] = {}
-    for digest, label in zip(train_digests, dataset.train_labels.tolist(), strict=True):
-        train_labels.setdefault(digest, set()).add(label)
-    shared = [
-        label in train_labels[digest]
-        for digest, label in zip(test_digests, dataset.test_labels.tolist(), strict=True)
-        if digest in train_labels
-    ]
+    known, labelled = set(train_digests), set(zip(train_digests, dataset.train_labels.tolist(), strict=True))
+    tested = zip(test_digests, dataset.test_labels.tolist(), strict=True)
+    same_label = [pair in labelled for pair in tested if pair[0] in known]
     return {
         "source": dataset.source,
         "sha256": dict(dataset.sha256),
@@ -42,25 +37,22 @@ def inspect(dataset: Dataset) -> dict[str, Any]:
         "class_names": list(dataset.class_names),
         "train": _part(dataset.train_images, dataset.train_labels, train_digests, dataset.num_classes),
         "test": _part(dataset.test_images, dataset.test_labels, test_digests, dataset.num_classes),
-        "test_in_train": len(shared),
-        "test_in_train_other_label": shared.count(False),
+        "test_in_train": len(same_label),
+        "test_in_train_other_label": same_label.count(False),
     }
 
 
 def _part(
     images: NDArray[np.uint8], labels: NDArray[np.uint8], digests: list[bytes], num_classes: int
 ) -> dict[str, Any]:
-    counts = _pixel_counts(images)
+    # How often each of the 256 values occurs is exact, and all that range, mean and deviation need.
+    blocks = (images[start : start + _BLOCK] for start in range(0, len(images), _BLOCK))
+    counts = sum((np.bincount(block.ravel(), minlength=256) for block in blocks), np.zeros(256, np.int64))
     present = np.flatnonzero(counts)
     values = np.arange(256) / 255
     mean = float(counts @ values / counts.sum())
-    first_label: dict[bytes, int] = {}
-    same_label = []
-    for digest, label in zip(digests, labels.tolist(), strict=True):
-        if digest in first_label:
-            same_label.append(first_label[digest] == label)
-        else:
-            first_label[digest] = label
+    labelled = list(zip(digests, labels.tolist(), strict=True))
+    first_label = dict(reversed(labelled))
     return {
         "num_images": len(images),
         "class_counts": np.bincount(labels, minlength=num_classes).tolist(),
@@ -68,16 +60,10 @@ def _part(
         "maximum": int(present[-1]),
         "mean": mean,
         "std": float(np.sqrt(counts @ (values - mean) ** 2 / counts.sum())),
-        "duplicates": len(same_label),
-        "duplicates_other_label": same_label.count(False),
+        "duplicates": len(labelled) - len(first_label),
+        "duplicates_other_label": sum(first_label[digest] != label for digest, label in labelled),
     }
 
 
 def _digests(images: NDArray[np.uint8]) -> list[bytes]:
     return [hashlib.sha256(image).digest() for image in np.ascontiguousarray(images)]
-
-
-def _pixel_counts(images: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return how often each of the 256 values occurs: exact, and all that range, mean and deviation need."""
-    blocks = (images[start : start + _BLOCK] for start in range(0, len(images), _BLOCK))
-    return sum((np.bincount(block.ravel(), minlength=256) for block in blocks), np.zeros(256, np.int64))

@@ -14,38 +14,33 @@ from fmnist.errors import InputError, RunError
 
 logger = logging.getLogger(__name__)
 
-TRAIN_IMAGES = "train-images-idx3-ubyte"
-TRAIN_LABELS = "train-labels-idx1-ubyte"
-TEST_IMAGES = "t10k-images-idx3-ubyte"
-TEST_LABELS = "t10k-labels-idx1-ubyte"
-FILE_NAMES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
-
 # Of the data since 31 August 2017, without the duplicates between training and test set of the first release.
 # Decompressed content: the same images are about with different gzip headers.
 OFFICIAL_FILES = (
-    KnownFile(TRAIN_IMAGES, 47_040_016, "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"),
-    KnownFile(TRAIN_LABELS, 60_008, "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"),
-    KnownFile(TEST_IMAGES, 7_840_016, "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"),
-    KnownFile(TEST_LABELS, 10_008, "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"),
+    KnownFile("train-images-idx3-ubyte", 47040016, "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"),
+    KnownFile("train-labels-idx1-ubyte", 60008, "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"),
+    KnownFile("t10k-images-idx3-ubyte", 7840016, "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"),
+    KnownFile("t10k-labels-idx1-ubyte", 10008, "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"),
 )
+FILE_NAMES = tuple(file.name for file in OFFICIAL_FILES)
 OFFICIAL_CLASS_NAMES = (
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-)
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
 PACKAGE = "dataset-fashion-mnist"
 PACKAGE_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 ADDRESSES = (
     "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
     "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
 )
+NOWHERE = """the Fashion-MNIST data could not be had from any source:
+{reasons}
+To give it by hand, put the four files
+  train-images-idx3-ubyte.gz
+  train-labels-idx1-ubyte.gz
+  t10k-images-idx3-ubyte.gz
+  t10k-labels-idx1-ubyte.gz
+(decompressed will do too) into a folder and name it with --data-dir FOLDER or FMNIST_DATA=FOLDER;
+on Debian and Ubuntu `apt-get install dataset-fashion-mnist` does it."""
 
 
 @dataclass(frozen=True)
@@ -77,17 +72,14 @@ def obtain(
     Every byte returned has been verified. A cache that can't be written costs only time. With `FMNIST_OFFLINE` set in
     the environment, sources that need a network are left out.
 
-    Args:
-        files: what to get; by default the four files of Fashion-MNIST.
-        cache: where verified files are kept; by default `fashion-mnist` in the user's cache.
-        sources: where to look in turn; by default `default_sources`.
-        progress: told of each piece received.
+    By default the files are the four of Fashion-MNIST, the cache is `fashion-mnist` in the user's, and the sources are
+    `default_sources`, asked in turn.
 
     Raises:
         RunError: no source had them; lists every one with its reason.
     """
-    files = OFFICIAL_FILES if files is None else files
-    cache = Cache(default_cache_dir() / "fashion-mnist") if cache is None else cache
+    files = files or OFFICIAL_FILES
+    cache = cache or Cache(default_cache_dir() / "fashion-mnist")
     contents, _ = _read_cache(cache, files)
     if len(contents) == len(files):
         return OfficialData(contents, f"official Fashion-MNIST from the cache {cache.folder}")
@@ -117,13 +109,13 @@ def _fetch(
             with contextlib.closing(source.fetch(missing, progress)) as fetched:
                 for file, received in fetched:
                     contents[file.name] = _verified(file, received)
-                    writable = writable and _store(cache, file, contents[file.name])
+                    writable = writable and _stored(cache, file, contents[file.name])
         except Unavailable as reason:
-            reasons.append(f"{source.label}: {reason}")
+            reasons.append(f"{source}: {reason}")
         if any(file.name in contents for file in missing):
-            origins.append(source.label)
+            origins.append(str(source))
     if any(file.name not in contents for file in files):
-        raise RunError(_nowhere(reasons))
+        raise RunError(NOWHERE.format(reasons="\n".join(f"  - {reason}" for reason in reasons)))
     return OfficialData(contents, f"official Fashion-MNIST from {' and '.join(origins)}")
 
 
@@ -148,22 +140,10 @@ def _verified(file: KnownFile, received: bytes) -> bytearray:
     return content
 
 
-def _store(cache: Cache, file: KnownFile, content: bytearray) -> bool:
+def _stored(cache: Cache, file: KnownFile, content: bytearray) -> bool:
     try:
         cache.store(file, content)
     except RunError as error:
         logger.warning("%s; going on without the cache, so the next start has to fetch the data again", error)
         return False
     return True
-
-
-def _nowhere(reasons: list[str]) -> str:
-    lines = [
-        "the Fashion-MNIST data could not be had from any source:",
-        *(f"  - {reason}" for reason in reasons),
-        "To give it by hand, put the four files",
-        *(f"  {name}.gz" for name in FILE_NAMES),
-        "(decompressed will do too) into a folder and name it with --data-dir FOLDER or FMNIST_DATA=FOLDER;",
-        f"on Debian and Ubuntu `apt-get install {PACKAGE}` does it.",
-    ]
-    return "\n".join(lines)

@@ -44,11 +44,6 @@ def split_indices(
 
 
 def run_split(config: dict[str, Any], labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return which images a run was trained on and which it kept for validation, as `split_indices` does.
-
-    Args:
-        config: the run's `config.json`.
-        labels: those of all training images, integers (N,).
-    """
+    """Return the images that a run was trained on and kept for validation, from its `config.json` and all labels (N,)."""
     data = config["data"]
     return split_indices(labels[: data["limit"]], data["validation_fraction"], config["training"]["seed"])

@@ -43,10 +43,8 @@ def build(
         InputError: the images are smaller than 4×4 pixels, or there are too few classes.
     """
     if num_classes < 2 or min(image_shape) < 4:
-        raise InputError(
-            f"got {num_classes} class(es) and images of {image_shape[0]}×{image_shape[1]} pixels; "
-            "expected at least 2 classes and 4×4 pixels"
-        )
+        given = f"{num_classes} class(es) and images of {image_shape[0]}×{image_shape[1]} pixels"
+        raise InputError(f"got {given}; expected at least 2 classes and 4×4 pixels")
     activation = None if logits or config.flip_average else "softmax"
     family = import_module(f"fmnist.models.{config.family}")
     model: keras.Model = family.build(config.resolved(), image_shape, num_classes, activation)

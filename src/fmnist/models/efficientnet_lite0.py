@@ -30,20 +30,14 @@ GROUPS = (
 )
 CENTRING = (255 / 128, -127 / 128)
 
-# The tensors of the file, by what a layer's name ends in.
+# The file's tensors for a convolution and for its normalisation, by what the convolution's name ends in.
 TENSORS = {
-    "stem": "_conv_stem",
-    "stem_normalization": "_bn0",
-    "expansion": "_expand_conv",
-    "expansion_normalization": "_bn0",
-    "depthwise": "_depthwise_conv",
-    "depthwise_normalization": "_bn1",
-    "projection": "_project_conv",
-    "projection_normalization": "_bn2",
-    "top": "_conv_head",
-    "top_normalization": "_bn1",
+    "stem": ("_conv_stem", "_bn0"),
+    "expansion": ("_expand_conv", "_bn0"),
+    "depthwise": ("_depthwise_conv", "_bn1"),
+    "projection": ("_project_conv", "_bn2"),
+    "top": ("_conv_head", "_bn1"),
 }
-
 
 build = partial(inverted.build, "efficientnet_lite0", GROUPS, CENTRING)
 
@@ -61,11 +55,11 @@ def convert(model: keras.Model, path: Path) -> dict[str, list[np.ndarray]]:
     found: dict[str, list[np.ndarray]] = {}
     for layer in model.layers:
         block = re.fullmatch(r"block_(\d+)_(\w+)", layer.name)
-        name = TENSORS.get(block[2] if block else layer.name)
-        if name is None:
+        names = TENSORS.get((block[2] if block else layer.name).removesuffix("_normalization"))
+        if names is None:
             continue
-        place = f"_blocks.{block[1]}.{name}" if block else name
         normalizes = isinstance(layer, layers.BatchNormalization)
+        place = (f"_blocks.{block[1]}." if block else "") + names[normalizes]
         parts = ("weight", "bias", "running_mean", "running_var") if normalizes else ("weight",)
         if missing := [f"{place}.{part}" for part in parts if f"{place}.{part}" not in tensors]:
             raise InputError(f"{path} has no tensor named '{missing[0]}'; expected EfficientNet-Lite0's")

@@ -13,13 +13,9 @@ from keras import layers
 def averaged(network: keras.Model) -> keras.Model:
     """Return a network whose logits are the means of another's over an image and its mirror image.
 
-    The means are of logits, not of probabilities, so that a temperature still folds into the last dense layer.
-
-    Args:
-        network: gives logits; its first layer is the rescaling. Its layers, and so their weights, serve both images.
-
-    Returns:
-        A network to probabilities, with the weights of the other in the same order.
+    The means are of logits, not of probabilities, so that a temperature still folds into the last dense layer. The
+    given network ends in logits, its first layer is the rescaling, and its layers serve both images: the new one,
+    which ends in probabilities, has the same weights in the same order.
     """
     rescaling, *others = (layer for layer in network.layers if not isinstance(layer, layers.InputLayer))
     # Noted before any layer has two inputs.

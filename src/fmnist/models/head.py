@@ -14,11 +14,9 @@ def last_layer(model: keras.Model) -> layers.Layer:
 
 
 def split(model: keras.Model) -> tuple[keras.Model, keras.Model]:
-    """Cut a network before its last dense layer and the dropout before that.
+    """Cut a network before its last dense layer and the dropout before that, into what computes features and the rest.
 
-    Returns:
-        The part that computes features, and the one that takes them, made of the network's own layers: what is learnt
-        in a part is learnt in the whole.
+    Both are made of the network's own layers: what is learnt in a part is learnt in the whole.
     """
     cut = model.layers.index(last_layer(model))
     while isinstance(model.layers[cut - 1], layers.Dropout):

@@ -3,8 +3,7 @@
 Source: M. Sandler et al., "MobileNetV2: Inverted residuals and linear bottlenecks", 2018.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 from keras import layers
@@ -16,8 +15,7 @@ STEM_FILTERS, FEATURES = 32, 1280
 EPSILON = 1e-3
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(NamedTuple):
     """Blocks of a kind: the first one has the stride, the others 1."""
 
     count: int
@@ -36,16 +34,9 @@ def build(
     num_classes: int,
     activation: str | None,
 ) -> keras.Model:
-    """Build one with fresh weights; the images, of one channel, are enlarged to `image_size` inside.
+    """Build one with fresh weights; the images are enlarged to `image_size` inside.
 
-    Args:
-        name: the network's.
-        groups: the blocks, in order.
-        centring: scale and offset from [0, 1] to the values that its pre-trained weights expect.
-        config: for `image_size`, dropout before the last layer, and L2.
-        image_shape: height and width of the images, in pixels.
-        num_classes: length of the output.
-        activation: of the output; None gives logits.
+    `centring` is the scale and the offset from [0, 1] to the values that its pre-trained weights expect.
     """
     image = keras.Input((*image_shape, 1), dtype="uint8", name="image")
     x = layers.Rescaling(1 / 255, name="rescaling")(image)
@@ -69,14 +60,8 @@ def _block(config: ModelConfig, x: Any, name: str, group: Group, stride: int) ->
     before, width = x, x.shape[-1]
     if group.expansion > 1:
         x = _convolution(config, x, f"{name}_expansion", group.expansion * width, 1)
-    x = layers.DepthwiseConv2D(
-        group.kernel,
-        strides=stride,
-        padding="same",
-        use_bias=False,
-        depthwise_regularizer=parts.penalty(config),
-        name=f"{name}_depthwise",
-    )(x)
+    settings = {"strides": stride, "padding": "same", "use_bias": False, "name": f"{name}_depthwise"}
+    x = layers.DepthwiseConv2D(group.kernel, depthwise_regularizer=parts.penalty(config), **settings)(x)
     x = _normalized(x, f"{name}_depthwise")
     x = _convolution(config, x, f"{name}_projection", group.filters, 1, relu=False)
     return layers.Add(name=f"{name}_sum")([before, x]) if stride == 1 and group.filters == width else x
@@ -85,15 +70,8 @@ def _block(config: ModelConfig, x: Any, name: str, group: Group, stride: int) ->
 def _convolution(
     config: ModelConfig, x: Any, name: str, filters: int, kernel: int, *, stride: int = 1, relu: bool = True
 ) -> Any:
-    x = layers.Conv2D(
-        filters,
-        kernel,
-        strides=stride,
-        padding="same",
-        use_bias=False,
-        kernel_regularizer=parts.penalty(config),
-        name=name,
-    )(x)
+    settings = {"strides": stride, "padding": "same", "use_bias": False, "name": name}
+    x = layers.Conv2D(filters, kernel, kernel_regularizer=parts.penalty(config), **settings)(x)
     return _normalized(x, name, relu=relu)
 
 

@@ -23,7 +23,6 @@ GROUPS = (
 )
 CENTRING = (2.0, -1.0)
 
-
 build = partial(inverted.build, "mobilenet_v2", GROUPS, CENTRING)
 
 
@@ -32,10 +31,8 @@ def convert(model: keras.Model, path: Path | None) -> dict[str, list[np.ndarray]
 
     Both have their layers in the same order. Our images are grey: the stem's kernel is summed over the three colours.
 
-    Args:
-        model: from `build`.
-        path: a file that Keras can load into its MobileNetV2 without the top; None lets Keras download ImageNet's
-            weights once, and keep them.
+    The file is one that Keras can load into its MobileNetV2 without the top; None lets Keras download ImageNet's
+    weights once, and keep them.
 
     Raises:
         Exception: Keras's own, where a download fails or a file does not fit.

@@ -11,8 +11,7 @@ from keras import layers, regularizers
 
 from fmnist.config import ModelConfig
 
-# Of LeakyReLU.
-NEGATIVE_SLOPE = 0.1
+NEGATIVE_SLOPE = 0.1  # of LeakyReLU
 # Batch normalisation's averages must settle within some hundred steps.
 MOMENTUM = 0.95
 # Keeps the first probabilities near uniform; worth 0.2 points after two epochs of `fast`.
@@ -28,20 +27,13 @@ def sequence(name: str, image_shape: tuple[int, int], steps: list[layers.Layer])
 def convolution(
     config: ModelConfig, filters: int, place: str, *, size: int | None = None, active: bool = True, **settings: Any
 ) -> list[layers.Layer]:
-    """Return a convolution with its normalisation, where there is one, and its activation.
+    """Return a convolution with its normalisation, where there is one, and its activation, unless it is not `active`.
 
-    Args:
-        config: of the network.
-        filters: how many.
-        place: where it stands, such as `1` or `2b`, for the layers' names.
-        size: of the kernel, in pixels, if not the configuration's.
-        active: whether the activation follows.
-        settings: further arguments of Keras's layer.
+    The layers are named by its place in the network, such as `1` or `2b`; `settings` are for Keras's layer.
     """
-    settings = {"padding": "same", "kernel_regularizer": penalty(config), **settings}
+    settings = {"padding": "same", "kernel_regularizer": penalty(config), "name": f"convolution_{place}"} | settings
     bias = not config.batch_normalization  # which has a shift of its own
-    name = f"convolution_{place}"
-    kernel = layers.Conv2D(filters, size or config.kernel_size, use_bias=bias, name=name, **settings)
+    kernel = layers.Conv2D(filters, size or config.kernel_size, use_bias=bias, **settings)
     return [kernel, *normalization(config, place), *([activation(config, place)] if active else [])]
 
 
@@ -60,10 +52,7 @@ def activation(config: ModelConfig, place: str) -> layers.Layer:
 
 
 def dropout(rate: float, name: str) -> list[layers.Layer]:
-    """Return dropout of a share (0 to 1) of the units, or nothing.
-
-    Source: N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15 (2014).
-    """
+    """Return dropout of a share (0 to 1) of the units, or nothing. Source: N. Srivastava et al., "Dropout", 2014."""
     return [layers.Dropout(rate, name=name)] if rate else []
 
 

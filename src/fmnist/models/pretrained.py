@@ -119,25 +119,21 @@ def _from_run(model: keras.Model, name: str, class_names: tuple[str, ...]) -> st
 
     run = find_run(name)
     source = keras.models.load_model(run.need(run.model, "train"), compile=False, safe_mode=True)
-    theirs, ours = ({layer.name: layer for layer in network.layers if layer.weights} for network in (source, model))
-    last = last_layer(model).name
-    shapes = [
-        {name: [tuple(weight.shape) for weight in layer.weights] for name, layer in part.items() if name != last}
-        for part in (theirs, ours)
-    ]
-    if shapes[0] != shapes[1] or last not in theirs:
-        different = sorted(name for name in {**theirs, **ours} if shapes[0].get(name) != shapes[1].get(name))
-        raise InputError(
-            f"{run.path} has another network ({', '.join(different[:3]) or last}); "
-            "expected the same family, sizes and images of the same size"
-        )
-    trained_on = tuple(read_json(run.config)["dataset"]["class_names"])
-    for layer in ours.values():
-        if layer.name != last or trained_on == class_names:
-            layer.set_weights(theirs[layer.name].get_weights())
-    if trained_on == class_names:
-        return f"Starting from the weights of {run.path}"
-    return (
-        f"Starting from the weights of {run.path}; the last layer is fresh, since that run has other classes "
-        f"({len(trained_on)}: {', '.join(trained_on[:3])}, …)"
+    theirs, ours = (
+        {layer.name: layer.get_weights() for layer in part.layers if layer.weights} for part in (source, model)
     )
+    last = last_layer(model).name
+    shapes = [{name: [array.shape for array in arrays] for name, arrays in part.items()} for part in (theirs, ours)]
+    different = sorted(name for name in theirs | ours if name != last and shapes[0].get(name) != shapes[1].get(name))
+    if different or last not in theirs:
+        other = f"{run.path} has another network ({', '.join(different[:3]) or last})"
+        raise InputError(f"{other}; expected the same family, sizes and images of the same size")
+    trained_on = tuple(read_json(run.config)["dataset"]["class_names"])
+    for name in ours:
+        if name != last or trained_on == class_names:
+            model.get_layer(name).set_weights(theirs[name])
+    told = f"Starting from the weights of {run.path}"
+    if trained_on == class_names:
+        return told
+    few = f"{len(trained_on)}: {', '.join(trained_on[:3])}, …"
+    return f"{told}; the last layer is fresh, since that run has other classes ({few})"

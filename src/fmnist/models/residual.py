@@ -39,11 +39,8 @@ def build(config: ModelConfig, image_shape: tuple[int, int], num_classes: int, a
 
 def _block(config: ModelConfig, width: int, filters: int, place: str) -> Callable[[Any], Any]:
     """Make the layers of a block, which takes `width` channels; return the function that calls them."""
-    convolutions = [
-        *_convolution(config, filters, f"{place}a"),
-        parts.activation(config, f"{place}a"),
-        *_convolution(config, filters, f"{place}b"),
-    ]
+    first, between = _convolution(config, filters, f"{place}a"), parts.activation(config, f"{place}a")
+    convolutions = [*first, between, *_convolution(config, filters, f"{place}b")]
     shortcut = []
     if width != filters:
         shortcut = parts.convolution(config, filters, f"{place}s", size=1, active=False, padding="valid")
@@ -60,16 +57,9 @@ def _block(config: ModelConfig, width: int, filters: int, place: str) -> Callabl
 def _convolution(config: ModelConfig, filters: int, place: str) -> list[layers.Layer]:
     if not config.separable:
         return parts.convolution(config, filters, place, active=False)
-    penalty = parts.penalty(config)
-    convolution = layers.SeparableConv2D(
-        filters,
-        config.kernel_size,
-        padding="same",
-        use_bias=not config.batch_normalization,
-        depthwise_regularizer=penalty,
-        pointwise_regularizer=penalty,
-        name=f"convolution_{place}",
-    )
+    settings = {"padding": "same", "use_bias": not config.batch_normalization, "name": f"convolution_{place}"}
+    settings |= dict.fromkeys(("depthwise_regularizer", "pointwise_regularizer"), parts.penalty(config))
+    convolution = layers.SeparableConv2D(filters, config.kernel_size, **settings)
     return [convolution, *parts.normalization(config, place)]
 
 

@@ -28,10 +28,7 @@ def initialize(model: keras.Model, images: np.ndarray) -> None:
 
     The ReLU behind it keeps the positive part of each, so that together they lose nothing.
     Source: the whitening layer of K. Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024.
-
-    Args:
-        model: a network with a layer named `stem`.
-        images: training images, uint8 (N, H, W); the first 1,000 are used.
+    Of the training images, uint8 (N, H, W), the first 1,000 are used.
     """
     stem = model.get_layer("stem")
     kernel = stem.get_weights()[0]  # (3, 3, 1, filters)
