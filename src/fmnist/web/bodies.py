@@ -88,7 +88,10 @@ def pictures(content_type: str, body: bytes, shape: tuple[int, int], most: int) 
     files = _form(content_type, body, most) if kind == FORM else [body]
     if not any(files):
         raise Problem("no_picture", f"the body holds no picture; send one, or up to {most} parts of a form")
-    return np.stack([_picture(content, number, shape) for number, content in enumerate(files)])
+    try:
+        return np.stack([prepare(decode(file, f"picture {number}"), shape) for number, file in enumerate(files)])
+    except InputError as error:
+        raise Problem("not_a_picture", str(error)) from error
 
 
 def _raw(body: bytes, shape: tuple[int, int], most: int) -> np.ndarray:
@@ -159,13 +162,6 @@ def _form(content_type: str, body: bytes, most: int) -> list[bytes]:
     if body and not ended:
         raise Problem("bad_form", "the form ends before its last boundary")
     return files
-
-
-def _picture(content: bytes, number: int, shape: tuple[int, int]) -> np.ndarray:
-    try:
-        return prepare(decode(content, f"picture {number}"), shape)
-    except InputError as error:
-        raise Problem("not_a_picture", str(error)) from error
 
 
 def _check_count(count: int, most: int) -> None:
