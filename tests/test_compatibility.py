@@ -6,6 +6,7 @@ their speeds), `interrupted` (after 20 of 24 steps), `uninterrupted` (the same r
 """
 
 import json
+import re
 import tarfile
 from pathlib import Path
 
@@ -101,8 +102,14 @@ def test_an_interrupted_run_goes_on_as_it_would_have(runs, run_cli, tiny_data_di
         assert {**row, "seconds": 0} == pytest.approx({**other, "seconds": 0}, rel=1e-3)
 
 
+def numbers(table):
+    """All numbers in a study's table, from top to bottom."""
+    lines = [line for line in table.read_text("utf-8").splitlines() if line.startswith("|")]
+    return [float(text) for text in re.findall(r"\d+(?:\.\d+)?", " ".join(lines))]
+
+
 def test_the_study_is_done_and_gives_its_table_again(runs, run_cli, tiny_data_dir, tmp_path):
-    before = (runs / "small" / "table.md").read_text("utf-8")
+    before = numbers(runs / "small" / "table.md")
     study = tmp_path / "small.yaml"
     study.write_text(
         "description: Does dropout help?\npreset: reference\n"
@@ -111,9 +118,9 @@ def test_the_study_is_done_and_gives_its_table_again(runs, run_cli, tiny_data_di
     )
     code, _, err = run_cli("compare", study, "--runs-dir", runs, "--data-dir", tiny_data_dir)
     assert code == 0, err
-    after = (runs / "small" / "table.md").read_text("utf-8")
-    numbers = [line.split("|") for line in before.splitlines() if line.startswith("|")]
-    assert [line.split("|") for line in after.splitlines() if line.startswith("|")] == numbers
+    after = numbers(runs / "small" / "table.md")
+    # Version 0.1.0 integrated Student's density in 4,000 steps, which is up to 0.1% off.
+    assert len(before) > 30 and after == pytest.approx(before, rel=2e-3)
 
 
 def test_a_model_starts_from_its_weights_and_learns_from_its_answers(runs, tiny_dataset, tmp_path):

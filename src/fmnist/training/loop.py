@@ -116,6 +116,7 @@ def train(
                     state.save_if_due()
             if finished():
                 break
+            cached_outputs.forget(run.features)  # no later phase needs them
     except Interrupted:
         state.save("interrupted")
         raise
