@@ -79,11 +79,7 @@ class ModelConfig:
         return _one_each("blocks", self.blocks, stages, f"one for all, or {stages} for the stages")
 
     def dropout_rates(self) -> tuple[float, ...]:
-        """Return the dropout of each block and, last, of the hidden layer where the family has one.
-
-        Raises:
-            InputError: a list of another length is given.
-        """
+        """Return the dropout of each block and of the hidden layer, if any, or raise `InputError` likewise."""
         blocks, row = len(self.filters), FAMILIES[self.family]
         if row.pretrained:
             return _one_each("dropout", self.dropout, 1, f"one, for before {self.family}'s last layer")

@@ -143,11 +143,7 @@ class Config:
     engine: EngineConfig = EngineConfig()
 
     def __post_init__(self) -> None:
-        """Check every field of the tree; all problems are raised at once.
-
-        Raises:
-            InputError: a value has the wrong type, is out of range or is no known choice.
-        """
+        """Check every field of the tree; one `InputError` tells all problems."""
         problems = [
             f"{name}: {text}"
             for name, value in leaves(self).items()
@@ -176,10 +172,9 @@ class Config:
             ("ema_decay", self.training.ema_decay, "--ema-decay 0"),
             ("teacher", self.distillation.teacher, "no --teacher"),
         )
-        if transfer.frozen_epochs:
-            problems += [
-                f"{name}: only for a whole network; take {off}, or --frozen-epochs 0" for name, on, off in whole if on
-            ]
+        for name, value, off in whole:
+            if value and transfer.frozen_epochs:
+                problems.append(f"{name}: only for a whole network; take {off}, or --frozen-epochs 0")
         return problems
 
     def with_overrides(self, **overrides: Any) -> Config:

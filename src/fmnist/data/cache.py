@@ -55,11 +55,7 @@ class Cache:
     folder: Path
 
     def read(self, file: KnownFile) -> bytearray | None:
-        """Return the content of a file, or `None` where there is none.
-
-        Raises:
-            Unavailable: there is one, but it is damaged or can't be read.
-        """
+        """Return the content of a file, or `None` if there is none; raise `Unavailable` for a bad one."""
         try:
             with open(self.folder / file.name, "rb") as stream:
                 # The size comes first, so that a wrong file is never read whole.
@@ -74,11 +70,7 @@ class Cache:
         return content
 
     def store(self, file: KnownFile, content: bytes | bytearray) -> None:
-        """Put a verified file in its place in one step: other processes see all of it or nothing.
-
-        Raises:
-            RunError: the folder can't be written, or the disk is full.
-        """
+        """Put a verified file in its place in one step, or raise `RunError`: others see all of it or nothing."""
         with atomic_path(self.folder / file.name) as temporary:
             temporary.write_bytes(content)
 
@@ -108,7 +100,7 @@ class Cache:
 
     def remove_leftovers(self) -> None:
         """Delete what killed processes left half-written, an hour after they last touched it."""
-        for path in (path for prefix in (SCRATCH_PREFIX, TEMPORARY) for path in self.folder.glob(f"{prefix}*")):
+        for path in [*self.folder.glob(f"{SCRATCH_PREFIX}*"), *self.folder.glob(f"{TEMPORARY}*")]:
             with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -50,10 +50,8 @@ class Dataset:
     def __repr__(self) -> str:
         """Sizes and source, not the pixels."""
         height, width = self.image_shape
-        return (
-            f"Dataset({len(self.train_images)} training and {len(self.test_images)} test images, "
-            f"{height}x{width}, {self.num_classes} classes, {self.source!r})"
-        )
+        counts = f"{len(self.train_images)} training and {len(self.test_images)} test images"
+        return f"Dataset({counts}, {height}x{width}, {self.num_classes} classes, {self.source!r})"
 
     @property
     def num_classes(self) -> int:
@@ -86,9 +84,9 @@ def load_dataset(data_dir: str | os.PathLike[str] | None = None, *, progress: Pr
     if given := os.environ.get("FMNIST_DATA"):
         return read_folder(Path(given).expanduser(), named_by="FMNIST_DATA")
     official = sources.obtain(progress=progress)
-    arrays = [parse_idx(official.contents[name], name=name) for name in sources.FILE_NAMES]
+    train_x, train_y, test_x, test_y = (parse_idx(official.contents[name], name=name) for name in sources.FILE_NAMES)
     names, digests = sources.OFFICIAL_CLASS_NAMES, _official_digests()  # which obtain has verified
-    return Dataset(*arrays, class_names=names, source=official.source, sha256=digests)
+    return Dataset(train_x, train_y, test_x, test_y, names, official.source, digests)
 
 
 def read_folder(folder: str | os.PathLike[str], *, named_by: str = "the data folder given") -> Dataset:
@@ -121,18 +119,18 @@ def read_folder(folder: str | os.PathLike[str], *, named_by: str = "the data fol
             digests[name] = hashlib.sha256(content).hexdigest()
         except InputError as error:
             problems.append(str(error))
-    names = None
     try:
         names = _read_class_names(folder / CLASSES_FILE)
     except InputError as error:
         problems.append(str(error))
     _raise_all(str(folder), problems)
+    train_x, train_y, test_x, test_y = arrays
     if names is None and digests == _official_digests():
         names = sources.OFFICIAL_CLASS_NAMES
     elif names is None:
-        largest = max((int(labels.max()) for labels in arrays[1::2] if labels.size), default=-1)
+        largest = max((int(labels.max()) for labels in (train_y, test_y) if labels.size), default=-1)
         names = tuple(str(label) for label in range(largest + 1))
-    return Dataset(*arrays, class_names=names, source=str(folder), sha256=digests)
+    return Dataset(train_x, train_y, test_x, test_y, names, str(folder), digests)
 
 
 def _official_digests() -> dict[str, str]:

@@ -44,6 +44,6 @@ def split_indices(
 
 
 def run_split(config: dict[str, Any], labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the images that a run was trained on and kept for validation, from its `config.json` and all labels (N,)."""
+    """Return what `split_indices` did for a run, from its `config.json` and the labels of all training images (N,)."""
     data = config["data"]
     return split_indices(labels[: data["limit"]], data["validation_fraction"], config["training"]["seed"])

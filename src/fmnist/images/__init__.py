@@ -10,12 +10,5 @@ from fmnist.images.recipe import prepare
 from fmnist.images.sheet import contact_sheet
 
 __all__ = [
-    "FORMATS",
-    "SUFFIXES",
-    "contact_sheet",
-    "decode",
-    "find_pictures",
-    "import_folder",
-    "prepare",
-    "read_pictures",
-]
+    "FORMATS", "SUFFIXES", "contact_sheet", "decode", "find_pictures", "import_folder", "prepare", "read_pictures",
+]  # fmt: skip

@@ -4,7 +4,7 @@ import io
 import math
 import os
 import warnings
-from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import (  # noqa: F401 (importing a plugin is what lets Pillow open its format)
@@ -34,12 +34,9 @@ OTHER_SUFFIXES = frozenset({".svg", ".heic", ".heif", ".avif", ".jxl", ".jp2", "
 MAX_FILE_BYTES = 100 * 2**20
 # Pillow takes 4 bytes a pixel; with its copies, and the file, this stays below 200 MB in every format.
 MAX_PIXELS = 20_000_000
-# WebP is unpacked several times over: 17 bytes a pixel.
-MAX_WEBP_PIXELS = 10_000_000
-# A baseline JPEG is unpacked at a half to an eighth of its size, strip by strip.
-MAX_JPEG_PIXELS = 170_000_000
-# The longest side that the recipe works with: 36 times the data set's.
-WORKING_SIDE = 1024
+MAX_WEBP_PIXELS = 10_000_000  # WebP is unpacked several times over: 17 bytes a pixel
+MAX_JPEG_PIXELS = 170_000_000  # a baseline JPEG is unpacked at a half to an eighth of its size, strip by strip
+WORKING_SIDE = 1024  # the longest side that the recipe works with: 36 times the data set's
 
 # EXIF's number of how the camera was held, from 1 for upright to 8, to how the picture is turned back.
 _TURNS = "FLIP_LEFT_RIGHT ROTATE_180 FLIP_TOP_BOTTOM TRANSPOSE ROTATE_270 TRANSVERSE ROTATE_90"
@@ -63,7 +60,7 @@ def decode(source: Source, name: str | None = None, keep_below: int = WORKING_SI
         InputError: the file cannot be read, is none of `FORMATS`, is damaged, or has too many pixels.
     """
     name = name or ("the given bytes" if isinstance(source, bytes) else os.fspath(source))
-    content = source if isinstance(source, bytes) else _read(Path(source), name)
+    content = source if isinstance(source, bytes) else _read(source, name)
     if not content:
         raise InputError(f"{name}: is empty; expected a picture ({', '.join(FORMATS)})")
     try:
@@ -80,12 +77,17 @@ def decode(source: Source, name: str | None = None, keep_below: int = WORKING_SI
         raise InputError(f"{name}: is damaged: {str(error) or type(error).__name__}") from error
 
 
-def _read(path: Path, name: str) -> bytes:
+def _read(path: str | os.PathLike[str], name: str) -> bytes:
     try:
         with open(path, "rb") as handle:
-            content = handle.read(MAX_FILE_BYTES + 1)
+            return read_rest(handle, name)
     except OSError as error:
         raise InputError(f"{name}: cannot be read: {error.strerror or error}") from error
+
+
+def read_rest(handle: IO[bytes], name: str, start: bytes = b"") -> bytes:
+    """Return a picture file's bytes, of which `start` has been read, or raise `InputError` if they are too many."""
+    content = start + handle.read(MAX_FILE_BYTES + 1 - len(start))
     if len(content) > MAX_FILE_BYTES:
         raise InputError(f"{name}: is larger than {MAX_FILE_BYTES // 2**20} MiB; expected a picture")
     return content
@@ -96,9 +98,8 @@ def _decode(content: bytes, name: str, keep_below: int) -> Image.Image:
         strips = image.format in ("JPEG", "MPO") and not image.info.get("progressive")
         limit = MAX_JPEG_PIXELS if strips else MAX_WEBP_PIXELS if image.format == "WEBP" else MAX_PIXELS
         if math.prod(image.size) > limit:
-            raise InputError(
-                f"{name}: has {image.width:,} × {image.height:,} pixels, more than {limit:,}; make it smaller first"
-            )
+            size = f"{image.width:,} × {image.height:,} pixels"
+            raise InputError(f"{name}: has {size}, more than {limit:,}; make it smaller first")
         if image.format in ("JPEG", "MPO") and max(image.size) > keep_below:
             image.draft(None, (keep_below, keep_below))
             if math.prod(image.size) > MAX_PIXELS:
@@ -124,15 +125,13 @@ def _eight_bit(image: Image.Image, factor: int) -> Image.Image:
         values = np.nan_to_num(np.asarray(image, np.float32), nan=0, posinf=0, neginf=0)
         # Of other files nothing says where white lies; the next usual bound is taken.
         bounds = [65_535.0] if sixteen else [1.0, 255.0, 65_535.0]
-        return _grey(values, next((bound for bound in bounds if values.max() <= bound), float(values.max())))
+        white = next((bound for bound in bounds if values.max() <= bound), float(values.max()))
+        return Image.fromarray((values.clip(0, white) * (255.0 / white) + 0.5).astype(np.uint8))
     if image.mode == "LAB":
         return image.getchannel("L")
-    other = {"La": "LA", "RGBa": "RGBA"}.get(image.mode, "RGB")
-    return image if image.mode in ("L", "LA", "RGB", "RGBA") else image.convert(other)
-
-
-def _grey(values: np.ndarray, white: float) -> Image.Image:
-    return Image.fromarray((values.clip(0, white) * (255.0 / white) + 0.5).astype(np.uint8))
+    if image.mode in ("L", "LA", "RGB", "RGBA"):
+        return image
+    return image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, "RGB"))
 
 
 def _orientation(image: Image.Image) -> Image.Transpose | None:

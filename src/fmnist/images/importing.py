@@ -18,8 +18,7 @@ from fmnist.images.reading import NO_PICTURE, pictures_in
 from fmnist.images.recipe import flatten, prepare
 
 SIDE = 28
-# Pictures that all have one size up to this keep it.
-KEPT_SIDE = 64
+KEPT_SIDE = 64  # pictures that all have one size up to this keep it
 MAX_CLASSES = 256  # labels are bytes
 _SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation"}
 
@@ -78,7 +77,9 @@ def import_folder(
         raise InputError("\n  ".join(["these cannot be read:", *(row["problem"] for row in unreadable)]))
     sizes = {picture.shape for picture in pictures}
     shape = image_shape or (sizes.pop() if len(sizes) == 1 else (SIDE, SIDE))
-    inverted = None if photos else _light(pictures) if invert is None else invert
+    # The data set's form has dark borders.
+    light = bool(pictures) and bool(np.median([_border(picture) for picture in pictures]) > 127.5)
+    inverted = None if photos else light if invert is None else invert
     images = np.array([_fitted(picture, shape) for picture in pictures], np.uint8).reshape(-1, *shape)
     if inverted:
         images = 255 - images
@@ -111,14 +112,11 @@ def _classes(folder: Path) -> tuple[dict[str, list[Path]], list[dict[str, str]]]
     found = {path.name: pictures_in(path) for path in folder.iterdir() if path.is_dir() and path.name[0] != "."}
     names = [name for name, pictures in found.items() if pictures]
     if len(names) < 2 or len(names) > MAX_CLASSES:
-        raise InputError(
-            f"{folder} has {len(names)} sub-folder(s) with pictures; expected one for each class, 2 to {MAX_CLASSES}"
-        )
+        expected = f"expected one for each class, 2 to {MAX_CLASSES}"
+        raise InputError(f"{folder} has {len(names)} sub-folder(s) with pictures; {expected}")
     if {name.lower() for name in names} <= _SPLITS:
-        raise InputError(
-            f"{folder} holds {' and '.join(sorted(names))}, which look like splits, not classes; give the folder "
-            f"that has the classes in it, such as {folder / sorted(names)[0]}"
-        )
+        holds = f"holds {' and '.join(sorted(names))}, which look like splits, not classes"
+        raise InputError(f"{folder} {holds}; give the folder that has the classes in it, such as {folder / min(names)}")
     if odd := [name for name in names if name != name.strip() or not name.isprintable()]:
         raise InputError(f"{folder}: the sub-folder {odd[0]!r} cannot name a class; rename it")
     names.sort(key=(lambda name: (int(name), name)) if all(name.isdecimal() for name in names) else lambda n: (0, n))
@@ -152,11 +150,6 @@ def _fitted(levels: np.ndarray, image_shape: tuple[int, int]) -> np.ndarray:
 def _border(levels: np.ndarray) -> float:
     """Return the median level of a picture's outermost pixels."""
     return float(np.median(np.concatenate([levels[0], levels[-1], levels[:, 0], levels[:, -1]])))
-
-
-def _light(pictures: list[np.ndarray]) -> bool:
-    """Whether most pictures have a light border: the data set's form has dark ones."""
-    return bool(pictures) and float(np.median([_border(picture) for picture in pictures])) > 127.5
 
 
 def _write(target: Path, arrays: list[np.ndarray], names: tuple[str, ...]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from fmnist.data import read_idx
 from fmnist.data.idx import MAX_BYTES
 from fmnist.errors import InputError
-from fmnist.images.decoding import MAX_FILE_BYTES, OTHER_SUFFIXES, SUFFIXES, decode
+from fmnist.images.decoding import OTHER_SUFFIXES, SUFFIXES, decode, read_rest
 from fmnist.images.recipe import prepare
 
 STDIN = "-"
@@ -35,15 +35,13 @@ def find_pictures(name: str) -> list[str]:
         InputError: a pattern matches nothing, or a folder holds no picture.
     """
     if os.path.isdir(name):
-        pictures = pictures_in(Path(name))
-        if not pictures:
-            raise InputError(f"{name}: {NO_PICTURE}")
-        return [str(path) for path in pictures]
+        if pictures := pictures_in(Path(name)):
+            return [str(path) for path in pictures]
+        raise InputError(f"{name}: {NO_PICTURE}")
     if name != STDIN and not os.path.exists(name) and glob.has_magic(name):
-        matches = sorted(match for match in glob.glob(name, recursive=True) if os.path.isfile(match))
-        if not matches:
-            raise InputError(f"{name}: no file matches the pattern; give a file, a folder or another pattern")
-        return matches
+        if matches := sorted(match for match in glob.glob(name, recursive=True) if os.path.isfile(match)):
+            return matches
+        raise InputError(f"{name}: no file matches the pattern; give a file, a folder or another pattern")
     return [name]
 
 
@@ -87,13 +85,8 @@ def _read(handle: IO[bytes], name: str, path: str | None, image_shape: tuple[int
     """Read from an open file; `path` is where it can be opened again, None for a pipe."""
     start = handle.read(len(_NPY_START))
     npy, idx = start == _NPY_START, start[:2] in _IDX_STARTS
-    source: str | bytes
-    if path is not None and (npy or idx):
-        source = path  # of any size
-    else:
-        source = start + handle.read(MAX_FILE_BYTES + 1 - len(start))
-        if len(source) > MAX_FILE_BYTES:
-            raise InputError(f"{name}: is larger than {MAX_FILE_BYTES // 2**20} MiB; expected a picture")
+    # An array that lies in a file may be of any size.
+    source = path if path is not None and (npy or idx) else read_rest(handle, name, start)
     if npy:
         return _fitting(_npy(source, name), image_shape, name), True
     if idx:
@@ -119,11 +112,8 @@ def _fitting(images: np.ndarray, image_shape: tuple[int, int], name: str) -> np.
     if images.shape == image_shape:
         images = images[np.newaxis]
     if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != image_shape:
-        height, width = image_shape
-        raise InputError(
-            f"{name}: holds {images.dtype} {images.shape}; expected uint8 (N, {height}, {width}), 0 to 255, as the "
-            "model takes it"
-        )
+        expected = f"uint8 (N, {image_shape[0]}, {image_shape[1]}), 0 to 255, as the model takes it"
+        raise InputError(f"{name}: holds {images.dtype} {images.shape}; expected {expected}")
     if not len(images):
         raise InputError(f"{name}: holds no picture; expected at least one")
     return images

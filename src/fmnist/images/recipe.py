@@ -10,10 +10,8 @@ import math
 import numpy as np
 from PIL import Image, ImageFilter
 
-# The side at which background and object are told apart: with the margin, 4.8 pixels for one of the data set's.
-SIDE = 160
-# Background left around the object, as a share of its longest side.
-MARGIN = 0.1
+SIDE = 160  # at which background and object are told apart: with the margin, 4.8 pixels for one of the data set's
+MARGIN = 0.1  # background left around the object, as a share of its longest side
 # What differs from the background by less than the first, in levels of 255, belongs to it; what differs by more than
 # the second does not. The authors' 5% lie between the two.
 BACKGROUND, OBJECT = 8.0, 24.0
@@ -24,18 +22,14 @@ EVEN, UNEVEN = (0.03, 0.1), (0.2, 0.35)
 # The outline is looked at where the contrast is this share of the object's, and twice as much. In fake photos on even
 # grounds these two lie up to 0.24 of the data set's pixels apart, in 90% of those with a shadow more than 0.3.
 OUTLINE, FADING = 0.05, 0.25
-# A ground is no more even if this share of the border's pixels differs from it.
-ROUGH = 0.1
-# A background darker than the first is dark; one darker than the second may be the data set's own.
-DARK, BLACK = 96, 8
+ROUGH = 0.1  # a ground is no more even if this share of the border's pixels differs from it
+DARK, BLACK = 96, 8  # a background darker than the first is dark; one darker than the second may be the data set's own
 # An object on a dark ground is narrowed by this share of the picture's longest side, 0.6 of the data set's pixels:
 # where the two mix it is dark, and would become a bright rim. That kept 89 and 92% of fake photos on dark grounds in
 # their class (two models), without it 81 and 84%.
 RIM = 0.02
-# An object whose brightest pixel would be darker than this in the data set's form is taken the other way round.
-FAINT = 40
-# Transparent pixels are the background if there are more of them than this share: rounded corners are not enough.
-TRANSPARENT = 0.05
+FAINT = 40  # an object whose brightest pixel would be darker in the data set's form is taken the other way round
+TRANSPARENT = 0.05  # transparent pixels are the background if their share is larger: rounded corners are not enough
 # ImageMagick's sharpening with a Gaussian of 1.0, as near as Pillow has it; it also makes up for the averaging.
 SHARPEN = ImageFilter.UnsharpMask(radius=1.0, percent=150, threshold=0)
 
@@ -43,14 +37,8 @@ SHARPEN = ImageFilter.UnsharpMask(radius=1.0, percent=150, threshold=0)
 def prepare(image: Image.Image, image_shape: tuple[int, int]) -> np.ndarray:
     """Return a picture in the data set's form: the object light on black, as large as it will go, centred.
 
-    A picture that has the size already is passed through untouched.
-
-    Args:
-        image: of mode L, LA, RGB or RGBA, any size.
-        image_shape: height and width of the result, in pixels.
-
-    Returns:
-        uint8 (H, W), 0 for the background.
+    The picture is of mode L, LA, RGB or RGBA, the result uint8 (H, W), 0 for the background, of height and width
+    `image_shape`. A picture that has the size already is passed through untouched.
     """
     height, width = image_shape
     if (image.height, image.width) == image_shape:
@@ -179,12 +167,7 @@ def _filtered(mask: np.ndarray, margin: int, *filters: ImageFilter.RankFilter) -
 
 
 def _object(image: Image.Image) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Tell the object from the background.
-
-    Returns:
-        The grey levels, how much each pixel belongs to the object (0 to 1), and the background's grey levels, each
-        float32 (h, w).
-    """
+    """Return the grey levels, how much each pixel is the object (0 to 1), the background's levels: float32 (h, w)."""
     levels = np.asarray(flatten(image, 255), np.float32)
     if image.mode in ("LA", "RGBA"):
         alpha = np.asarray(image.getchannel("A"), np.float32) / 255

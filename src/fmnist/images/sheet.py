@@ -6,22 +6,16 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-TILE = 112
-"""The least height or width of an enlarged picture, in pixels."""
+TILE = 112  # the least height or width of an enlarged picture, in pixels
 MAX_PICTURES = 500
 _COLUMNS, _GAP, _TEXT = 8, 12, 16
 _GROUND, _INK, _EDGE = 255, 40, 200
 
 
 def contact_sheet(images: np.ndarray, captions: Sequence[str]) -> bytes:
-    """Draw pictures in rows, as they are: light on black.
+    """Return a PNG file with the first 500 pictures, as they are, light on black: uint8 (N, H, W), at least one.
 
-    Args:
-        images: uint8 (N, H, W), at least one; the first 500 are drawn.
-        captions: a line a picture, cut to its width.
-
-    Returns:
-        A PNG file.
+    Each has its caption, a line cut to its width.
     """
     images = images[:MAX_PICTURES]
     _, height, width = images.shape

@@ -46,10 +46,6 @@ def convert(model: keras.Model, path: Path) -> dict[str, list[np.ndarray]]:
     """Return the weights of each layer but the last, by the layer's name, from a file of tensors with PyTorch's names.
 
     Our images are grey: the stem's kernel is summed over the three colours, which gives what three equal ones would.
-
-    Raises:
-        InputError: the file cannot be used, or a tensor is missing.
-        RunError: the package that reads the file is not installed.
     """
     tensors = read_tensors(path, FAMILIES["efficientnet_lite0"].sha256)
     found: dict[str, list[np.ndarray]] = {}

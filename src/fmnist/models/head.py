@@ -33,11 +33,8 @@ def freeze(model: keras.Model, blocks: int | None) -> None:
     """Leave a pre-trained network's normalisation as it is, and its blocks but for the last ones.
 
     The averages of batch normalisation were taken over a million photos; those over some hundred steps with a changing
-    network are worse.
-
-    Args:
-        model: its blocks are the layers named `block_0_…`, `block_1_…` and so on.
-        blocks: how many are trained, from the last one; None trains all, and what comes before them.
+    network are worse. Of the blocks, named `block_0_…`, `block_1_…` and so on, so many are trained, from the last one;
+    None trains all, and what comes before them.
     """
     numbers = sorted({int(match[1]) for layer in model.layers if (match := BLOCK.match(layer.name))})
     first = None if blocks is None or blocks >= len(numbers) else f"block_{numbers[-blocks]}_"

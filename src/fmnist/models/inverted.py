@@ -3,7 +3,8 @@
 Source: M. Sandler et al., "MobileNetV2: Inverted residuals and linear bottlenecks", 2018.
 """
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import keras
 from keras import layers
@@ -15,7 +16,8 @@ STEM_FILTERS, FEATURES = 32, 1280
 EPSILON = 1e-3
 
 
-class Group(NamedTuple):
+@dataclass(frozen=True)
+class Group:
     """Blocks of a kind: the first one has the stride, the others 1."""
 
     count: int

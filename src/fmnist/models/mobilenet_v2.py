@@ -33,9 +33,7 @@ def convert(model: keras.Model, path: Path | None) -> dict[str, list[np.ndarray]
 
     The file is one that Keras can load into its MobileNetV2 without the top; None lets Keras download ImageNet's
     weights once, and keep them.
-
-    Raises:
-        Exception: Keras's own, where a download fails or a file does not fit.
+    Errors are Keras's own, where a download fails or a file does not fit.
     """
     theirs = keras.applications.MobileNetV2((224, 224, 3), include_top=False, weights=str(path) if path else "imagenet")
     given = [layer.get_weights() for layer in theirs.layers if layer.weights]

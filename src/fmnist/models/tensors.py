@@ -21,9 +21,7 @@ MAX_BYTES = 256 * 2**20
 def read_tensors(path: Path, sha256: str) -> dict[str, np.ndarray]:
     """Return the tensors of a file, by name.
 
-    Args:
-        path: a file that ends in `.safetensors`, or the known one.
-        sha256: of the one file in PyTorch's form that is read, in hexadecimal.
+    The file ends in `.safetensors`, or is the one in PyTorch's form whose SHA-256, in hexadecimal, is given.
 
     Raises:
         InputError: the file cannot be read, is larger than 256 MiB, damaged, or another one in PyTorch's form.
