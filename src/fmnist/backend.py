@@ -1,4 +1,4 @@
-"""How Keras is set up and fed: everything that differs by backend or processor sits here.
+"""Sets Keras up and feeds it: everything that differs by backend or processor is here.
 
 `prepare` must run before the first import of Keras to have its full effect; nothing here imports it at module level.
 """

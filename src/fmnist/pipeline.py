@@ -1,4 +1,4 @@
-"""The pipeline: train, calibrate, evaluate, diagnose, report, one after another. What `fmnist train` calls."""
+"""Runs the pipeline: train, calibrate, evaluate, diagnose, report, one after another."""
 
 from __future__ import annotations
 

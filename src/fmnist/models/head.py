@@ -1,4 +1,4 @@
-"""A network in two parts, and which of its layers are trained: for networks that know something beforehand."""
+"""Cuts a network before its last layer, and chooses which layers of a pre-trained one are trained."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Checks the JSON files of a run, and its history, before they are used. The settings themselves `config` checks.
+"""Checks the JSON files of a run, and its history, before they are used. `config` checks the settings.
 
 A run may come from somebody else, or from a disk that failed. Whoever has checked it need not expect surprises.
 """

@@ -1,4 +1,4 @@
-"""An epoch's training data as a pure function of (seed, epoch): order and augmentation, vectorised, in memory."""
+"""Makes an epoch's training data, in order and augmented, as a pure function of (seed, epoch)."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple

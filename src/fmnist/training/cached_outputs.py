@@ -1,4 +1,4 @@
-"""A network's outputs for many images, computed once and kept in a file for a run that is resumed."""
+"""Computes a network's outputs for many images once, and keeps them in a file for a run that is resumed."""
 
 import contextlib
 from collections.abc import Callable

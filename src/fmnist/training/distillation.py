@@ -1,4 +1,4 @@
-"""Learning from a teacher's answers beside the labels: the loss, and what the teacher says of each training image."""
+"""Lets a network learn from a teacher's answers beside the labels: the targets, the loss, the teacher itself."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Two images in one, and two labels: mixup and CutMix, vectorised over an epoch."""
+"""Mixes two images into one, and their labels: mixup and CutMix, vectorised over an epoch."""
 
 from dataclasses import dataclass
 

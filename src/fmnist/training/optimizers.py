@@ -1,4 +1,4 @@
-"""The optimizers by name, and the learning rate over a run."""
+"""Builds the optimizers, and gives the learning rate over a run."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The phases of a run: which network is trained in each, on what input, and how its weights are averaged.
+"""Trains one phase of a run: a network, its input and targets, its optimizer, the average of its weights.
 
 A run has one phase, the whole network on images, or before it another: the last layer on features that the rest of the
 network computed once.

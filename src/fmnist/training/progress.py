@@ -1,4 +1,4 @@
-"""Where training stands, and who is told: the status file, and a `Watcher`."""
+"""Holds where training stands, writes it to the status file, and tells a `Watcher`."""
 
 from __future__ import annotations
 

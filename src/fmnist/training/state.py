@@ -1,4 +1,4 @@
-"""Everything that a checkpoint holds, in one object that saves and restores itself."""
+"""Holds everything that a checkpoint contains, saves it and restores it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a run is: a number of epochs, or a time. Both answer the same questions of the training loop."""
+"""Tells how long a run is, in epochs or in seconds, and how much of it is over."""
 
 import math
 import time
