@@ -15,7 +15,11 @@ from fmnist.diagnosis import words
 from fmnist.diagnosis.advice import Advice, advise
 from fmnist.diagnosis.finding import Diagnosis, Estimate, Moment
 from fmnist.diagnosis.history import History, parse, read_history_file
+<<<<<<< HEAD
 from fmnist.diagnosis.remedies import OVERCONFIDENT
+=======
+from fmnist.diagnosis.remedies import OVERCONFIDENT, SLOW
+>>>>>>> s-study
 from fmnist.diagnosis.verdict import DIVERGED, OVERFITTING, TOO_SHORT, VERDICTS, Judgement, judge
 from fmnist.errors import InputError
 from fmnist.run.directory import RunDirectory, read_json, write_json
@@ -26,11 +30,6 @@ __all__ = ["VERDICTS", "Advice", "Diagnosis", "Estimate", "Moment", "diagnose", 
 _95 = 1.96  # standard errors on both sides of a 95% interval
 # An accuracy that fell by no more than this (0 to 1), or than its own margin, has held.
 _HOLDS = 0.005
-# Those of a diagnosis's numbers that a history may lack.
-_NUMBERS = (
-    *("gap_opens", "turns", "final_gap", "loss_gap", "noise"),
-    *("best_epoch", "epochs_saved", "seconds_saved", "accuracy_gained"),
-)
 
 
 def diagnose(
@@ -61,14 +60,37 @@ def diagnose(
     Raises:
         InputError: the history cannot be read or has no validation scores, or a size is not positive.
     """
-    sizes = {"validation_size": validation_size, "train_size": train_size, "num_classes": num_classes}
-    if wrong := {name: size for name, size in sizes.items() if size is not None and size < 1 + (name == "num_classes")}:
-        raise InputError(
-            ", ".join(f"{name} got {size}" for name, size in wrong.items()) + "; expected a number of images or classes"
-        )
+    sizes = (("validation_size", validation_size, 1), ("train_size", train_size, 1), ("num_classes", num_classes, 2))
+    if wrong := [f"{name} got {size}" for name, size, least in sizes if size is not None and size < least]:
+        raise InputError(f"{', '.join(wrong)}; expected a number of images or classes")
     parsed = read_history_file(history) if isinstance(history, str | Path) else parse(history)
     found = judge(parsed, validation_size=validation_size, num_classes=num_classes)
-    return _describe(parsed, found, validation_size, train_size, seconds, config)
+    numbers = _numbers(parsed, found, validation_size, train_size, seconds)
+    facts = words.facts(parsed, found, numbers)
+    findings = {found.verdict}
+    if numbers["overconfident"]:
+        findings.add(OVERCONFIDENT)
+    if found.slow:
+        findings.add(SLOW)
+    notes = list(parsed.notes)
+    if found.verdict != DIVERGED and validation_size is None:
+        notes.append(
+            "How many images the validation scores come from is not known, so the margins leave out that they are a "
+            "sample; --validation-size N tells it."
+        )
+    last = int(parsed.epochs[-1])
+    known = {"epochs": last} | ({"learning_rate": parsed.learning_rate} if parsed.learning_rate else {})
+    return Diagnosis(
+        verdict=found.verdict,
+        cause=found.cause,
+        certainty=found.votes[found.verdict],
+        votes=found.votes,
+        epochs=last,
+        sentences=tuple(facts[name] for name in words.ORDER if name in facts),
+        advice=advise(findings, facts, config, known),
+        notes=tuple(notes),
+        **numbers,
+    )
 
 
 def diagnose_run(run: RunDirectory, *, validation_size: int | None = None) -> Diagnosis:
@@ -100,6 +122,7 @@ def diagnose_run(run: RunDirectory, *, validation_size: int | None = None) -> Di
     return diagnosis
 
 
+<<<<<<< HEAD
 def _describe(
     history: History,
     found: Judgement,
@@ -167,19 +190,57 @@ def _describe(
         notes=tuple(notes),
         **numbers,
     )
+=======
+def _numbers(
+    history: History, found: Judgement, validation_size: int | None, train_size: int | None, seconds: float | None
+) -> dict[str, Any]:
+    """Take those numbers of a diagnosis off the trends that this history has."""
+    numbers: dict[str, Any] = {"overconfident": False}
+    if found.train is None or found.validation is None or found.epochs is None:
+        errors = 1 - history.train_accuracy[-1:], 1 - history.val_accuracy[-1:]
+        if found.verdict == TOO_SHORT and validation_size and np.isfinite(errors).all():
+            numbers["final_gap"] = _final_gap(*errors, train_size, validation_size)
+        return numbers
+    numbers["noise"] = found.validation.noise
+    numbers["gap_opens"] = Moment(*found.onset) if found.onset else None
+    numbers["turns"] = Moment(*found.turn) if found.turn else None
+    if found.what == "loss":
+        numbers["loss_gap"] = _difference(found.validation.draws[:, -1], found.train.draws[:, -1])
+    if found.train_error and found.val_error:
+        ends = found.train_error.draws[:, -1], found.val_error.draws[:, -1]
+        numbers["final_gap"] = _final_gap(*ends, train_size, validation_size)
+    if found.verdict != OVERFITTING:
+        return numbers
+    lowest = int(found.validation.middle.argmin())
+    best = int(np.flatnonzero(found.epochs <= found.turn[0])[-1]) if found.turn else lowest
+    numbers["best_epoch"] = epoch = round(float(found.epochs[best]))
+    numbers["epochs_saved"] = int(history.epochs[-1]) - epoch
+    after = history.epochs > epoch
+    if np.isfinite(history.seconds[after]).all() and after.any():
+        numbers["seconds_saved"] = round(float(history.seconds[after].sum()), 1)
+    elif seconds:
+        numbers["seconds_saved"] = round(seconds * float(after.mean()), 1)
+    if found.val_error:
+        draws = 100 * found.val_error.draws
+        numbers["accuracy_gained"] = gained = _difference(draws[:, -1], draws[:, best])
+        held = gained.value <= max(100 * _HOLDS, gained.margin)
+        numbers["overconfident"] = found.what == "loss" and found.turn is not None and held
+    return numbers
+>>>>>>> s-study
 
 
-def _points(larger: np.ndarray, smaller: np.ndarray, variance: float = 0.0) -> Estimate:
-    """Estimate the difference between two draws of error rates, in percentage points; `variance` adds to theirs."""
-    return _difference(100 * larger, 100 * smaller, 100**2 * variance)
+def _final_gap(
+    train: np.ndarray, validation: np.ndarray, train_size: int | None, validation_size: int | None
+) -> Estimate:
+    """Estimate the gap, in percentage points, from draws of both error rates at the end."""
+    sampling = 0.0
+    for rate, images in ((np.median(validation), validation_size), (np.median(train), train_size)):
+        if images:  # the binomial variance of an error rate
+            sampling += float(rate * (1 - rate) / images)
+    return _difference(100 * validation, 100 * train, 100**2 * sampling)
 
 
 def _difference(larger: np.ndarray, smaller: np.ndarray, variance: float = 0.0) -> Estimate:
     differences = larger - smaller
     margin = _95 * math.sqrt(float(differences.var()) + variance)
     return Estimate(round(float(np.median(differences)), 6), round(margin, 6))
-
-
-def _sampling(rate: float, images: int | None) -> float:
-    """Return the binomial variance of an error rate, or 0 where the number of images is not known."""
-    return float(rate * (1 - rate) / images) if images else 0.0

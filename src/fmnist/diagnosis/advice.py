@@ -1,12 +1,13 @@
 """Chooses the remedies that fit a history, each with the command that tries it."""
 
+import itertools
 import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fmnist.config import PRESETS, Config, command_flags, leaf_fields, leaves, preset
-from fmnist.diagnosis.remedies import REMEDIES, Remedy
+from fmnist.diagnosis.remedies import REMEDIES
 from fmnist.errors import InputError
 
 MAX_OFFERS = 5
@@ -30,7 +31,7 @@ def advise(
 
     Args:
         findings: the verdict, and what else was found.
-        facts: sentences and numbers by name, for the evidence; a remedy whose fact is missing or empty is left out.
+        facts: sentences and numbers by name, for the evidence; a remedy whose fact is missing is left out.
         config: the run's settings as in its `config.json`; without them, advice starts from the preset `reference`
             and what the history tells of its settings.
         known: settings that the history tells, such as its number of epochs.
@@ -39,42 +40,20 @@ def advise(
     now = leaves(base)
     offers: list[Advice] = []
     for remedy in REMEDIES:
-        if not set(remedy.when) & set(findings):
+        evidence = facts.get(remedy.evidence)
+        if not evidence or not set(remedy.when) & set(findings):
             continue
         try:
-            evidence = remedy.evidence.format_map(facts)
-            settings = {
-                name: value(now, facts) if callable(value) else value for name, value in remedy.settings.items()
-            }
-            if "epochs" in settings and now.get("time_budget") is not None:
-                settings["time_budget"] = None  # which would choose the number of epochs
-            changed = base.with_overrides(**settings)
+            new = {name: value(now, facts) if callable(value) else value for name, value in remedy.settings.items()}
+            if "epochs" in new and now["time_budget"] is not None:
+                new["time_budget"] = None  # which would choose the number of epochs
+            changed = base.with_overrides(**new)
         except (KeyError, InputError):  # a fact is missing, or a doubled value leaves its range
             continue
-        if not evidence or changed.resolved() == base.resolved() or any(offer.settings == settings for offer in offers):
-            continue
-        offers.append(Advice(remedy.title, remedy.reason, evidence, train_command(changed), settings))
+        if changed.resolved() != base.resolved() and all(offer.settings != new for offer in offers):
+            command = shlex.join(["fmnist", "train", *itertools.chain.from_iterable(command_flags(changed))])
+            offers.append(Advice(remedy.title, remedy.reason, evidence, command, new))
     return tuple(offers[:MAX_OFFERS])
-
-
-def train_command(config: Config) -> str:
-    """Return the command that trains with these settings."""
-    return shlex.join(["fmnist", "train", *(word for flag in command_flags(config) for word in flag)])
-
-
-def table_problems(remedies: Collection[Remedy] = REMEDIES) -> list[str]:
-    """Return what is wrong with the table: settings that do not exist, values they do not take."""
-    problems, known, base = [], leaf_fields(), preset("reference")
-    for remedy in remedies:
-        for name, value in remedy.settings.items():
-            if name not in known:
-                problems.append(f"{remedy.title}: no setting is named '{name}'")
-            elif not callable(value):
-                try:
-                    base.with_overrides(**{name: value})
-                except InputError as error:
-                    problems.append(f"{remedy.title}: {error}")
-    return problems
 
 
 def _base(config: Mapping[str, Any] | None, known: Mapping[str, Any]) -> Config:

@@ -1,9 +1,8 @@
-"""Finds the columns of a history in CSV, JSON or Python values, by their names."""
+"""Finds the columns of a history in CSV or Python values, by their names."""
 
 import csv
 import io
 import itertools
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,37 +15,20 @@ MAX_ROWS = 100_000
 
 _ACCURACIES = ("accuracy", "acc", "categorical_accuracy", "sparse_categorical_accuracy", "binary_accuracy", "top_1")
 _TRAIN, _VALIDATION = ("train", "training"), ("val", "validation", "valid", "dev", "test")
-
-
-def _names(prefixes: Sequence[str], scores: Sequence[str]) -> tuple[str, ...]:
-    return tuple(f"{prefix}_{score}" for prefix in prefixes for score in scores)
-
-
+_LOSSES = ("loss", "cross_entropy")
 # What a column may be called, the name that is preferred first. `loss` and `accuracy` are Keras's running averages.
 COLUMNS = {
     "epoch": ("epoch", "epochs"),
     "seconds": ("seconds", "epoch_seconds", "time", "duration"),
     "learning_rate": ("learning_rate", "lr"),
-    "loss": ("loss", "cross_entropy"),
+    "loss": _LOSSES,
     "accuracy": _ACCURACIES,
-    "train_loss": _names(_TRAIN, ("loss", "cross_entropy")),
-    "train_accuracy": _names(_TRAIN, _ACCURACIES),
-    "val_loss": _names(_VALIDATION, ("loss", "cross_entropy")),
-    "val_accuracy": _names(_VALIDATION, _ACCURACIES),
+    "train_loss": tuple(map("_".join, itertools.product(_TRAIN, _LOSSES))),
+    "train_accuracy": tuple(map("_".join, itertools.product(_TRAIN, _ACCURACIES))),
+    "val_loss": tuple(map("_".join, itertools.product(_VALIDATION, _LOSSES))),
+    "val_accuracy": tuple(map("_".join, itertools.product(_VALIDATION, _ACCURACIES))),
 }
 EXAMPLE = "epoch,loss,accuracy,val_loss,val_accuracy"
-
-
-def from_json(text: str) -> Any:
-    """Return what a JSON text holds.
-
-    Raises:
-        InputError: it is no JSON.
-    """
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"this is not JSON: {error}") from error
 
 
 def from_csv(text: str) -> dict[str, list[str]]:
@@ -69,19 +51,14 @@ def from_csv(text: str) -> dict[str, list[str]]:
     for number, row in enumerate(rows[1:], 2):
         if len(row) > len(names):
             raise InputError(f"line {number} has {len(row)} cells, the line of names has {len(names)}")
-    cells = [[row[place].strip() if place < len(row) else "" for row in rows[1:]] for place in range(len(names))]
-    if separator != ",":  # where the comma is not the separator it may be the decimal mark
-        cells = [[cell.replace(",", ".") for cell in column] for column in cells]
-    return dict(zip(names, cells, strict=True))
+    mark = "." if separator == "," else ","  # where the comma does not separate, it may be the decimal mark
+    cells = [[cell.strip().replace(mark, ".") for cell in row] for row in rows[1:]]
+    return {name: column for name, *column in itertools.zip_longest(names, *cells, fillvalue="")}
 
 
 def _columns(content: Any) -> dict[str, list[Any]]:
     """Return columns of equal length."""
-    if (
-        isinstance(content, Sequence)
-        and not isinstance(content, str)
-        and all(isinstance(row, Mapping) for row in content)
-    ):
+    if isinstance(content, Sequence) and all(isinstance(row, Mapping) for row in content):
         names = dict.fromkeys(name for row in content for name in row)
         content = {name: [row.get(name) for row in content] for name in names}
     if not isinstance(content, Mapping) or not all(
@@ -97,8 +74,7 @@ def _columns(content: Any) -> dict[str, list[Any]]:
         raise InputError("there are no epochs in this history")
     if rows > MAX_ROWS:
         raise InputError(f"there are {rows:,} rows; expected one for each epoch, {MAX_ROWS:,} at most")
-    uneven = {name: len(cells) for name, cells in columns.items() if len(cells) != rows}
-    if uneven:
+    if uneven := {name: len(cells) for name, cells in columns.items() if len(cells) != rows}:
         raise InputError(f"the columns differ in length: {uneven}, the others {rows}; expected an entry for each epoch")
     return columns
 
@@ -114,8 +90,9 @@ def recognise(content: Any) -> dict[str, list[Any]]:
     """
     columns = _columns(content)
     plain = {re.sub(r"[\s\-./]+", "_", name.strip().lower()): cells for name, cells in columns.items()}
-    present = {name: [alias for alias in aliases if alias in plain] for name, aliases in COLUMNS.items()}
-    found = {name: plain[aliases[0]] for name, aliases in present.items() if aliases}
+    found = {
+        name: plain[present[0]] for name, aliases in COLUMNS.items() if (present := [a for a in aliases if a in plain])
+    }
     if not found.keys() - {"epoch", "seconds", "learning_rate"}:
         known = [alias for aliases in COLUMNS.values() for alias in aliases]
         hint = next((text for name in plain if name not in known and (text := did_you_mean(name, known))), "")
@@ -124,13 +101,13 @@ def recognise(content: Any) -> dict[str, list[Any]]:
 
 
 def numbers(name: str, cells: list[Any]) -> np.ndarray:
-    """Return float64; an empty cell and None become NaN, and infinity stays for now."""
+    """Return float64; what is empty, None or infinite becomes NaN."""
     values = np.full(len(cells), np.nan)
     for row, cell in enumerate(cells):
-        if cell is None or cell == "" or (isinstance(cell, str) and cell.lower() in ("na", "n/a", "none", "null", "-")):
+        if cell is None or (isinstance(cell, str) and cell.lower() in ("", "na", "n/a", "none", "null", "-")):
             continue
         try:
             values[row] = float(cell)
         except (TypeError, ValueError):
             raise InputError(f"column '{name}', row {row + 1}: got {cell!r:.60}, expected a number") from None
-    return values
+    return np.where(np.isfinite(values), values, np.nan)

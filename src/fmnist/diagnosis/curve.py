@@ -20,7 +20,7 @@ MAX_POINTS = 200
 EXPECTED_NOISE, EXPECTATION_WEIGHT = 0.04, 3.0
 # From a spline that bends at every epoch to a straight line, in powers of ten.
 _STIFFNESS = np.arange(-5.0, 4.1, 0.5)
-# A point this many standard deviations off the running median is pulled in: one bad epoch is no trend.
+# A point more standard deviations off the running median than this is pulled in to it: one bad epoch is no trend.
 _OUTLIER = 4.0
 
 
@@ -42,18 +42,16 @@ class Trend:
         return np.asarray(np.median(self.draws, axis=0))
 
 
-def fit_trend(epochs: np.ndarray, values: np.ndarray, grid: np.ndarray, seed: int) -> Trend:
-    """Fit the trend of a positive curve.
+def fit_trend(epochs: np.ndarray, values: np.ndarray, seed: int) -> Trend:
+    """Fit the trend of a positive curve, at each of its epochs.
 
     Args:
         epochs: float (N,), from 1, ascending.
         values: float (N,), positive or NaN; at least 3 that are no NaN.
-        grid: float (M,), the epochs at which the trend is wanted.
         seed: of the draws.
     """
     there = np.isfinite(values)
-    x, y = np.log(epochs[there]), np.log(values[there])
-    y = pull_in(y)
+    x, y = np.log(epochs[there]), _pull_in(np.log(values[there]))
     stiff, rotation = _directions(x.tobytes())
     stiff, level = stiff[2:], rotation.T @ y  # the first two directions are the straight lines, which cost nothing
     factors = 10.0 ** _STIFFNESS[:, None] / stiff[0] * stiff
@@ -69,29 +67,25 @@ def fit_trend(epochs: np.ndarray, values: np.ndarray, grid: np.ndarray, seed: in
     kept = np.hstack([np.ones((DRAWS, 2)), share[chosen]])
     spread = np.sqrt(variance[:, None] * kept) * rng.standard_normal(kept.shape)
     curves = (level * kept + spread) @ rotation.T
-    if not np.array_equal(epochs[there], grid):
-        curves = curves @ np.array([np.interp(np.log(grid), x, unit) for unit in np.eye(len(x))])
+    if not there.all():
+        curves = curves @ np.array([np.interp(np.log(epochs), x, unit) for unit in np.eye(len(x))])
     return Trend(np.exp(curves), float(np.sqrt(np.median(variance))))
 
 
 @lru_cache(maxsize=8)
 def _directions(x: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Return the curves that the roughness takes apart, as columns, and how much each costs; ascending."""
-    stiff, rotation = np.linalg.eigh(_roughness(np.frombuffer(x)))
+    """Return how much roughness costs, ascending, and the curves that it takes apart, as columns.
+
+    Roughness is the quadratic form of a matrix (N, N): a natural cubic spline's integrated squared curvature.
+    """
+    steps = np.diff(np.frombuffer(x))
+    bends = np.diff(
+        np.diff(np.eye(len(steps) + 1), axis=0) / steps[:, None], axis=0
+    ).T  # slope after minus slope before
+    between = np.diag(steps[1:-1] / 6, 1)
+    gram = np.diag((steps[:-1] + steps[1:]) / 3) + between + between.T
+    stiff, rotation = np.linalg.eigh(bends @ np.linalg.solve(gram, bends.T))
     return stiff, rotation
-
-
-def _roughness(x: np.ndarray) -> np.ndarray:
-    """Return the matrix (N, N) whose quadratic form is a natural cubic spline's integrated squared curvature."""
-    steps = np.diff(x)
-    inner = len(x) - 2
-    bends, gram = np.zeros((len(x), inner)), np.zeros((inner, inner))
-    for j in range(inner):
-        bends[j : j + 3, j] = 1 / steps[j], -1 / steps[j] - 1 / steps[j + 1], 1 / steps[j + 1]
-        gram[j, j] = (steps[j] + steps[j + 1]) / 3
-        if j + 1 < inner:
-            gram[j, j + 1] = gram[j + 1, j] = steps[j + 1] / 6
-    return np.asarray(bends @ np.linalg.solve(gram, bends.T))
 
 
 def running_median(values: np.ndarray) -> np.ndarray:
@@ -103,8 +97,7 @@ def running_median(values: np.ndarray) -> np.ndarray:
     return medians
 
 
-def pull_in(values: np.ndarray) -> np.ndarray:
-    """Return the values with outliers pulled in to `_OUTLIER` standard deviations from the running median."""
+def _pull_in(values: np.ndarray) -> np.ndarray:
     medians = running_median(values)
     # 1.4826 makes a median of deviations the standard deviation of normal ones; 0.01 keeps a smooth curve as it is.
     width = _OUTLIER * max(1.4826 * float(np.median(np.abs((values - medians)[1:-1]))), 0.01)

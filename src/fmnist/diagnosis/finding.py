@@ -7,8 +7,7 @@ from typing import Any
 
 from fmnist.diagnosis.advice import Advice
 
-# Columns of a terminal.
-WIDTH = 100
+WIDTH = 100  # columns of a terminal
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Estimate:
     margin: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Diagnosis:
     """What a history shows.
 
@@ -57,15 +56,15 @@ class Diagnosis:
     certainty: float
     votes: dict[str, float]
     epochs: int
-    gap_opens: Moment | None
-    turns: Moment | None
-    final_gap: Estimate | None
-    loss_gap: Estimate | None
-    noise: float | None
-    best_epoch: int | None
-    epochs_saved: int | None
-    seconds_saved: float | None
-    accuracy_gained: Estimate | None
+    gap_opens: Moment | None = None
+    turns: Moment | None = None
+    final_gap: Estimate | None = None
+    loss_gap: Estimate | None = None
+    noise: float | None = None
+    best_epoch: int | None = None
+    epochs_saved: int | None = None
+    seconds_saved: float | None = None
+    accuracy_gained: Estimate | None = None
     overconfident: bool
     sentences: tuple[str, ...]
     advice: tuple[Advice, ...]
@@ -84,12 +83,9 @@ class Diagnosis:
         lines += [_item("-", sentence) for sentence in self.sentences[1:]]
         if self.advice:
             lines += ["", "What to try, most useful first:"]
-            for number, advice in enumerate(self.advice, 1):
-                lines += [
-                    "",
-                    _item(f"{number}.", f"{advice.title}. {advice.reason} {advice.evidence}"),
-                    f"   {advice.command}",
-                ]
+        for number, advice in enumerate(self.advice, 1):
+            told = _item(f"{number}.", f"{advice.title}. {advice.reason} {advice.evidence}")
+            lines += ["", told, f"   {advice.command}"]
         if self.notes:
             lines += ["", *(_item("Note:", note) for note in self.notes)]
         return "\n".join(lines)

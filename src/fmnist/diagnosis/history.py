@@ -4,6 +4,7 @@ Read are our `history.csv`, the `History.history` of Keras as JSON, the files of
 files from elsewhere. Columns are known by their names, in whatever order and with whatever separator they come.
 """
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,13 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from fmnist.diagnosis.columns import EXAMPLE, from_csv, from_json, numbers, recognise
+from fmnist.diagnosis.columns import COLUMNS, EXAMPLE, from_csv, numbers, recognise
 from fmnist.errors import InputError
 from fmnist.run.directory import read_bounded
 
-# Parsed, JSON takes up to 25 times its size in memory.
-MAX_BYTES = 3 * 2**20
-
+MAX_BYTES = 3 * 2**20  # parsed, JSON takes up to 25 times its size in memory
 _FRACTIONS = ("accuracy", "train_accuracy", "val_accuracy")
 
 
@@ -69,9 +68,16 @@ def read_history_file(path: str | Path) -> History:
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not a text file: {error}; expected CSV or JSON") from error
     try:
-        return parse(from_json(text) if text.lstrip()[:1] in ("{", "[") else from_csv(text))
+        return parse(_from_json(text) if text.lstrip()[:1] in ("{", "[") else from_csv(text))
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def _from_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"this is not JSON: {error}") from error
 
 
 def parse(content: Any) -> History:
@@ -89,56 +95,52 @@ def parse(content: Any) -> History:
     if isinstance(content, Mapping) and isinstance(content.get("history"), Mapping | list):
         content = content["history"]
     columns, notes = recognise(content), []
-    rows = max(map(len, columns.values()))
-    raw = {name: numbers(name, cells) for name, cells in columns.items()}
-    if "val_loss" not in raw and "val_accuracy" not in raw:
+    rows = len(next(iter(columns.values())))
+    scores = {name: np.full(rows, np.nan) for name in COLUMNS}
+    scores |= {name: numbers(name, cells) for name, cells in columns.items()}
+    if not {"val_loss", "val_accuracy"} & columns.keys():
         raise InputError(
             f"no validation scores among the columns {', '.join(columns)}; expected val_loss or val_accuracy "
             f"(for instance {EXAMPLE}); without images kept for validation a history cannot be judged"
         )
-    for name in _FRACTIONS:
+    for name, values in scores.items():
         # Some write 92.4 where others write 0.924; a fraction is never above 1.
-        if name in raw and np.nanmax(np.where(np.isfinite(raw[name]), raw[name], 0), initial=0) > 1.5:
-            raw[name] = raw[name] / 100
+        if name in _FRACTIONS and (values > 1.5).any():
+            scores[name] = values = values / 100
             notes.append(f"{name} is read as percent.")
-    for name, values in raw.items():
-        finite = values[np.isfinite(values)]
-        if "loss" in name and (finite < 0).any():
-            raise InputError(f"column '{name}' holds {finite.min():g}; expected losses of 0 or more (cross-entropy)")
-        if name in _FRACTIONS and ((finite < 0) | (finite > 1)).any():
+        if name in _FRACTIONS and ((values < 0) | (values > 1)).any():
             raise InputError(f"column '{name}' holds values outside 0 to 1 (or 0 to 100 percent)")
-    epochs = _epochs(raw.get("epoch"), rows, notes)
-    nothing = np.full(rows, np.nan)
-    kind = "loss" if {"loss", "train_loss"} & raw.keys() else "accuracy"
-    if not {kind, f"train_{kind}"} & raw.keys():
+        if "loss" in name and (values < 0).any():
+            raise InputError(
+                f"column '{name}' holds {np.nanmin(values):g}; expected losses of 0 or more (cross-entropy)"
+            )
+    epochs = _epochs(scores["epoch"] if "epoch" in columns else None, rows, notes)
+    kind = "loss" if {"loss", "train_loss"} & columns.keys() else "accuracy"
+    if not {kind, f"train_{kind}"} & columns.keys():
+        names = ", ".join(columns)
         raise InputError(
-            f"no training scores among the columns {', '.join(columns)}; expected loss or train_loss (for "
-            f"instance {EXAMPLE})"
+            f"no training scores among the columns {names}; expected loss or train_loss (for instance {EXAMPLE})"
         )
-    pairs = [_training(raw, score, nothing) for score in ("loss", "accuracy")]
-    measured = pairs[kind == "accuracy"][1]
+    measured = bool(np.isfinite(scores[f"train_{kind}"]).any())
     if not measured:
         notes.append(
             "The training scores are running averages, kept while an epoch runs; they lag behind by half an epoch, and "
             "are set forward by as much here. Dropout and augmentation make them look worse than the model is."
         )
-    losses = [raw[name] for name in ("loss", "train_loss", "val_loss") if name in raw]
-    highest = max((values[np.isfinite(values)].max(initial=0) for values in losses), default=0.0)
-    first = next((float(values[0]) for values in losses if np.isfinite(values[0])), math.nan)
-    rate = float(np.max(raw.get("learning_rate", nothing)))
-    val_loss, val_accuracy = raw.get("val_loss", nothing), raw.get("val_accuracy", nothing)
+    losses = np.array([scores[name] for name in ("loss", "train_loss", "val_loss")])
+    rate = float(scores["learning_rate"].max())
     return History(
         epochs=epochs,
-        train_loss=pairs[0][0],
-        train_accuracy=pairs[1][0],
-        val_loss=np.where(np.isfinite(val_loss), val_loss, np.nan),
-        val_accuracy=np.where(np.isfinite(val_accuracy), val_accuracy, np.nan),
-        seconds=raw.get("seconds", nothing),
-        learning_rate=rate if math.isfinite(rate) and rate > 0 else None,
-        first_loss=first,
-        highest_loss=float(highest),
+        train_loss=_training(scores, "loss"),
+        train_accuracy=_training(scores, "accuracy"),
+        val_loss=scores["val_loss"],
+        val_accuracy=scores["val_accuracy"],
+        seconds=scores["seconds"],
+        learning_rate=rate if rate > 0 else None,
+        first_loss=next((float(first) for first in losses[:, 0] if np.isfinite(first)), math.nan),
+        highest_loss=float(losses[np.isfinite(losses)].max(initial=0)),
         measured=measured,
-        broken=_broken(columns, raw, epochs),
+        broken=_broken(columns, scores, epochs) if kind == "loss" else None,
         notes=tuple(notes),
     )
 
@@ -154,33 +156,24 @@ def _epochs(given: np.ndarray | None, rows: int, notes: list[str]) -> np.ndarray
     return given + 1 if given[0] == 0 else given
 
 
-def _training(raw: dict[str, np.ndarray], score: str, nothing: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Return a training score at the end of each epoch, and whether it was measured there."""
-    measured = raw.get(f"train_{score}", nothing)
-    measured = np.where(np.isfinite(measured), measured, np.nan)
+def _training(scores: dict[str, np.ndarray], score: str) -> np.ndarray:
+    """Return a training score at the end of each epoch."""
+    measured, running = scores[f"train_{score}"], scores[score]
     if np.isfinite(measured).any():
-        return measured, True
-    running = raw.get(score, nothing)
-    running = np.where(np.isfinite(running), running, np.nan)
+        return measured
     if len(running) < 2:
-        return running, False
+        return running
     # The average over an epoch belongs to its middle; its end lies half way to the middle of the next. The last
     # epoch has no next one: it goes on by half of the step before it, but by a tenth at most.
     last = running[-1] + np.clip((running[-1] - running[-2]) / 2, -0.1 * running[-1], 0.1 * running[-1])
     halfway = np.append((running[:-1] + running[1:]) / 2, min(last, 1.0) if score == "accuracy" else last)
-    return np.where(np.isfinite(halfway), halfway, running), False
+    return np.where(np.isfinite(halfway), halfway, running)
 
 
-def _broken(columns: dict[str, list[Any]], raw: dict[str, np.ndarray], epochs: np.ndarray) -> int | None:
+def _broken(columns: dict[str, list[Any]], scores: dict[str, np.ndarray], epochs: np.ndarray) -> int | None:
     """Return the epoch from which on, to the end, every training loss is written as NaN or infinity, not left empty."""
-    written = [
-        ~np.isfinite(raw[name]) & np.array([cell is not None and cell != "" for cell in columns[name]])
-        for name in ("loss", "train_loss")
-        if name in columns
-    ]
-    if not written:
-        return None
-    bad = np.logical_and.reduce(written)
-    good = np.flatnonzero(~bad)
-    start = good[-1] + 1 if len(good) else 0
-    return int(epochs[start]) if start < len(bad) else None
+    bad = np.ones(len(epochs), bool)
+    for name in {"loss", "train_loss"} & columns.keys():
+        bad &= np.isnan(scores[name]) & [cell is not None and cell != "" for cell in columns[name]]
+    broken = len(bad) - np.logical_and.accumulate(bad[::-1]).sum()
+    return int(epochs[broken]) if broken < len(bad) else None

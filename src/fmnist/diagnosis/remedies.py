@@ -6,7 +6,7 @@ from typing import Any
 
 from fmnist.diagnosis.verdict import DIVERGED, GOOD_FIT, OVERFITTING, STILL_IMPROVING, TOO_SHORT, UNDERFITTING, UNSTABLE
 
-OVERCONFIDENT = "overconfident"  # a finding that comes with a verdict, and has remedies of its own
+OVERCONFIDENT, SLOW = "overconfident", "slow"  # findings that come with a verdict, and have remedies of their own
 
 Settings = Mapping[str, Any]
 Change = Callable[[Settings, Mapping[str, str]], Any]
@@ -14,21 +14,13 @@ Change = Callable[[Settings, Mapping[str, str]], Any]
 
 @dataclass(frozen=True)
 class Remedy:
-    """A row of the table.
-
-    Attributes:
-        title: what is done, as a command to the reader.
-        when: verdicts or findings for which it is offered.
-        settings: the new value of each setting, or a function of (the run's settings, the facts).
-        reason: why it helps.
-        evidence: what in this history speaks for it; `{name}` stands for a fact.
-    """
+    """A row of the table; its title tells the reader what to do, its reason why that helps."""
 
     title: str
-    when: tuple[str, ...]
-    settings: Mapping[str, Any]
+    when: tuple[str, ...]  # verdicts or findings for which it is offered
+    evidence: str  # the name of the fact that speaks for it in this history
+    settings: Mapping[str, Any]  # the new value of each, or a `Change`: a function of (the run's settings, the facts)
     reason: str
-    evidence: str
 
 
 def times(factor: float, name: str, *, at_least: float = 0) -> Change:
@@ -69,172 +61,80 @@ def patience(now: Settings, _: Mapping[str, str]) -> int:
     return int(now["early_stopping"] or (3 if now["schedule"] == "constant" else 0))
 
 
+# fmt: off
 REMEDIES = (
     # Overfitting, in the order that the study `remedies` found (docs/overfitting.md): mirrored and shifted images close
     # the gap and gain accuracy, dropout closes it, stopping halves it and saves time.
-    Remedy(
-        "Show mirrored and shifted images (augmentation)",
-        (OVERFITTING,),
-        {"flip": True, "shift": at_least(1, "shift")},
-        "Other versions of an image in each epoch cannot be learnt by heart, and a mirrored coat is still a coat.",
-        "{gap}",
-    ),
-    Remedy(
-        "Switch off a share of the units at random while training (dropout)",
-        (OVERFITTING,),
-        {"dropout": at_least(0.3, "dropout")},
-        "No unit can rely on another being there, so the network cannot store single images so easily.",
-        "{gap}",
-    ),
-    Remedy(
-        "Stop when the validation loss no longer falls",
-        (OVERFITTING,),
-        {"early_stopping": patience},
-        "The epochs after the best one cost time and make the probabilities worse.",
-        "{stopping}",
-    ),
-    Remedy(
-        "Soften the labels (label smoothing)",
-        (OVERCONFIDENT,),
-        {"label_smoothing": 0.1},
-        "A target of 91% instead of 100% gives no reward for being ever surer, which is what the rising loss punishes.",
-        "{surer}",
-    ),
-    Remedy(
-        "Train for fewer epochs",
-        (OVERFITTING,),
-        {"epochs": fact("stop")},
-        "The epochs after the best one cost time and make the probabilities worse.",
-        "{stopping}",
-    ),
-    Remedy(
-        "Let the weights decay",
-        (OVERFITTING,),
-        {"optimizer": decaying, "weight_decay": decay},
-        "Pulling all weights towards zero in each step keeps the network from bending around single images.",
-        "{gap}",
-    ),
-    Remedy(
-        "Use half as many filters",
-        (OVERFITTING,),
-        {"filters": times(0.5, "filters", at_least=4)},
-        "A smaller network has less room to store single images.",
-        "{knows}",
-    ),
-    Remedy(
-        "Penalise large weights (L2)",
-        (OVERFITTING,),
-        {"l2": at_least(1e-4, "l2")},
-        "Large weights are what it takes to single out one image.",
-        "{gap}",
-    ),
-    Remedy(
-        "Rotate and zoom the images, and blank out patches",
-        (OVERFITTING,),
-        {"rotation": at_least(10.0, "rotation"), "zoom": at_least(0.1, "zoom"), "erase": at_least(0.3, "erase")},
-        "The more an image varies, the less can be learnt by heart.",
-        "{gap}",
-    ),
+    Remedy("Show mirrored and shifted images (augmentation)", (OVERFITTING,), "gap",
+           {"flip": True, "shift": at_least(1, "shift")},
+           "Other versions of an image in each epoch cannot be learnt by heart, and a mirrored coat is still a coat."),
+    Remedy("Switch off a share of the units at random while training (dropout)", (OVERFITTING,), "gap",
+           {"dropout": at_least(0.3, "dropout")},
+           "No unit can rely on another being there, so the network cannot store single images so easily."),
+    Remedy("Stop when the validation loss no longer falls", (OVERFITTING,), "stopping",
+           {"early_stopping": patience},
+           "The epochs after the best one cost time and make the probabilities worse."),
+    Remedy("Soften the labels (label smoothing)", (OVERCONFIDENT,), "surer",
+           {"label_smoothing": 0.1},
+           "A target of 91% instead of 100% gives no reward for being ever surer, which is what the rising loss "
+           "punishes."),
+    Remedy("Train for fewer epochs", (OVERFITTING,), "stopping",
+           {"epochs": fact("stop")},
+           "The epochs after the best one cost time and make the probabilities worse."),
+    Remedy("Let the weights decay", (OVERFITTING,), "gap",
+           {"optimizer": decaying, "weight_decay": decay},
+           "Pulling all weights towards zero in each step keeps the network from bending around single images."),
+    Remedy("Use half as many filters", (OVERFITTING,), "knows",
+           {"filters": times(0.5, "filters", at_least=4)},
+           "A smaller network has less room to store single images."),
+    Remedy("Penalise large weights (L2)", (OVERFITTING,), "gap",
+           {"l2": at_least(1e-4, "l2")},
+           "Large weights are what it takes to single out one image."),
+    Remedy("Rotate and zoom the images, and blank out patches", (OVERFITTING,), "gap",
+           {"rotation": at_least(10.0, "rotation"), "zoom": at_least(0.1, "zoom"), "erase": at_least(0.3, "erase")},
+           "The more an image varies, the less can be learnt by heart."),
     # Underfitting: let it learn more, faster, longer.
-    Remedy(
-        "Take larger steps (ten times the learning rate)",
-        ("slow",),
-        {"learning_rate": times(10, "learning_rate")},
-        "The loss still falls steadily, but in steps too small for this number of epochs.",
-        "{improving}",
-    ),
-    Remedy(
-        "Use Adam at its usual learning rate",
-        ("slow",),
-        {"optimizer": "adam", "learning_rate": 0.001},
-        "Adam sets the size of its steps for each weight by itself, and 0.001 suits most small networks.",
-        "{improving}",
-    ),
-    Remedy(
-        "Use twice as many filters",
-        (UNDERFITTING,),
-        {"filters": times(2, "filters")},
-        "A larger network can tell apart what this one cannot.",
-        "{trained}",
-    ),
-    Remedy(
-        "Start from the reference network",
-        (UNDERFITTING,),
-        {
-            "family": "reference",
-            "filters": (32, 64, 128),
-            "kernel_size": 3,
-            "activation": None,
-            "batch_normalization": None,
-            "dropout": 0.0,
-            "l2": 0.0,
-        },
-        "Its 356,234 parameters are known to be enough to learn 99% of the training images.",
-        "{trained}",
-    ),
-    Remedy(
-        "Normalise each batch (batch normalisation)",
-        (UNDERFITTING, UNSTABLE, DIVERGED),
-        {"batch_normalization": True},
-        "Keeping every layer's input on one scale lets a network learn at larger steps.",
-        "{trained}",
-    ),
-    Remedy(
-        "Train twice as long",
-        (STILL_IMPROVING, UNDERFITTING),
-        {"epochs": times(2, "epochs")},
-        "What still falls has not reached its end.",
-        "{improving}",
-    ),
-    Remedy(
-        "Train long enough to judge",
-        (TOO_SHORT,),
-        {"epochs": times(5, "epochs", at_least=10)},
-        "A trend needs at least 4 epochs, and 10 to be told from jitter.",
-        "{length}",
-    ),
+    Remedy("Take larger steps (ten times the learning rate)", (SLOW,), "improving",
+           {"learning_rate": times(10, "learning_rate")},
+           "The loss still falls steadily, but in steps too small for this number of epochs."),
+    Remedy("Use Adam at its usual learning rate", (SLOW,), "improving",
+           {"optimizer": "adam", "learning_rate": 0.001},
+           "Adam sets the size of its steps for each weight by itself, and 0.001 suits most small networks."),
+    Remedy("Use twice as many filters", (UNDERFITTING,), "trained",
+           {"filters": times(2, "filters")},
+           "A larger network can tell apart what this one cannot."),
+    Remedy("Start from the reference network", (UNDERFITTING,), "trained",
+           {"family": "reference", "filters": (32, 64, 128), "kernel_size": 3, "activation": None,
+            "batch_normalization": None, "dropout": 0.0, "l2": 0.0},
+           "Its 356,234 parameters are known to be enough to learn 99% of the training images."),
+    Remedy("Normalise each batch (batch normalisation)", (UNDERFITTING, UNSTABLE, DIVERGED), "trained",
+           {"batch_normalization": True},
+           "Keeping every layer's input on one scale lets a network learn at larger steps."),
+    Remedy("Train twice as long", (STILL_IMPROVING, UNDERFITTING), "improving",
+           {"epochs": times(2, "epochs")},
+           "What still falls has not reached its end."),
+    Remedy("Train long enough to judge", (TOO_SHORT,), "length",
+           {"epochs": times(5, "epochs", at_least=10)},
+           "A trend needs at least 4 epochs, and 10 to be told from jitter."),
     # Good fit: where there may be a little more.
-    Remedy(
-        "Let the learning rate rise and fall",
-        (GOOD_FIT, STILL_IMPROVING),
-        {"schedule": "triangle", "early_stopping": 0},
-        "Small steps at the end settle into the valley that large steps jump across.",
-        "{improving}",
-    ),
-    Remedy(
-        "Use a larger network together with augmentation",
-        (GOOD_FIT,),
-        {"filters": times(2, "filters"), "flip": True},
-        "While the gap is narrow there is room for a network that learns more.",
-        "{gap}",
-    ),
+    Remedy("Let the learning rate rise and fall", (GOOD_FIT, STILL_IMPROVING), "improving",
+           {"schedule": "triangle", "early_stopping": 0},
+           "Small steps at the end settle into the valley that large steps jump across."),
+    Remedy("Use a larger network together with augmentation", (GOOD_FIT,), "gap",
+           {"filters": times(2, "filters"), "flip": True},
+           "While the gap is narrow there is room for a network that learns more."),
     # Unstable or diverged: smaller steps, calmer averages.
-    Remedy(
-        "Take smaller steps (a tenth of the learning rate)",
-        (UNSTABLE, DIVERGED),
-        {"learning_rate": times(0.1, "learning_rate")},
-        "Steps that are too large jump across the valley instead of down into it.",
-        "{jitter}",
-    ),
-    Remedy(
-        "Let the learning rate fall to zero",
-        (UNSTABLE,),
-        {"schedule": "triangle", "early_stopping": 0},
-        "The last steps become so small that they no longer jump about.",
-        "{jitter}",
-    ),
-    Remedy(
-        "Average over more images a step",
-        (UNSTABLE, DIVERGED),
-        {"batch_size": times(4, "batch_size")},
-        "The mean over a larger batch points the way down more reliably.",
-        "{jitter}",
-    ),
-    Remedy(
-        "Use Adam at its usual learning rate",
-        (DIVERGED,),
-        {"optimizer": "adam", "learning_rate": 0.001, "schedule": "constant"},
-        "Adam sets the size of its steps for each weight by itself, and 0.001 suits most small networks.",
-        "{jitter}",
-    ),
+    Remedy("Take smaller steps (a tenth of the learning rate)", (UNSTABLE, DIVERGED), "jitter",
+           {"learning_rate": times(0.1, "learning_rate")},
+           "Steps that are too large jump across the valley instead of down into it."),
+    Remedy("Let the learning rate fall to zero", (UNSTABLE,), "jitter",
+           {"schedule": "triangle", "early_stopping": 0},
+           "The last steps become so small that they no longer jump about."),
+    Remedy("Average over more images a step", (UNSTABLE, DIVERGED), "jitter",
+           {"batch_size": times(4, "batch_size")},
+           "The mean over a larger batch points the way down more reliably."),
+    Remedy("Use Adam at its usual learning rate", (DIVERGED,), "jitter",
+           {"optimizer": "adam", "learning_rate": 0.001, "schedule": "constant"},
+           "Adam sets the size of its steps for each weight by itself, and 0.001 suits most small networks."),
 )
+# fmt: on

@@ -19,6 +19,7 @@ validation loss turns at the epoch at which it is lowest, if at the end it is at
 """
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,22 +84,28 @@ class Judgement:
         return "error rate" if self.train and self.train is self.train_error else "loss"
 
     @property
+<<<<<<< HEAD
     def still_learning(self) -> bool:
         """Whether the model underfits while its validation score still gets better: it learns too slowly."""
         if self.verdict != UNDERFITTING or self.validation is None:
             return False
         curve = self.validation.middle
         return bool(1 - curve[-1] / curve[third(len(curve))] >= FALL)
+=======
+    def change(self) -> float:
+        """The share, above -1, by which `validation` rose over the last third of the epochs; 0 without trends."""
+        curve = self.validation.middle if self.validation else np.ones(2)
+        return float(curve[-1] / curve[third(len(curve))] - 1)
+
+    @property
+    def slow(self) -> bool:
+        """Whether the model has not learnt its training images but still learns."""
+        return self.verdict == UNDERFITTING and -self.change >= FALL
+>>>>>>> s-study
 
 
 def judge(history: History, *, validation_size: int | None, num_classes: int) -> Judgement:
-    """Judge a history by the definitions above.
-
-    Args:
-        history: in its normal form.
-        validation_size: images on which the validation scores were measured, if known.
-        num_classes: of the data; tells what guessing would score.
-    """
+    """Judge a history, of which `validation_size` images were scored, if known, by the definitions above."""
     use_losses = bool(np.isfinite(history.val_loss).any() and np.isfinite(history.train_loss).any())
     if use_losses:
         train_raw, val_raw = history.train_loss, history.val_loss
@@ -107,82 +114,57 @@ def judge(history: History, *, validation_size: int | None, num_classes: int) ->
     cause = _diverged(history, train_raw, num_classes if use_losses else None)
     if cause == "not finite":
         return Judgement(DIVERGED, {DIVERGED: 1.0}, cause)
-    both = np.isfinite(train_raw).sum(), np.isfinite(val_raw).sum()
-    if min(both) < MIN_EPOCHS:
+    if min(np.isfinite(train_raw).sum(), np.isfinite(val_raw).sum()) < MIN_EPOCHS:
         verdict = DIVERGED if cause else TOO_SHORT
         return Judgement(verdict, {verdict: 1.0}, cause)
 
-    epochs, train_raw, val_raw, train_error, val_error = thin_out(
-        history.epochs,
-        train_raw,
-        val_raw,
-        _error(history.train_accuracy, None),
-        _error(history.val_accuracy, validation_size),
-    )
+    errors = _error(history.train_accuracy, None), _error(history.val_accuracy, validation_size)
+    epochs, train_raw, val_raw, *rates = thin_out(history.epochs, train_raw, val_raw, *errors)
     floor = 1e-6  # a loss of exactly 0 has no logarithm
-    train = fit_trend(epochs, np.maximum(train_raw, floor), epochs, seed=1)
-    validation = fit_trend(epochs, np.maximum(val_raw, floor), epochs, seed=2)
-    train_errors, val_errors = (
-        fit_trend(epochs, column, epochs, seed) if np.isfinite(column).sum() >= MIN_EPOCHS else None
-        for seed, column in ((3, train_error), (4, val_error))
-    )
-    if not use_losses:
-        train_errors = train
+    train = fit_trend(epochs, np.maximum(train_raw, floor), seed=1)
+    validation = fit_trend(epochs, np.maximum(val_raw, floor), seed=2)
+    train_error: Trend | None = train
+    val_error: Trend | None = validation
+    if use_losses:
+        train_error, val_error = (
+            fit_trend(epochs, column, seed) if np.isfinite(column).sum() >= MIN_EPOCHS else None
+            for seed, column in enumerate(rates, 3)
+        )
     off_trend = _count_off_trend(val_raw, validation)
-    verdicts, causes = definitions(
-        train.draws, validation.draws, train_errors.draws if train_errors else None, use_losses
-    )
+    curves = train.draws, validation.draws, train_error.draws if train_error else None
+    verdicts, causes = definitions(*curves, use_losses)
     votes = {name: float((verdicts == name).mean()) for name in VERDICTS if (verdicts == name).any()}
     verdict = max(votes, key=lambda name: votes[name])
-    found = causes[verdicts == verdict]
-    reason = str(max(set(found.tolist()), key=found.tolist().count))
+    reason = Counter(causes[verdicts == verdict].tolist()).most_common(1)[0][0]
     if cause:
         verdict, votes, reason = DIVERGED, {DIVERGED: 1.0}, cause
     elif off_trend >= max(2, OFF_SHARE * np.isfinite(val_raw).sum()):
         verdict, votes, reason = UNSTABLE, {UNSTABLE: 1.0}, "off trend"
 
     spread = LOSS_SPREAD / math.sqrt(validation_size) if validation_size and use_losses else 0.0
-    return Judgement(
-        verdict,
-        votes,
-        reason,
-        epochs,
-        train,
-        validation,
-        train_errors,
-        val_errors,
-        onset=_onset(epochs, train.draws, validation.draws, spread) if verdict != DIVERGED else None,
-        turn=_turn(epochs, validation.draws) if verdict not in (DIVERGED, UNSTABLE) else None,
-        off_trend=off_trend,
-    )
+    onset = _onset(epochs, train.draws, validation.draws, spread) if verdict != DIVERGED else None
+    turn = _turn(epochs, validation.draws) if verdict not in (DIVERGED, UNSTABLE) else None
+    trends = epochs, train, validation, train_error, val_error
+    return Judgement(verdict, votes, reason, *trends, onset, turn, off_trend)
 
 
 def definitions(
     train: np.ndarray, validation: np.ndarray, train_error: np.ndarray | None, are_losses: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Apply the definitions that need no noise to curves: overfitting, both rising, underfitting, improving, good fit.
-
-    Args:
-        train, validation, train_error: float (D, N), a curve a row; the last may be missing.
-        are_losses: whether they are losses, or error rates.
+    """Apply the definitions that need no noise to curves, float (D, N): losses or else error rates, a curve a row.
 
     Returns:
         The verdict and its cause for each row.
     """
     rows, count = np.arange(len(train)), train.shape[1]
     lowest = validation.argmin(1)
-    rise = validation[:, -1] / validation[rows, lowest] - 1
-    rises, train_rises = rise >= RISE, train[:, -1] >= (1 + RISE) * train[rows, lowest]
-    gap = 1 - train[:, -1] / validation[:, -1]
-    fall = 1 - validation[:, -1] / validation[:, third(count)]
-    if train_error is not None:
-        poor = 2 * train_error[:, -1] - train_error[:, half(count)] >= POOR
-        poor &= train_error[:, -1] >= POOR
-    else:
-        limit = POOR_LOSS if are_losses else POOR
-        poor = (2 * train[:, -1] - train[:, half(count)] >= limit) & (train[:, -1] >= limit)
-    falls = fall >= FALL
-    conditions = [rises & ~train_rises, rises, ~falls & (gap >= WIDE), poor, falls]
+    rises = validation[:, -1] / validation[rows, lowest] - 1 >= RISE
+    train_rises = train[:, -1] >= (1 + RISE) * train[rows, lowest]
+    wide = 1 - train[:, -1] / validation[:, -1] >= WIDE
+    falls = 1 - validation[:, -1] / validation[:, third(count)] >= FALL
+    known, limit = (train, POOR_LOSS if are_losses else POOR) if train_error is None else (train_error, POOR)
+    poor = (2 * known[:, -1] - known[:, half(count)] >= limit) & (known[:, -1] >= limit)
+    conditions = [rises & ~train_rises, rises, ~falls & wide, poor, falls]
     verdicts = np.select(conditions, [OVERFITTING, UNSTABLE, OVERFITTING, UNDERFITTING, STILL_IMPROVING], GOOD_FIT)
     return verdicts, np.select(conditions, ["rise", "both rise", "gap", "", ""], "")
 
@@ -201,17 +183,19 @@ def _onset(epochs: np.ndarray, train: np.ndarray, validation: np.ndarray, spread
     """Return when the gap opens; None if in most draws it is not open at the end."""
     # The validation images are a sample: all their losses may be too high or too low together.
     shift = np.exp(spread * np.random.default_rng(5).standard_normal((DRAWS, 1)))
-    closed = 1 - train / (validation * shift) < OPEN
-    is_open = ~closed[:, -1]
-    if is_open.mean() <= 0.5:
+    opens = _openings(train, validation * shift)
+    if len(opens) <= DRAWS / 2:
         return None
-    last_closed = closed.shape[1] - 1 - closed[:, ::-1].argmax(1)
-    first_open = np.where(closed.any(1), last_closed + 1, 0)[is_open]
     # The middle is that of the images at hand: their shift widens the interval and no more.
-    plain = 1 - train / validation < OPEN
-    start = np.where(plain.any(1), closed.shape[1] - plain[:, ::-1].argmax(1), 0)
-    inside = start[start < closed.shape[1]]
-    return _interval(epochs, inside if len(inside) else first_open, first_open)
+    middle = _openings(train, validation)
+    return _interval(epochs, middle if len(middle) else opens, opens)
+
+
+def _openings(train: np.ndarray, validation: np.ndarray) -> np.ndarray:
+    """Return the index of the epoch from which on the gap is open, for each row in which it is open at the end."""
+    closed = 1 - train / validation < OPEN
+    first = np.where(closed.any(1), closed.shape[1] - closed[:, ::-1].argmax(1), 0)
+    return first[first < closed.shape[1]]
 
 
 def _turn(epochs: np.ndarray, validation: np.ndarray) -> tuple[int, int, int] | None:

@@ -14,25 +14,23 @@ from fmnist.text import duration, loss, number, percent, plural
 ORDER = ("verdict", "certainty", "onset", "turn", "final_gap", "overconfidence", "stopping", "noise")
 
 
-def facts(history: History, found: Judgement, numbers: dict[str, Any], overconfident: bool) -> dict[str, str]:
+def facts(history: History, found: Judgement, numbers: dict[str, Any]) -> dict[str, str]:
     """Return sentences, and numbers as text, by name; what this history does not have is missing."""
     last, what, diverged = int(history.epochs[-1]), found.what, found.verdict == verdict.DIVERGED
     told = {"verdict": _verdict(history, found)}
     told["length"] = f"There {'is' if last == 1 else 'are'} only {plural(last, 'epoch')}."
-    final: Estimate | None = numbers["final_gap"]
+    final: Estimate | None = numbers.get("final_gap")
     if found.train is None or found.validation is None or found.epochs is None:
         if final:
-            accuracies = history.train_accuracy[-1], history.val_accuracy[-1]
-            told["final_gap"] = _gap("At the end", *accuracies, final)
+            told["final_gap"] = _gap("At the end", history.train_accuracy[-1], history.val_accuracy[-1], final)
         told["jitter"] = told["verdict"] if diverged else f"The highest loss was {loss(history.highest_loss)}."
         return told
 
     train, val = found.train.middle, found.validation.middle
-    noise = _share(found.validation.noise)
-    told["jitter"] = f"From one epoch to the next the validation {what} jitters by {noise} around its trend."
-    fall = 1 - val[-1] / val[third(len(val))]
-    told["improving"] = f"Over {_span(found, last)} the validation {what} {_moved(-fall)}, to {loss(val[-1])}."
-    told["trained"] = _trained(found)
+    told["improving"] = (
+        f"Over {_span(found.epochs, last)} the validation {what} {_moved(found.change)}, to {loss(val[-1])}."
+    )
+    told["trained"] = _trained(found).capitalize()
     if found.train_error:
         accuracy = percent(1 - found.train_error.middle[-1])
         told["knows"] = f"The model is correct on {accuracy} of its training images."
@@ -41,7 +39,12 @@ def facts(history: History, found: Judgement, numbers: dict[str, Any], overconfi
     if diverged:
         return told | {"jitter": told["verdict"]}
 
+<<<<<<< HEAD
     told["noise"] = told["jitter"]
+=======
+    noise = f"jitters by {_share(found.validation.noise)} around its trend"
+    told["noise"] = told["jitter"] = f"From one epoch to the next the validation {what} {noise}."
+>>>>>>> s-study
     if found.verdict != verdict.UNSTABLE:
         others = [
             f"{_share(vote)} {name}" for name, vote in found.votes.items() if name != found.verdict and vote >= 0.01
@@ -63,17 +66,16 @@ def facts(history: History, found: Judgement, numbers: dict[str, Any], overconfi
             f"The validation {what} turns at epoch {turns.epoch} {_interval(turns)}: "
             f"its trend, the curve without its jitter, is lowest there ({loss(lowest)}) and ends at {loss(val[-1])}."
         )
-    val_error = found.val_error if what == "loss" else found.validation
-    if final and found.train_error and val_error:
-        accuracies = 1 - found.train_error.middle[-1], 1 - val_error.middle[-1]
+    if final and found.train_error and found.val_error:
+        accuracies = 1 - found.train_error.middle[-1], 1 - found.val_error.middle[-1]
         told["final_gap"] = _gap("At the end, the jitter taken out,", *accuracies, final)
-    gained: Estimate | None = numbers["accuracy_gained"]
-    if numbers["epochs_saved"]:
-        told["stop"], told["stopping"] = str(numbers["best_epoch"]), _stopping(numbers, gained, last)
-    if overconfident and gained and turns:
+    if numbers.get("epochs_saved"):
+        told["stop"], told["stopping"] = str(numbers["best_epoch"]), _stopping(numbers, last)
+    if numbers["overconfident"] and turns:
+        gained = numbers["accuracy_gained"]
         rose = f"since epoch {turns.epoch} the validation loss rose by {_share(val[-1] / val.min() - 1)}"
         change = number(-gained.value, 1, sign=True)
-        told["surer"] = f"{rose[0].upper()}{rose[1:]}, the validation accuracy changed by {change} points."
+        told["surer"] = f"{rose.capitalize()}, the validation accuracy changed by {change} points."
         told["overconfidence"] = (
             f"The model grows overconfident: {rose} while the validation accuracy held ({change} ± {gained.margin:.1f} "
             "points). It is hardly wrong more often, but far surer when it is."
@@ -103,8 +105,9 @@ def _verdict(history: History, found: Judgement) -> str:
             f"and a trend needs at least {verdict.MIN_EPOCHS}."
         )
     train, val = found.train.middle, found.validation.middle
-    start, lowest, span = third(len(val)), int(val.argmin()), _span(found, last)
-    moved, end, train_end = _moved(val[-1] / val[start] - 1), loss(val[-1]), loss(train[-1])
+    lowest = int(val.argmin())
+    over = f"over {_span(found.epochs, last)} the validation {what} {_moved(found.change)}"
+    end, train_end = loss(val[-1]), loss(train[-1])
     if found.cause == "off trend":
         return (
             f"Unstable: in {found.off_trend} of {last} epochs the validation {what} lies more than "
@@ -126,26 +129,31 @@ def _verdict(history: History, found: Judgement) -> str:
         )
     if found.verdict == verdict.OVERFITTING:
         return (
-            f"Overfitting: over {span} the validation {what} {moved}, and the training {what} ({train_end}) is less "
+            f"Overfitting: {over}, and the training {what} ({train_end}) is less "
             f"than half of it ({end}): what is still learnt holds for the training images alone."
         )
     if found.verdict == verdict.UNDERFITTING:
+<<<<<<< HEAD
         trained = _trained(found)
         return f"Underfitting: {trained[0].lower()}{trained[1:]}"
     if found.verdict == verdict.STILL_IMPROVING:
         fell = f"{moved} (from {loss(val[start])} to {end})"
         return f"Still improving: over {span} the validation {what} {fell}, so the end is not in sight."
+=======
+        return f"Underfitting: {_trained(found)}"
+    if found.verdict == verdict.STILL_IMPROVING:
+        start = loss(val[third(len(val))])
+        return f"Still improving: {over} (from {start} to {end}), so the end is not in sight."
+>>>>>>> s-study
     return (
-        f"Good fit: over {span} the validation {what} {moved}, so it has levelled off, at {end}; "
+        f"Good fit: {over}, so it has levelled off, at {end}; "
         f"the training {what}, {train_end}, lies {_share(max(0, 1 - train[-1] / val[-1]))} below."
     )
 
 
-def _span(found: Judgement, last: int) -> str:
+def _span(epochs: np.ndarray, last: int) -> str:
     """Name the epochs over which the fall is measured."""
-    if found.epochs is None:
-        return "the last third of the epochs"
-    count = last - round(float(found.epochs[third(len(found.epochs))]))
+    count = last - round(float(epochs[third(len(epochs))]))
     return f"the last {count} of {last} epochs" if count > 1 else f"the last epoch of {last}"
 
 
@@ -155,12 +163,12 @@ def _trained(found: Judgement) -> str:
         error = found.train_error.middle
         change = number(100 * (error[-1] - error[half(len(error))]), 1, sign=True)
         return (
-            f"The model is still wrong on {percent(error[-1])} of its own training images; "
+            f"the model is still wrong on {percent(error[-1])} of its own training images; "
             f"the second half of the run changed that by {change} points."
         )
     curve = found.train.middle if found.train else np.array([np.nan])
     middle = loss(curve[half(len(curve))])
-    return f"The training {found.what} is still {loss(curve[-1])}; in the middle of the run it was {middle}."
+    return f"the training {found.what} is still {loss(curve[-1])}; in the middle of the run it was {middle}."
 
 
 def _gap(when: str, train_accuracy: float, val_accuracy: float, gap: Estimate) -> str:
@@ -171,11 +179,11 @@ def _gap(when: str, train_accuracy: float, val_accuracy: float, gap: Estimate) -
     )
 
 
-def _stopping(numbers: dict[str, Any], gained: Estimate | None, last: int) -> str:
+def _stopping(numbers: dict[str, Any], last: int) -> str:
     saved = f"{numbers['epochs_saved']} of {plural(last, 'epoch')}"
-    if numbers["seconds_saved"]:
-        saved += f" ({duration(numbers['seconds_saved'])})"
-    if gained:
+    if seconds := numbers.get("seconds_saved"):
+        saved += f" ({duration(seconds)})"
+    if gained := numbers.get("accuracy_gained"):
         word = "gained" if gained.value >= 0 else "cost"
         saved += f" and {word} {abs(gained.value):.1f} ± {gained.margin:.1f} points of validation accuracy"
     return f"Stopping after epoch {numbers['best_epoch']}, the best by validation loss, would have saved {saved}."
