@@ -15,11 +15,7 @@ from fmnist.diagnosis import words
 from fmnist.diagnosis.advice import Advice, advise
 from fmnist.diagnosis.finding import Diagnosis, Estimate, Moment
 from fmnist.diagnosis.history import History, parse, read_history_file
-<<<<<<< HEAD
-from fmnist.diagnosis.remedies import OVERCONFIDENT
-=======
 from fmnist.diagnosis.remedies import OVERCONFIDENT, SLOW
->>>>>>> s-study
 from fmnist.diagnosis.verdict import DIVERGED, OVERFITTING, TOO_SHORT, VERDICTS, Judgement, judge
 from fmnist.errors import InputError
 from fmnist.run.directory import RunDirectory, read_json, write_json
@@ -122,79 +118,10 @@ def diagnose_run(run: RunDirectory, *, validation_size: int | None = None) -> Di
     return diagnosis
 
 
-<<<<<<< HEAD
-def _describe(
-    history: History,
-    found: Judgement,
-    validation_size: int | None,
-    train_size: int | None,
-    seconds: float | None,
-    config: dict[str, Any] | None,
-) -> Diagnosis:
-    """Take the numbers off the trends and put them into words."""
-    numbers: dict[str, Any] = dict.fromkeys(_NUMBERS)
-    overconfident, notes, last = False, list(history.notes), int(history.epochs[-1])
-    findings = {found.verdict}
-    if found.train and found.validation and found.epochs is not None:
-        curve = found.validation.middle
-        numbers["noise"] = found.validation.noise
-        numbers["gap_opens"] = Moment(*found.onset) if found.onset else None
-        numbers["turns"] = Moment(*found.turn) if found.turn else None
-        val_error = found.val_error
-        if found.what == "loss":
-            numbers["loss_gap"] = _difference(found.validation.draws[:, -1], found.train.draws[:, -1])
-        else:
-            val_error = found.validation
-        if found.train_error and val_error:
-            sampling = _sampling(val_error.middle[-1], validation_size)
-            sampling += _sampling(found.train_error.middle[-1], train_size)
-            numbers["final_gap"] = _points(val_error.draws[:, -1], found.train_error.draws[:, -1], sampling)
-        if found.verdict == OVERFITTING:
-            best = int(np.flatnonzero(found.epochs <= found.turn[0])[-1]) if found.turn else int(curve.argmin())
-            numbers["best_epoch"] = epoch = round(float(found.epochs[best]))
-            numbers["epochs_saved"] = last - epoch
-            after = history.epochs > epoch
-            if np.isfinite(history.seconds[after]).all() and after.any():
-                numbers["seconds_saved"] = round(float(history.seconds[after].sum()), 1)
-            elif seconds:
-                numbers["seconds_saved"] = round(seconds * float(after.mean()), 1)
-            if val_error:
-                gained = numbers["accuracy_gained"] = _points(val_error.draws[:, -1], val_error.draws[:, best])
-                held = gained.value <= max(100 * _HOLDS, gained.margin)
-                overconfident = found.what == "loss" and found.turn is not None and held
-        if found.still_learning:
-            findings.add("slow")
-    elif found.verdict == TOO_SHORT and validation_size:
-        val_error_rate, train_error_rate = 1 - history.val_accuracy[-1:], 1 - history.train_accuracy[-1:]
-        if np.isfinite(val_error_rate - train_error_rate).all():
-            sampling = _sampling(val_error_rate[0], validation_size) + _sampling(train_error_rate[0], train_size)
-            numbers["final_gap"] = _points(val_error_rate, train_error_rate, sampling)
-    if found.verdict != DIVERGED and validation_size is None:
-        notes.append(
-            "How many images the validation scores come from is not known, so the margins leave out that they are a "
-            "sample; --validation-size N tells it."
-        )
-    if overconfident:
-        findings.add(OVERCONFIDENT)
-    facts = words.facts(history, found, numbers, overconfident)
-    known = {"epochs": last} | ({"learning_rate": history.learning_rate} if history.learning_rate else {})
-    return Diagnosis(
-        verdict=found.verdict,
-        cause=found.cause,
-        certainty=found.votes[found.verdict],
-        votes=found.votes,
-        epochs=last,
-        overconfident=overconfident,
-        sentences=tuple(facts[name] for name in words.ORDER if name in facts),
-        advice=advise(findings, facts, config, known),
-        notes=tuple(notes),
-        **numbers,
-    )
-=======
 def _numbers(
     history: History, found: Judgement, validation_size: int | None, train_size: int | None, seconds: float | None
 ) -> dict[str, Any]:
-    """Take those numbers of a diagnosis off the trends that this history has."""
+    """Return the numbers of a diagnosis, and whether the model is overconfident; what is not known is left out."""
     numbers: dict[str, Any] = {"overconfident": False}
     if found.train is None or found.validation is None or found.epochs is None:
         errors = 1 - history.train_accuracy[-1:], 1 - history.val_accuracy[-1:]
@@ -211,8 +138,9 @@ def _numbers(
         numbers["final_gap"] = _final_gap(*ends, train_size, validation_size)
     if found.verdict != OVERFITTING:
         return numbers
-    lowest = int(found.validation.middle.argmin())
-    best = int(np.flatnonzero(found.epochs <= found.turn[0])[-1]) if found.turn else lowest
+    best = int(found.validation.middle.argmin())
+    if found.turn:
+        best = int(np.flatnonzero(found.epochs <= found.turn[0])[-1])
     numbers["best_epoch"] = epoch = round(float(found.epochs[best]))
     numbers["epochs_saved"] = int(history.epochs[-1]) - epoch
     after = history.epochs > epoch
@@ -226,7 +154,6 @@ def _numbers(
         held = gained.value <= max(100 * _HOLDS, gained.margin)
         numbers["overconfident"] = found.what == "loss" and found.turn is not None and held
     return numbers
->>>>>>> s-study
 
 
 def _final_gap(

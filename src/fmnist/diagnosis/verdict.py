@@ -84,14 +84,6 @@ class Judgement:
         return "error rate" if self.train and self.train is self.train_error else "loss"
 
     @property
-<<<<<<< HEAD
-    def still_learning(self) -> bool:
-        """Whether the model underfits while its validation score still gets better: it learns too slowly."""
-        if self.verdict != UNDERFITTING or self.validation is None:
-            return False
-        curve = self.validation.middle
-        return bool(1 - curve[-1] / curve[third(len(curve))] >= FALL)
-=======
     def change(self) -> float:
         """The share, above -1, by which `validation` rose over the last third of the epochs; 0 without trends."""
         curve = self.validation.middle if self.validation else np.ones(2)
@@ -101,7 +93,6 @@ class Judgement:
     def slow(self) -> bool:
         """Whether the model has not learnt its training images but still learns."""
         return self.verdict == UNDERFITTING and -self.change >= FALL
->>>>>>> s-study
 
 
 def judge(history: History, *, validation_size: int | None, num_classes: int) -> Judgement:

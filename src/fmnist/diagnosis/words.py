@@ -27,9 +27,8 @@ def facts(history: History, found: Judgement, numbers: dict[str, Any]) -> dict[s
         return told
 
     train, val = found.train.middle, found.validation.middle
-    told["improving"] = (
-        f"Over {_span(found.epochs, last)} the validation {what} {_moved(found.change)}, to {loss(val[-1])}."
-    )
+    over = f"Over {_span(found.epochs, last)} the validation {what}"
+    told["improving"] = f"{over} {_moved(found.change)}, to {loss(val[-1])}."
     told["trained"] = _trained(found).capitalize()
     if found.train_error:
         accuracy = percent(1 - found.train_error.middle[-1])
@@ -39,18 +38,13 @@ def facts(history: History, found: Judgement, numbers: dict[str, Any]) -> dict[s
     if diverged:
         return told | {"jitter": told["verdict"]}
 
-<<<<<<< HEAD
-    told["noise"] = told["jitter"]
-=======
     noise = f"jitters by {_share(found.validation.noise)} around its trend"
     told["noise"] = told["jitter"] = f"From one epoch to the next the validation {what} {noise}."
->>>>>>> s-study
     if found.verdict != verdict.UNSTABLE:
-        others = [
-            f"{_share(vote)} {name}" for name, vote in found.votes.items() if name != found.verdict and vote >= 0.01
-        ]
-        rest = f" (the others: {', '.join(others)})" if others else ""
-        told["certainty"] = f"Of the curves that fit these epochs {_share(found.votes[found.verdict])} say so{rest}."
+        votes = {name: _share(vote) for name, vote in found.votes.items() if vote >= 0.01}
+        mine = votes.pop(found.verdict)
+        rest = f" (the others: {', '.join(f'{vote} {name}' for name, vote in votes.items())})" if votes else ""
+        told["certainty"] = f"Of the curves that fit these epochs {mine} say so{rest}."
     if opens := numbers["gap_opens"]:
         told["gap"] = f"The gap opens at epoch {opens.epoch} of {last}. {told['gap']}"
         told["onset"] = (
@@ -133,18 +127,10 @@ def _verdict(history: History, found: Judgement) -> str:
             f"than half of it ({end}): what is still learnt holds for the training images alone."
         )
     if found.verdict == verdict.UNDERFITTING:
-<<<<<<< HEAD
-        trained = _trained(found)
-        return f"Underfitting: {trained[0].lower()}{trained[1:]}"
-    if found.verdict == verdict.STILL_IMPROVING:
-        fell = f"{moved} (from {loss(val[start])} to {end})"
-        return f"Still improving: over {span} the validation {what} {fell}, so the end is not in sight."
-=======
         return f"Underfitting: {_trained(found)}"
     if found.verdict == verdict.STILL_IMPROVING:
         start = loss(val[third(len(val))])
         return f"Still improving: {over} (from {start} to {end}), so the end is not in sight."
->>>>>>> s-study
     return (
         f"Good fit: {over}, so it has levelled off, at {end}; "
         f"the training {what}, {train_end}, lies {_share(max(0, 1 - train[-1] / val[-1]))} below."
