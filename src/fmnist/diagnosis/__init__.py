@@ -121,7 +121,7 @@ def diagnose_run(run: RunDirectory, *, validation_size: int | None = None) -> Di
 def _numbers(
     history: History, found: Judgement, validation_size: int | None, train_size: int | None, seconds: float | None
 ) -> dict[str, Any]:
-    """Take those numbers of a diagnosis off the trends that this history has."""
+    """Return the numbers of a diagnosis, and whether the model is overconfident; what is not known is left out."""
     numbers: dict[str, Any] = {"overconfident": False}
     if found.train is None or found.validation is None or found.epochs is None:
         errors = 1 - history.train_accuracy[-1:], 1 - history.val_accuracy[-1:]
@@ -138,8 +138,9 @@ def _numbers(
         numbers["final_gap"] = _final_gap(*ends, train_size, validation_size)
     if found.verdict != OVERFITTING:
         return numbers
-    lowest = int(found.validation.middle.argmin())
-    best = int(np.flatnonzero(found.epochs <= found.turn[0])[-1]) if found.turn else lowest
+    best = int(found.validation.middle.argmin())
+    if found.turn:
+        best = int(np.flatnonzero(found.epochs <= found.turn[0])[-1])
     numbers["best_epoch"] = epoch = round(float(found.epochs[best]))
     numbers["epochs_saved"] = int(history.epochs[-1]) - epoch
     after = history.epochs > epoch

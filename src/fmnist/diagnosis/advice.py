@@ -32,8 +32,7 @@ def advise(
     Args:
         findings: the verdict, and what else was found.
         facts: sentences and numbers by name, for the evidence; a remedy whose fact is missing is left out.
-        config: the run's settings as in its `config.json`; without them, advice starts from the preset `reference`
-            and what the history tells of its settings.
+        config: the run's settings as in its `config.json`; without them, the preset `reference` with those `known`.
         known: settings that the history tells, such as its number of epochs.
     """
     base = _base(config, known)

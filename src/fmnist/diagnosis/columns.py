@@ -32,11 +32,7 @@ EXAMPLE = "epoch,loss,accuracy,val_loss,val_accuracy"
 
 
 def from_csv(text: str) -> dict[str, list[str]]:
-    """Return the columns of a CSV text, separated by commas, semicolons or tabs, as text.
-
-    Raises:
-        InputError: it is no CSV, or has no rows.
-    """
+    """Return the columns of a CSV text, separated by commas, semicolons or tabs, as text."""
     header = text.split("\n", 1)[0]
     separator = max(",;\t", key=header.count)
     try:
@@ -80,19 +76,11 @@ def _columns(content: Any) -> dict[str, list[Any]]:
 
 
 def recognise(content: Any) -> dict[str, list[Any]]:
-    """Return the known columns under our names; the first of a column's names that is there counts.
-
-    Args:
-        content: columns (a dictionary of lists) or rows (a list of dictionaries).
-
-    Raises:
-        InputError: it is neither, has no rows, columns of different lengths, or none that is known.
-    """
+    """Return the known columns under our names; of the names a column may have, the first that is there counts."""
     columns = _columns(content)
     plain = {re.sub(r"[\s\-./]+", "_", name.strip().lower()): cells for name, cells in columns.items()}
-    found = {
-        name: plain[present[0]] for name, aliases in COLUMNS.items() if (present := [a for a in aliases if a in plain])
-    }
+    present = {name: [alias for alias in aliases if alias in plain] for name, aliases in COLUMNS.items()}
+    found = {name: plain[aliases[0]] for name, aliases in present.items() if aliases}
     if not found.keys() - {"epoch", "seconds", "learning_rate"}:
         known = [alias for aliases in COLUMNS.values() for alias in aliases]
         hint = next((text for name in plain if name not in known and (text := did_you_mean(name, known))), "")

@@ -43,7 +43,7 @@ class Trend:
 
 
 def fit_trend(epochs: np.ndarray, values: np.ndarray, seed: int) -> Trend:
-    """Fit the trend of a positive curve, at each of its epochs.
+    """Fit the trend of a curve at each of its epochs.
 
     Args:
         epochs: float (N,), from 1, ascending.

@@ -27,9 +27,8 @@ def facts(history: History, found: Judgement, numbers: dict[str, Any]) -> dict[s
         return told
 
     train, val = found.train.middle, found.validation.middle
-    told["improving"] = (
-        f"Over {_span(found.epochs, last)} the validation {what} {_moved(found.change)}, to {loss(val[-1])}."
-    )
+    over = f"Over {_span(found.epochs, last)} the validation {what}"
+    told["improving"] = f"{over} {_moved(found.change)}, to {loss(val[-1])}."
     told["trained"] = _trained(found).capitalize()
     if found.train_error:
         accuracy = percent(1 - found.train_error.middle[-1])
@@ -42,11 +41,10 @@ def facts(history: History, found: Judgement, numbers: dict[str, Any]) -> dict[s
     noise = f"jitters by {_share(found.validation.noise)} around its trend"
     told["noise"] = told["jitter"] = f"From one epoch to the next the validation {what} {noise}."
     if found.verdict != verdict.UNSTABLE:
-        others = [
-            f"{_share(vote)} {name}" for name, vote in found.votes.items() if name != found.verdict and vote >= 0.01
-        ]
-        rest = f" (the others: {', '.join(others)})" if others else ""
-        told["certainty"] = f"Of the curves that fit these epochs {_share(found.votes[found.verdict])} say so{rest}."
+        votes = {name: _share(vote) for name, vote in found.votes.items() if vote >= 0.01}
+        mine = votes.pop(found.verdict)
+        rest = f" (the others: {', '.join(f'{vote} {name}' for name, vote in votes.items())})" if votes else ""
+        told["certainty"] = f"Of the curves that fit these epochs {mine} say so{rest}."
     if opens := numbers["gap_opens"]:
         told["gap"] = f"The gap opens at epoch {opens.epoch} of {last}. {told['gap']}"
         told["onset"] = (
