@@ -13,7 +13,7 @@ from fmnist.config import Config, leaves, restore
 from fmnist.data import Dataset
 from fmnist.errors import FmnistError, InputError
 from fmnist.run import results
-from fmnist.run.directory import STUDY_FILE, RunDirectory, read_json, write_bytes, write_json
+from fmnist.run.directory import STUDY_FILE, RunDirectory, list_runs, read_json, write_bytes, write_json
 from fmnist.study import words
 from fmnist.study.definition import BASELINE, Study, builtin_studies, folder_name, read_study
 from fmnist.study.duration import forecast, total
@@ -21,9 +21,10 @@ from fmnist.study.result import collect
 from fmnist.study.runner import Forecast, Job, Runner, StudyWatcher, is_done, run_in_turn
 from fmnist.text import plural
 
-__all__ = ["BASELINE", "Forecast", "Job", "Study", "StudyWatcher", "builtin_studies", "compare", "folder_name"]
-__all__ += ["forecast", "is_done", "list_studies", "plan", "read_study", "run_in_turn", "total"]
-__all__ += ["words", "write_results"]
+__all__ = [
+    "BASELINE", "Forecast", "Job", "Study", "StudyWatcher", "builtin_studies", "compare", "folder_name",
+    "forecast", "is_done", "list_studies", "plan", "read_study", "run_in_turn", "total", "words", "write_results",
+]  # fmt: skip
 
 TABLE = "table.md"
 
@@ -92,12 +93,7 @@ def write_results(study: Study, folder: Path) -> dict[str, Any]:
 def plan(study: Study, dataset: Dataset, folder: Path) -> tuple[list[Job], dict[RunDirectory, str]]:
     """Return every run of a study with its settings, seed by seed, and the stored ones that were made differently.
 
-    All variants of the first seed come first, so that a table of whole pairs is there early.
-
-    Args:
-        study: what is to be run.
-        dataset: on which.
-        folder: where the study lies, existing or not.
+    All variants of the first seed come first, so that a table of whole pairs is there early. The folder need not exist.
 
     Raises:
         InputError: the folder holds a single run, or a setting leaves nothing to train on.
@@ -106,11 +102,8 @@ def plan(study: Study, dataset: Dataset, folder: Path) -> tuple[list[Job], dict[
 
     if RunDirectory(folder).exists():
         raise InputError(f"{folder} holds a run, not a study; take another --name")
-    jobs = [
-        (RunDirectory(folder / folder_name(name, seed)), study.config(name, seed))
-        for seed in study.seeds
-        for name in study.names()
-    ]
+    each = [(name, seed) for seed in study.seeds for name in study.names()]
+    jobs = [(RunDirectory(folder / folder_name(*one)), study.config(*one)) for one in each]
     for _, config in jobs:
         pipeline.check(config, dataset)
     return jobs, {run: reason for run, config in jobs if run.exists() and (reason := _stale(run, config, dataset))}
@@ -134,10 +127,10 @@ def _stale(run: RunDirectory, config: Config, dataset: Dataset) -> str:
 
 def _stale_message(folder: Path, stale: dict[RunDirectory, str]) -> str:
     lines = [f"{run.name}: {reason}" for run, reason in stale.items()]
-    shown = lines[:5] + [f"and {len(lines) - 5} more"] * (len(lines) > 5)
+    more = [f"and {len(lines) - 5} more"] if len(lines) > 5 else []
     return (
         f"{plural(len(lines), 'stored run differs', 'stored runs differ')} in {folder} from what the study says now; "
-        "--name takes another folder, --overwrite makes what differs again:\n  " + "\n  ".join(shown)
+        "--name takes another folder, --overwrite makes what differs again:\n  " + "\n  ".join(lines[:5] + more)
     )
 
 
@@ -149,10 +142,14 @@ def list_studies(runs_dir: Path) -> list[dict[str, Any]]:
             content = read_json(path)
         except FmnistError:
             content = {"state": "damaged"}
-        runs = [run for run in path.parent.iterdir() if (run / "config.json").is_file()]
-        total = content["num_runs"] if isinstance(content.get("num_runs"), int) else len(runs)
-        done = sum(is_done(RunDirectory(run)) for run in runs)
+        runs = list_runs(path.parent)
+        known = content.get("num_runs")
         found.append(
-            {"name": path.parent.name, "state": str(content.get("state", "damaged")), "done": done, "runs": total}
+            {
+                "name": path.parent.name,
+                "state": str(content.get("state", "damaged")),
+                "done": sum(map(is_done, runs)),
+                "runs": known if isinstance(known, int) else len(runs),
+            }
         )
     return found

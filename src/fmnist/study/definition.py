@@ -19,7 +19,7 @@ FIELDS = ("description", "preset", "settings", "seeds", "variants")
 # Variants are compared on the same images: what would change the split is the study's, not a variant's.
 SHARED = ("limit", "validation_fraction")
 
-Place = tuple[str | int, ...]
+Place = tuple[str | int, ...]  # keys from the top down to a value
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Study:
         seeds: each decides split, first weights, order and augmentation of one run of every variant.
 
     Raises:
-        InputError: a setting is unknown or not valid, two variants are the same, or there are none.
+        InputError: a setting is unknown or not valid, two variants are the same, or there are none; all at once.
     """
 
     name: str
@@ -46,7 +46,6 @@ class Study:
     seeds: tuple[int, ...] = (0, 1, 2)
 
     def __post_init__(self) -> None:
-        """Check it; all problems are raised at once."""
         content = {name: getattr(self, name) for name in FIELDS} | {"seeds": list(self.seeds)}
         _refuse(f"the study '{self.name}'", list(_problems(content)), {})
 
@@ -93,8 +92,7 @@ def read_study(name: str | Path) -> Study:
     content, lines = read_yaml(path)
     _refuse(str(path), list(_problems(content)), lines)
     given = {key: value for key, value in content.items() if value is not None}
-    if "seeds" in given:
-        seeds = given["seeds"]
+    if (seeds := given.get("seeds")) is not None:
         given["seeds"] = tuple(range(seeds) if isinstance(seeds, int) else seeds)
     if _slug(path.stem) != path.stem.lower():
         raise InputError(f"{path}: its name becomes the study's; expected letters, digits, '-', '_' and '.' only")
@@ -110,7 +108,7 @@ def _refuse(source: str, problems: list[tuple[Place, str]], lines: Mapping[Place
     told = []
     for place, text in problems:
         line = next((lines[place[:end]] for end in range(len(place), -1, -1) if place[:end] in lines), None)
-        told.append(f"{source}, line {line}: {text}" if line else f"{source}, {' / '.join(map(str, place))}: {text}")
+        told.append(f"{source}, {f'line {line}' if line else ' / '.join(map(str, place))}: {text}")
     if told:
         raise InputError(told[0] if len(told) == 1 else "the study is not valid:\n  " + "\n  ".join(told))
 
@@ -148,12 +146,11 @@ def _problems(content: Any) -> Iterator[tuple[Place, str]]:
 
 
 def _seed_problems(seeds: Any) -> Iterator[tuple[Place, str]]:
-    listed = seeds if isinstance(seeds, list) else [0]
-    number = len(listed) if isinstance(seeds, list) else 3 if seeds is None else seeds
-    whole = all(
-        isinstance(one, int) and not isinstance(one, bool) and 0 <= one <= MAX_SEED for one in [number, *listed]
-    )
-    if not whole or not 1 <= number <= MAX_SEEDS:
+    """Yield what is wrong with the number of seeds, or with the list of them; None stands for the usual ones."""
+    listed = seeds if isinstance(seeds, list) else []
+    count = len(listed) if isinstance(seeds, list) else 1 if seeds is None else seeds
+    whole = all(type(one) is int and 0 <= one <= MAX_SEED for one in [count, *listed])
+    if not whole or not 1 <= count <= MAX_SEEDS:
         expected = f"expected how many seeds (1 to {MAX_SEEDS}), or a list of them such as [0, 1, 2]"
         yield ("seeds",), f"got {seeds}, {expected}"
     elif twice := [seed for seed in listed if listed.count(seed) > 1]:

@@ -40,7 +40,7 @@ def forecast(
         jobs: all of a study's.
         dataset: to probe with.
         tell: is given a line before each probe.
-        should_stop: asked before each probe and while it runs.
+        should_stop: asked while a probe runs.
 
     Raises:
         Interrupted: `should_stop` said so.
@@ -48,15 +48,14 @@ def forecast(
     known: dict[Config, list[float]] = {}
     for run, config in jobs:
         if is_done(run) and run.state() == "finished":
-            known.setdefault(_seedless(config), []).append(_spent(run))
-    found: dict[Config, Forecast] = {}
+            spent = float(run.read_status()["seconds"]) + float(results.metrics(run).get("seconds", 0.0))
+            known.setdefault(_seedless(config), []).append(spent)
+    found = {key: _forecast(float(np.mean(spent)), KNOWN_RANGE, "runs") for key, spent in known.items()}
     waiting = [config for run, config in jobs if not is_done(run)]
-    unknown = {key: config for config in waiting if (key := _seedless(config)) not in known}
+    unknown = {key: config for config in waiting if (key := _seedless(config)) not in found}
     for number, (key, config) in enumerate(unknown.items(), 1):
         tell(f"Measuring how fast it goes: {number} of {len(unknown)}")
         found[key] = _forecast(probe(config, dataset, should_stop), PROBED_RANGE, "probe")
-    for key, seconds in known.items():
-        found[key] = _forecast(float(np.mean(seconds)), KNOWN_RANGE, "runs")
     return [found[_seedless(config)] for config in waiting]
 
 
@@ -96,24 +95,20 @@ def probe(config: Config, dataset: Dataset, should_stop: Callable[[], bool] = la
     with tempfile.TemporaryDirectory(prefix="fmnist-probe-") as folder:
         run = RunDirectory(Path(folder) / "run")
         try:
-            pipeline.train(
-                config.with_overrides(**short), dataset, run, watcher=clock, should_stop=should_stop, train_only=True
-            )
+            config = config.with_overrides(**short)
+            pipeline.train(config, dataset, run, watcher=clock, should_stop=should_stop, train_only=True)
         except Diverged:  # it diverges at once: as the real run will, so that this is its time
             return time.monotonic() - started
         epochs = [row["seconds"] for row in read_history(run.history)]
     setup = max(0.0, time.monotonic() - started - 2 * epochs[-1])
-    share = config.data.validation_fraction
-    probed = short["limit"]
-    measured = min(TRAIN_SAMPLE, probed * (1 - share)) + probed * share
-    measuring_pace = (epochs[-1] - clock.steps) / measured
-    training_seconds = clock.steps * images / probed
-    measuring_seconds = measuring_pace * (min(TRAIN_SAMPLE, images * (1 - share)) + images * share)
-    evaluation_seconds = measuring_pace * len(dataset.test_labels)
+    probed, share = short["limit"], config.data.validation_fraction
+    measured, to_measure = (min(TRAIN_SAMPLE, n * (1 - share)) + n * share for n in (probed, images))
+    pace = (epochs[-1] - clock.steps) / measured  # seconds that it takes to measure an image
+    evaluation = pace * len(dataset.test_labels)
     if frozen:  # what is measured after an epoch are features; all images must become some, the test set's too
         setup += clock.features / probed * (images - probed)
-        evaluation_seconds = clock.features / probed * len(dataset.test_labels)
-    return setup + planned * (training_seconds + measuring_seconds) + evaluation_seconds
+        evaluation = clock.features / probed * len(dataset.test_labels)
+    return setup + planned * (clock.steps * images / probed + pace * to_measure) + evaluation
 
 
 def total(forecasts: Sequence[Forecast]) -> tuple[float, float, float]:
@@ -128,8 +123,3 @@ def _forecast(seconds: float, span: tuple[float, float], source: str) -> Forecas
 
 def _seedless(config: Config) -> Config:
     return config.with_overrides(seed=0)
-
-
-def _spent(run: RunDirectory) -> float:
-    """Return the seconds of a finished run: training and evaluation."""
-    return float(run.read_status()["seconds"]) + float(results.metrics(run).get("seconds", 0.0))

@@ -15,21 +15,9 @@ from fmnist.study.result import METRICS
 from fmnist.text import duration
 
 
-def write_page(result: Mapping[str, Any], folder: Path) -> Path:
-    """Draw into `plots/` of a study's folder and write `report.html`.
-
-    Args:
-        result: the contents of `study.json`, with its sentences.
-        folder: the study's, with its runs.
-
-    Returns:
-        The path of the page.
-
-    Raises:
-        InputError: a history cannot be read.
-        RunError: the page cannot be written.
-    """
-    target, plots = RunDirectory(folder).report, RunDirectory(folder).plots
+def write_page(result: Mapping[str, Any], folder: Path) -> None:
+    """Draw the contents of `study.json` and its runs' histories into `plots/` of its folder; write `report.html`."""
+    plots = RunDirectory(folder).plots
     _draw(result, folder, plots)
     context = {
         "study": result,
@@ -47,37 +35,34 @@ def write_page(result: Mapping[str, Any], folder: Path) -> Path:
         "picture": lambda name, columns, rows=1: picture(plots / f"{name}.svg", columns, rows),
     }
     html = page_environment().get_template("study.html").render(context)
-    write_bytes(target, html.encode())
-    return target
+    write_bytes(RunDirectory(folder).report, html.encode())
 
 
 def _draw(result: Mapping[str, Any], folder: Path, plots: Path) -> None:
+    title, seeds = f"Study {result['name']}", len(result["seeds"])
+    accuracy, gap = "Test accuracy, points", "Final gap, points"
+    effects = {
+        accuracy: _effects(result, "test_difference", "test_accuracy"),
+        gap: _effects(result, "difference", "gap"),
+    }
+    if shown := {panel: found for panel, found in effects.items() if found}:
+        pictures.effects(shown, {accuracy: 1, gap: -1}, plots / "effects", f"{title}: difference to the baseline")
     histories = {
         row["name"]: [
             read_history(RunDirectory(folder / run["run"]).history) for run in row["runs"] if run["state"] == "finished"
         ]
         for row in result["variants"]
     }
-    name, seeds = result["name"], len(result["seeds"])
     over = f"mean and standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
-    panels = {
-        "Test accuracy, points": _effects(result, "test_difference", "test_accuracy"),
-        "Final gap, points": _effects(result, "difference", "gap"),
-    }
-    shown = {title: effects for title, effects in panels.items() if effects}
-    if shown:
-        better = {"Test accuracy, points": 1, "Final gap, points": -1}
-        pictures.effects(shown, better, plots / "effects", f"Study {name}: difference to the baseline")
-    pictures.overlay(histories, plots / "curves", f"Study {name}: validation, {over}")
-    pictures.panels(histories, plots / "panels", f"Study {name}: training and validation loss")
+    pictures.overlay(histories, plots / "curves", f"{title}: validation, {over}")
+    pictures.panels(histories, plots / "panels", f"{title}: training and validation loss")
 
 
 def _effects(result: Mapping[str, Any], part: str, metric: str) -> list[pictures.Effect]:
     return [
-        pictures.Effect(row["name"], 100 * found["mean"], None if half is None else 100 * half)
+        pictures.Effect(row["name"], 100 * found["mean"], None if (half := words.margin(found)) is None else 100 * half)
         for row in _ranked(result)
         if (found := row[part][metric])
-        for half in [words.margin(found)]
     ]
 
 
@@ -94,23 +79,22 @@ def _gain(row: Mapping[str, Any]) -> float:
 
 def _cards(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Return the headline figures: label, value, note."""
-    base, *others = result["variants"]
+    base = result["variants"][0]
     accuracy, gap = METRICS[0], next(metric for metric in METRICS if metric.name == "gap")
     cards = []
-    best = max(others, key=_gain)
+    best = _ranked(result)[0]
     if (found := best["test_difference"]["test_accuracy"]) is not None:
         sure = abs(found["mean"]) > (words.margin(found) or 0)
         note = f"points of test accuracy: {best['name']}" + ("" if sure else ", within the noise")
         cards.append(("Largest gain", words.with_margin(found, accuracy, 1), note))
     if summary := base["summary"]["test_accuracy"]:
         cards.append(("Baseline", words.mean_cell(summary, accuracy) + "%", "on the test set"))
-    with_gap = [row for row in result["variants"] if row["summary"]["gap"]]
-    if with_gap:
+    if with_gap := [row for row in result["variants"] if row["summary"]["gap"]]:
         least = min(with_gap, key=lambda row: row["summary"]["gap"]["mean"])
-        note = f"points: {least['name']}; the baseline has {words.mean_cell(base['summary']['gap'], gap)}"
-        cards.append(
-            ("Smallest gap", words.mean_cell(least["summary"]["gap"], gap), note if base["summary"]["gap"] else "")
-        )
+        note = f"points: {least['name']}"
+        if base["summary"]["gap"]:
+            note += f"; the baseline has {words.mean_cell(base['summary']['gap'], gap)}"
+        cards.append(("Smallest gap", words.mean_cell(least["summary"]["gap"], gap), note))
     runs = [run for row in result["variants"] for run in row["runs"]]
     spent = sum(run.get("seconds", 0.0) for run in runs)
     cards.append(("Runs", str(len(runs)), f"{duration(spent)} of training in all"))

@@ -15,24 +15,19 @@ from fmnist.study.definition import BASELINE, Study, folder_name
 from fmnist.study.runner import is_done
 from fmnist.study.statistics import Difference, crossed, paired, summarize
 
+Row = dict[str, Any]  # of one run
+
 
 @dataclass(frozen=True)
 class Metric:
-    """A column of the table.
+    """A column of the table."""
 
-    Attributes:
-        name: of the value in `study.json`.
-        value: takes it from the files of a finished run, or from the row of its last epoch; None where it has none.
-        title: for people.
-        scale: by which the stored value is multiplied to be shown: 100 for shares, which are shown as percentages.
-        digits: shown after the point.
-    """
-
-    name: str
+    name: str  # of the value in `study.json`
+    # Takes it from the files of a finished run, or from the row of its last epoch; None where it has none.
     value: Callable[[RunDirectory, Mapping[str, float]], float | None]
-    title: str
-    scale: float = 1.0
-    digits: int = 0
+    title: str  # for people
+    scale: float = 1.0  # the stored value is shown multiplied by it: shares, by 100, as percentages
+    digits: int = 0  # shown after the point
 
 
 def _gap(run: RunDirectory, last: Mapping[str, float]) -> float | None:
@@ -57,19 +52,11 @@ METRICS = (
 
 
 def collect(study: Study, folder: Path) -> dict[str, Any]:
-    """Return a study's result from its finished runs.
-
-    Args:
-        study: the plan; runs that lie in the folder besides are not looked at.
-        folder: the study's.
-
-    Raises:
-        InputError: a run is missing or unfinished, or one of its files cannot be read.
-    """
+    """Return a study's result from its finished runs; others that lie in the folder are not looked at."""
     rows = {name: [_run_row(folder, name, seed) for seed in study.seeds] for name in study.names()}
     images = {name: [_image_scores(folder, row) for row in runs] for name, runs in rows.items()}
     first = RunDirectory(folder / rows[BASELINE][0]["run"])
-    config, environment = read_json(first.config), read_json(first.environment)
+    config = read_json(first.config)
     return {
         "name": study.name,
         "state": "finished",
@@ -81,18 +68,12 @@ def collect(study: Study, folder: Path) -> dict[str, Any]:
         "time_budget": config["training"]["time_budget"],
         "dataset": {key: value for key, value in config["dataset"].items() if key.startswith("num_")},
         "variants": [
-            {
-                "name": name,
-                "settings": _listed(study.variants.get(name, {})),
-                "runs": runs,
-                "summary": {metric.name: _summary(runs, metric.name) for metric in METRICS},
-                "difference": None if name == BASELINE else _differences(runs, rows[BASELINE]),
-                "test_difference": None if name == BASELINE else _test_differences(images[name], images[BASELINE]),
-                "gap_closed": None if name == BASELINE else _gap_closed(runs, rows[BASELINE]),
-            }
+            {"name": name, "settings": _listed(study.variants.get(name, {})), "runs": runs}
+            | {"summary": {metric.name: _summary(runs, metric.name) for metric in METRICS}}
+            | _comparison(name, rows, images)
             for name, runs in rows.items()
         ],
-        "environment": environment,
+        "environment": read_json(first.environment),
     }
 
 
@@ -116,7 +97,7 @@ def _run_row(folder: Path, variant: str, seed: int) -> dict[str, Any]:
     return row
 
 
-def _image_scores(folder: Path, row: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
+def _image_scores(folder: Path, row: Row) -> dict[str, np.ndarray] | None:
     """Return whether each test image was right, and its loss: float (images,) by name; None for a diverged run."""
     if row["state"] != "finished":
         return None
@@ -126,44 +107,44 @@ def _image_scores(folder: Path, row: Mapping[str, Any]) -> dict[str, np.ndarray]
     return {"test_accuracy": right, "test_loss": -np.log(np.clip(chosen, EPSILON, 1.0))}
 
 
-def _summary(runs: list[dict[str, Any]], name: str) -> dict[str, Any] | None:
+def _summary(runs: list[Row], name: str) -> dict[str, Any] | None:
     found = summarize([run[name] for run in runs if name in run])
     return asdict(found) if found else None
 
 
-def _differences(runs: list[dict[str, Any]], baseline: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return each metric's paired difference over the seeds in which both runs have it."""
-    found = {}
-    for name in (metric.name for metric in METRICS):
-        mine, theirs = _pairs(runs, baseline, name)
-        found[name] = _plain(paired(mine, theirs))
-    return found
+def _comparison(name: str, rows: Mapping[str, list[Row]], images: Mapping[str, list[Any]]) -> dict[str, Any]:
+    """Compare a variant with the baseline, seed by seed; None in place of each result for the baseline itself."""
+    if name == BASELINE:
+        return dict.fromkeys(("difference", "test_difference", "gap_closed"))
+    pairs = {metric.name: _pairs(rows[name], rows[BASELINE], metric.name) for metric in METRICS}
+    return {
+        "difference": {metric: _plain(paired(*values)) for metric, values in pairs.items()},
+        "test_difference": {
+            metric: _test_difference(images[name], images[BASELINE], metric)
+            for metric in ("test_accuracy", "test_loss")
+        },
+        "gap_closed": _gap_closed(*pairs["gap"]),
+    }
 
 
-def _pairs(runs: list[dict[str, Any]], baseline: list[dict[str, Any]], name: str) -> tuple[list[float], list[float]]:
+def _test_difference(scores: list[Any], baseline: list[Any], name: str) -> dict[str, Any] | None:
+    """Return the difference on the test set, with an interval over images and seeds together."""
+    differences = [mine[name] - base[name] for mine, base in zip(scores, baseline, strict=True) if mine and base]
+    return _plain(crossed(np.stack(differences)) if differences else None)
+
+
+def _pairs(runs: list[Row], baseline: list[Row], name: str) -> tuple[list[float], list[float]]:
     """Return the values of both in the seeds in which both have one."""
     both = [(run, base) for run, base in zip(runs, baseline, strict=True) if name in run and name in base]
     return [run[name] for run, _ in both], [base[name] for _, base in both]
 
 
-def _test_differences(
-    scores: list[dict[str, np.ndarray] | None], baseline: list[dict[str, np.ndarray] | None]
-) -> dict[str, Any]:
-    """Return the differences on the test set, with intervals over images and seeds together."""
-    pairs = [(mine, base) for mine, base in zip(scores, baseline, strict=True) if mine and base]
-    return {
-        name: _plain(crossed(np.stack([mine[name] - base[name] for mine, base in pairs]))) if pairs else None
-        for name in ("test_accuracy", "test_loss")
-    }
-
-
-def _gap_closed(runs: list[dict[str, Any]], baseline: list[dict[str, Any]]) -> float | None:
+def _gap_closed(gaps: list[float], baseline: list[float]) -> float | None:
     """Return the share of the baseline's mean gap that is gone; None where that gap is not measurably above zero."""
-    mine, theirs = _pairs(runs, baseline, "gap")
-    gap = paired(theirs, [0.0] * len(theirs))
+    gap = paired(baseline, [0.0] * len(baseline))
     if gap is None or gap.mean <= 0 or (gap.margin is not None and not gap.measurable()):
         return None
-    return 1 - float(np.mean(mine)) / gap.mean
+    return 1 - float(np.mean(gaps)) / gap.mean
 
 
 def _plain(difference: Difference | None) -> dict[str, Any] | None:

@@ -1,7 +1,6 @@
 """Carries out a study's list of (run directory, settings), one after another.
 
-`Runner` is the whole contract: a cluster engine takes the place of `run_in_turn` by carrying out the same list
-elsewhere.
+`Runner` is the whole contract: a cluster engine takes the place of `run_in_turn` by carrying out the list elsewhere.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fmnist.config import Config
 from fmnist.data import Dataset
@@ -60,14 +59,8 @@ def run_in_turn(
     be given again after any interruption and ends in the same files. A run whose loss stops being a number is left
     behind as diverged: it would diverge again.
 
-    Args:
-        jobs: run directories, each with the settings it is to be trained with.
-        dataset: for all of them.
-        watcher: is told what happens.
-        should_stop: asked after each segment of steps.
-
     Raises:
-        Interrupted: `should_stop` said so; the run under way is saved.
+        Interrupted: `should_stop`, asked after each segment of steps, said so; the run under way is saved.
         RunError: a run failed for a reason that would stop the next one too, such as a full disk.
     """
     from fmnist import backend
@@ -90,6 +83,7 @@ def _complete(
     from fmnist.evaluation import evaluate
     from fmnist.run import checkpoints
 
+    told: dict[str, Any] = {"watcher": watcher, "should_stop": should_stop, "train_only": True}
     if not run.exists() or run.state() != "finished":
         try:
             checkpoints.load_latest(run.checkpoints)
@@ -97,11 +91,9 @@ def _complete(
         except RunError:
             resumable = False
         if resumable:
-            pipeline.resume(run, dataset, watcher=watcher, should_stop=should_stop, train_only=True)
+            pipeline.resume(run, dataset, **told)
         else:
-            pipeline.train(
-                config, dataset, run, watcher=watcher, should_stop=should_stop, overwrite=True, train_only=True
-            )
+            pipeline.train(config, dataset, run, overwrite=True, **told)
     with run.lock():
         if not (run.metrics.is_file() and run.predictions.is_file()):
             evaluate.evaluate(run, dataset)
@@ -114,8 +106,8 @@ def is_done(run: RunDirectory) -> bool:
     try:
         if not run.exists():
             return False
+        state, scored = run.state(), run.metrics.is_file() and run.predictions.is_file()
         diagnosed = run.diagnosis.is_file() or not has_validation(run)
-        scored = run.metrics.is_file() and run.predictions.is_file() and diagnosed
-        return run.state() == "diverged" or (run.state() == "finished" and scored)
+        return state == "diverged" or (state == "finished" and scored and diagnosed)
     except (FmnistError, KeyError, TypeError):  # a damaged file: done again
         return False

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_CONFIDENCE = 0.95
-
 
 @dataclass(frozen=True)
 class Summary:
@@ -40,12 +38,7 @@ def summarize(values: Sequence[float]) -> Summary | None:
 
 
 def paired(values: Sequence[float], baseline: Sequence[float]) -> Difference | None:
-    """Return the mean of `values - baseline`, pair by pair, with Student's 95% interval; None where there are none.
-
-    Args:
-        values: one number a seed.
-        baseline: the baseline's, of the same seeds in the same order.
-    """
+    """Return the mean of `values - baseline`, seed by seed, with Student's 95% interval; None where there are none."""
     found = summarize([value - base for value, base in zip(values, baseline, strict=True)])
     if found is None:
         return None
@@ -69,8 +62,7 @@ def crossed(differences: np.ndarray) -> Difference:
     """
     seeds, images = differences.shape
     total = float(differences.mean())
-    by_seed = differences.mean(axis=1, keepdims=True)
-    by_image = differences.mean(axis=0, keepdims=True)
+    by_seed, by_image = (differences.mean(axis=axis, keepdims=True) for axis in (1, 0))
     image_square = seeds * float(np.square(by_image - total).sum()) / (images - 1)
     if seeds == 1:
         return Difference(total, student_quantile(images - 1) * math.sqrt(image_square / images), 1)
@@ -88,12 +80,8 @@ def crossed(differences: np.ndarray) -> Difference:
 
 
 def student_quantile(degrees: float) -> float:
-    """Return t for which Student's distribution holds 95% between -t and t.
-
-    Args:
-        degrees: of freedom, 1 or more, not necessarily whole.
-    """
+    """Return t for which Student's distribution, of degrees of freedom from 1, whole or not, holds 95% within ±t."""
     # What scipy.stats.t asks; to import scipy.stats takes three times as long.
     from scipy.special import stdtrit  # type: ignore[import-untyped]
 
-    return float(stdtrit(degrees, (1 + _CONFIDENCE) / 2))
+    return float(stdtrit(degrees, (1 + 0.95) / 2))

@@ -27,9 +27,9 @@ def sentence(row: Row, base: Row, seeds: int) -> str:
     if len(lost) == len(row["runs"]):
         return f"{row['name']} failed with every seed: {lost[0]['message']}."
     (gap, gap_counts), (accuracy, accuracy_counts), loss = _gap_words(row, base), _accuracy_words(row), _loss_words(row)
-    told = " and ".join(part for part in (gap, accuracy) if part)
-    nothing = "does nothing measurable: it " if not (gap_counts or accuracy_counts or loss) else ""
-    told = f"{row['name']} {nothing}{told}{loss}{_time_words(row, base)}."
+    nothing = "" if gap_counts or accuracy_counts or loss else "does nothing measurable: it "
+    both = " and ".join(filter(None, (gap, accuracy)))
+    told = f"{row['name']} {nothing}{both}{loss}{_time_words(row, base)}."
     if lost:
         told += f" Its loss stopped being a number with {len(lost)} of {seeds} seeds, which are left out here."
     return told
@@ -37,35 +37,31 @@ def sentence(row: Row, base: Row, seeds: int) -> str:
 
 def _gap_words(row: Row, base: Row) -> tuple[str, bool]:
     """Return what became of the gap, and whether that is measurable."""
-    difference = row["difference"]["gap"]
-    if difference is None or difference["interval"] is None:
-        return (f"moves the gap by {_signed(difference, _BY_NAME['gap'])} points", False) if difference else ("", False)
-    before, after = (100 * part["summary"]["gap"]["mean"] for part in (base, row))
-    span = f"({number(before, 1)} to {number(after, 1)} points)"
+    difference, metric, closed = row["difference"]["gap"], _BY_NAME["gap"], row["gap_closed"]
+    if difference is None:
+        return "", False
+    if difference["interval"] is None:
+        return f"moves the gap by {_signed(difference, metric)} points", False
     low, high = difference["interval"]
     if low <= 0 <= high:
-        return f"leaves the gap as it is ({with_margin(difference, _BY_NAME['gap'], 1)} points)", False
-    closed = row["gap_closed"]
-    if difference["mean"] > 0:
-        return f"widens the gap by {with_margin(difference, _BY_NAME['gap'], 1, sign=False)} points {span}", True
-    if closed is None:
-        return f"lowers the gap by {with_margin(difference, _BY_NAME['gap'], 1, sign=False)} points {span}", True
-    return f"closes {percent(closed, 0) if closed < 0.995 else 'all'} of the gap {span}", True
+        return f"leaves the gap as it is ({with_margin(difference, metric, 1)} points)", False
+    before, after = (number(100 * part["summary"]["gap"]["mean"], 1) for part in (base, row))
+    if difference["mean"] < 0 and closed is not None:
+        return f"closes {percent(closed, 0) if closed < 0.995 else 'all'} of the gap ({before} to {after} points)", True
+    verb, size = "widens" if difference["mean"] > 0 else "lowers", with_margin(difference, metric, 1, sign=False)
+    return f"{verb} the gap by {size} points ({before} to {after} points)", True
 
 
 def _accuracy_words(row: Row) -> tuple[str, bool]:
     """Return what became of the test accuracy, and whether that is measurable."""
-    difference = row["test_difference"]["test_accuracy"]
-    metric = _BY_NAME["test_accuracy"]
+    difference, metric = row["test_difference"]["test_accuracy"], _BY_NAME["test_accuracy"]
     if difference is None:
         return "", False
     low, high = difference["interval"]
-    size = with_margin(difference, metric, 1, sign=False)
-    if low > 0:
-        return f"gains {size} points of test accuracy", True
-    if high < 0:
-        return f"costs {size} points of test accuracy", True
-    return f"leaves the test accuracy within the noise ({with_margin(difference, metric, 1)} points)", False
+    if low <= 0 <= high:
+        return f"leaves the test accuracy within the noise ({with_margin(difference, metric, 1)} points)", False
+    verb = "gains" if low > 0 else "costs"
+    return f"{verb} {with_margin(difference, metric, 1, sign=False)} points of test accuracy", True
 
 
 def _loss_words(row: Row) -> str:
@@ -92,42 +88,40 @@ def _about_baseline(base: Row) -> str:
     return told + "."
 
 
-def verdicts(row: Row) -> str:
+def _verdicts(row: Row) -> str:
     """Return the diagnoses of a variant's runs: `overfitting`, or `overfitting 2, good fit 1`; or how many failed."""
     counts = Counter(run.get("verdict", "failed" if run["state"] != "finished" else "–") for run in row["runs"])
-    several = ", ".join(f"{name} {count}" for name, count in counts.most_common())
-    return next(iter(counts)) if len(counts) == 1 else several
+    return ", ".join(f"{name} {count}" if len(counts) > 1 else name for name, count in counts.most_common())
 
 
 def value_table(result: Row) -> list[list[str]]:
     """Return the table of means, its header first."""
-    header = ["variant", *(metric.title for metric in METRICS), "diagnosis"]
-    rows = [
-        [row["name"], *(value_cell(row, metric) for metric in METRICS), verdicts(row)] for row in result["variants"]
-    ]
-    return [header, *rows]
+    table = [["variant", *(metric.title for metric in METRICS), "diagnosis"]]
+    for row in result["variants"]:
+        table.append([row["name"], *(_value_cell(row, metric) for metric in METRICS), _verdicts(row)])
+    return table
 
 
 def difference_table(result: Row) -> list[list[str]]:
     """Return the table of differences to the baseline, its header first."""
-    header = ["variant", *(metric.title.replace(", %", ", points") for metric in METRICS), "gap closed"]
-    return [header, *([row["name"], *difference_cells(row)] for row in result["variants"][1:])]
+    table = [["variant", *(metric.title.replace(", %", ", points") for metric in METRICS), "gap closed"]]
+    for row in result["variants"][1:]:
+        closed = "–" if row["gap_closed"] is None else percent(row["gap_closed"], 0)
+        table.append([row["name"], *(_difference_cell(row, metric) for metric in METRICS), closed])
+    return table
 
 
-def difference_cells(row: Row) -> list[str]:
-    """Return a variant's differences to the baseline; those on the test set hold for other images too."""
-    cells = []
-    for metric in METRICS:
-        difference = row["test_difference"].get(metric.name) or row["difference"][metric.name]
-        if metric.name == "parameters":
-            cells.append(_signed(difference, metric))
-        else:
-            cells.append("–" if difference is None else with_margin(difference, metric, metric.digits))
-    closed = row["gap_closed"]
-    return [*cells, "–" if closed is None else percent(closed, 0)]
+def _difference_cell(row: Row, metric: Metric) -> str:
+    # Those on the test set hold for other images too.
+    difference = row["test_difference"].get(metric.name) or row["difference"][metric.name]
+    if difference is None:
+        return "–"
+    if metric.name == "parameters":
+        return _signed(difference, metric)
+    return with_margin(difference, metric, metric.digits)
 
 
-def value_cell(row: Row, metric: Metric) -> str:
+def _value_cell(row: Row, metric: Metric) -> str:
     """Return one cell of the table of means; an onset says in how many runs the gap opens at all."""
     summary, runs = row["summary"][metric.name], [run for run in row["runs"] if run["state"] == "finished"]
     if summary is None:
@@ -194,19 +188,18 @@ def _notes(result: Row) -> list[str]:
 
 def with_margin(difference: Row, metric: Metric, digits: int, sign: bool = True) -> str:
     """Return `+0.9 ± 0.2`; with a digit more where the margin would round to nothing."""
-    half = margin(difference)
-    mean = metric.scale * difference["mean"]
+    half, mean = margin(difference), metric.scale * difference["mean"]
     if half is not None and 0 < metric.scale * half < 0.5 * 10**-digits:
         digits += 1
     told = number(mean if sign else abs(mean), digits, sign=sign)
     return told if half is None else f"{told} ± {number(metric.scale * half, digits)}"
 
 
-def _signed(difference: Row | None, metric: Metric) -> str:
-    return "–" if difference is None else number(metric.scale * difference["mean"], metric.digits, sign=True)
+def _signed(difference: Row, metric: Metric) -> str:
+    return number(metric.scale * difference["mean"], metric.digits, sign=True)
 
 
 def pipes(table: Sequence[Sequence[str]]) -> str:
-    """Return a table in Markdown, its header first; all columns but the first lean to the right."""
+    """Return a table in Markdown; all columns but the first lean to the right."""
     lines = ["| " + " | ".join(cells) + " |" for cells in table]
     return "\n".join([lines[0], "| --- |" + " ---: |" * (len(table[0]) - 1), *lines[1:]])

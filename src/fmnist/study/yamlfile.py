@@ -4,30 +4,27 @@ Reads only what a short list of settings needs: no aliases, no tags, no deep nes
 """
 
 import re
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from fmnist.errors import InputError
 
-MAX_BYTES = 64 * 2**10
-MAX_DEPTH = 8
+MAX_BYTES, MAX_DEPTH = 64 * 2**10, 8
 
-# Keys and list positions from the top down to a value.
-Path = tuple[str | int, ...]
+Place = tuple[str | int, ...]  # keys and list positions from the top down to a value
 
 
 class _Loader(yaml.SafeLoader):
     """SafeLoader that reads `1e-4` as the number it is in YAML 1.2; PyYAML asks for a point and a sign."""
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
+_FLOAT = "tag:yaml.org,2002:float"
+_Loader.add_implicit_resolver(_FLOAT, re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789"))
 
 
-def read_yaml(path: FilePath) -> tuple[Any, dict[Path, int]]:
+def read_yaml(path: Path) -> tuple[Any, dict[Place, int]]:
     """Return a file's values (dictionaries, lists, text, numbers, true, false, None) and the line of each, from 1.
 
     Raises:
@@ -45,7 +42,7 @@ def read_yaml(path: FilePath) -> tuple[Any, dict[Path, int]]:
     try:
         _refuse_tricks(path, text)
         node = yaml.compose(text, Loader=_Loader)
-        lines: dict[Path, int] = {}
+        lines: dict[Place, int] = {}
         return (_value(path, node, (), lines) if node else None), lines
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -55,7 +52,7 @@ def read_yaml(path: FilePath) -> tuple[Any, dict[Path, int]]:
         raise InputError(f"{path} is no YAML: {error}") from error
 
 
-def _refuse_tricks(path: FilePath, text: str) -> None:
+def _refuse_tricks(path: Path, text: str) -> None:
     """Walk the parser's events, which takes no recursion and expands nothing, before a tree is built from them."""
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
@@ -64,15 +61,12 @@ def _refuse_tricks(path: FilePath, text: str) -> None:
             raise InputError(f"{path}, line {line}: anchors (&) and aliases (*) are not read here; write the value out")
         if isinstance(event, yaml.NodeEvent) and getattr(event, "tag", None):
             raise InputError(f"{path}, line {line}: tags ({event.tag}) are not read here")
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
             raise InputError(f"{path}, line {line}: nested more than {MAX_DEPTH} deep")
 
 
-def _value(path: FilePath, node: yaml.Node, place: Path, lines: dict[Path, int]) -> Any:
+def _value(path: Path, node: yaml.Node, place: Place, lines: dict[Place, int]) -> Any:
     lines.setdefault(place, node.start_mark.line + 1)
     if isinstance(node, yaml.SequenceNode):
         return [_value(path, item, (*place, number), lines) for number, item in enumerate(node.value)]
@@ -83,11 +77,11 @@ def _value(path: FilePath, node: yaml.Node, place: Path, lines: dict[Path, int])
             if not isinstance(key_node, yaml.ScalarNode):
                 raise InputError(f"{path}, line {line}: a key must be a name")
             key = key_node.value
+            here = (*place, key)
             if key in content:
-                first = lines[(*place, key)]
-                raise InputError(f"{path}, line {line}: '{key}' stands here a second time, after line {first}")
-            lines[(*place, key)] = line
-            content[key] = _value(path, value_node, (*place, key), lines)
+                raise InputError(f"{path}, line {line}: '{key}' stands here a second time, after line {lines[here]}")
+            lines[here] = line
+            content[key] = _value(path, value_node, here, lines)
         return content
     try:
         return yaml.constructor.SafeConstructor().construct_object(node)

@@ -19,13 +19,10 @@ def json_schema() -> dict[str, Any]:
     What spans several settings only `read_study` tells, such as a variant that is the same as another.
     """
     settings = [name for name in leaf_fields() if name != "seed"]  # seeds are the study's
+    sentence = {"type": "string", "maxLength": MAX_DESCRIPTION}
     seed = {"type": "integer", "minimum": 0, "maximum": MAX_SEED}
     fields = {
-        "description": {
-            "description": "The question it answers, one sentence.",
-            "type": "string",
-            "maxLength": MAX_DESCRIPTION,
-        },
+        "description": {"description": "The question it answers, one sentence."} | sentence,
         "preset": {"description": "The preset that the baseline starts from.", "enum": list(PRESETS)},
         "settings": {"description": "Where the baseline differs from the preset."} | _settings(settings),
         "seeds": {
@@ -66,7 +63,6 @@ def _settings(names: list[str]) -> dict[str, Any]:
 
 
 def _setting(name: str) -> dict[str, Any]:
-    """Return the schema of one setting."""
     hint, facts = leaf_type(name), leaf_fields()[name][1].metadata
     single, item = kinds(hint)
     limits = {"enum": facts["choices"] and list(facts["choices"]), "minimum": facts["min"], "maximum": facts["max"]}
