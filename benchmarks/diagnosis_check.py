@@ -82,7 +82,7 @@ def rates(decidable: list[Pair], natural: list[Pair]) -> dict[str, Any]:
         part = [pair for pair in decidable if belongs(pair[0])]
         rows[name] = {
             "verdict": count(part, correct),
-            "onset": count([pair for pair in part if pair in overfit], onset_near),
+            "onset": count([pair for pair in part if pair[0].verdict == "overfitting"], onset_near),
         }
     return {
         "groups": rows,
