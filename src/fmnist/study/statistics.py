@@ -82,6 +82,6 @@ def crossed(differences: np.ndarray) -> Difference:
 def student_quantile(degrees: float) -> float:
     """Return t for which Student's distribution, of degrees of freedom from 1, whole or not, holds 95% within ±t."""
     # What scipy.stats.t asks; to import scipy.stats takes three times as long.
-    from scipy.special import stdtrit  # type: ignore[import-untyped]
+    from scipy.special import stdtrit
 
     return float(stdtrit(degrees, (1 + 0.95) / 2))
