@@ -242,6 +242,7 @@ class TestKerasFiles:
             (foreign(class_name="TFSMLayer"), "keras.layers.TFSMLayer"),
             (foreign(class_name="get_file", module="keras.utils"), "keras.utils.get_file"),
             (foreign(class_name="Flatten", module="os"), "os.Flatten"),
+            (foreign(class_name="Flatten", module=["os"]), r"\['os'\].Flatten"),
             (foreign(registered_name="mine>Flatten"), "keras.layers.Flatten"),
             (lambda config: config["config"].update(x=[{"class_name": "function", "config": "f"}]), "function"),
         ):

@@ -13,12 +13,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import traceback
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from fmnist.errors import FmnistError, InputError, RunError
+from fmnist.predictor.predictor import first_line
 
 # The child finds the package where the parent did, wherever it is started.
 _START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from fmnist.predictor.process import main; main()"
@@ -41,10 +43,10 @@ def call(
     bounds: Bounds | None = None,
     **values: Any,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Call a function of this package in a new Python and return what it returned.
+    """Call a function in a new Python and return what it returned: a pair of plain values and arrays.
 
     Args:
-        function: `module:name`; it takes keyword arguments, and returns a pair of plain values and arrays, as here.
+        function: `module:name`; it takes the arrays and values as keyword arguments.
         what: begins the messages: what failed.
         arrays: its arguments that are arrays.
         backend: `KERAS_BACKEND` of the child; by default the parent's.
@@ -117,11 +119,8 @@ def main() -> None:
     except FmnistError as error:
         answer = {"problem": str(error), "kind": type(error).__name__}
     except Exception as error:
-        import traceback
-
         traceback.print_exc()
-        text = (str(error).strip().splitlines() or [""])[0][:300]
-        answer = {"problem": f"{type(error).__name__}: {text}"}
+        answer = {"problem": f"{type(error).__name__}: {first_line(error)}"}
     answers.write(_pack(answer, made))
     answers.close()
     sys.stderr.flush()
@@ -134,12 +133,8 @@ def _limit(bounds: Bounds) -> None:
         import resource
     except ImportError:  # Windows: the parent's clock alone
         return
-    for what, bound in (
-        (resource.RLIMIT_AS, bounds.memory),
-        (resource.RLIMIT_CPU, math.ceil(bounds.seconds)),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
-    ):
+    limits = {resource.RLIMIT_AS: bounds.memory, resource.RLIMIT_CPU: math.ceil(bounds.seconds)}
+    for what, bound in (limits | {resource.RLIMIT_FSIZE: 0, resource.RLIMIT_CORE: 0}).items():
         _, hard = resource.getrlimit(what)
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(what, (bound if hard == resource.RLIM_INFINITY else min(bound, hard), hard))

@@ -15,7 +15,7 @@ from fmnist.predictor.onnx import open_onnx
 from fmnist.predictor.predictor import Predictor
 from fmnist.predictor.process import Bounds, call
 
-OPENERS: dict[str, Callable[[bytes, str, int | None], Predictor]] = {".tflite": open_litert, ".onnx": open_onnx}
+OPENERS: dict[str, Callable[[bytes, str, int], Predictor]] = {".tflite": open_litert, ".onnx": open_onnx}
 BOUNDS = Bounds(memory=4 * 2**30, seconds=60)
 
 
@@ -24,11 +24,7 @@ def try_model(content: bytes, suffix: str, name: str) -> None:
 
     Bytes that passed once on this machine are remembered in the user's cache, by their SHA-256, and not tried again.
     Nothing that lies beside the file is believed: whoever made it can have made that too.
-
-    Args:
-        content: the file's bytes. The caller goes on with the same bytes, whatever becomes of the file.
-        suffix: `.tflite` or `.onnx`.
-        name: what messages call it.
+    The caller goes on with the same bytes, whatever becomes of the file.
 
     Raises:
         InputError: it cannot be opened, breaks the contract, kills the process, or takes too much memory or time.
