@@ -87,11 +87,7 @@ DEFAULT_FORMATS = tuple(row.name for row in _ROWS if row.default)
 
 
 def check_formats(names: tuple[str, ...]) -> None:
-    """Refuse what is no format.
-
-    Raises:
-        InputError: names the formats that there are.
-    """
+    """Raise `InputError`, which names the formats that there are, for what is none."""
     unknown = [name for name in names if name not in FORMATS]
     if unknown or not names:
         hint = did_you_mean(unknown[0], [*FORMATS]) if unknown else ""

@@ -13,13 +13,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from fmnist.evaluation.novelty import THRESHOLD
 from fmnist.export.runtime import load_runtime
 from fmnist.images import decoding, recipe
 
-_WORKER, _PAGE = "service-worker.js", "index.html"
+_WORKER = "service-worker.js"
 # A garment of 8 × 8 pixels, as small as pictures are here.
 _ICON = ("........", ".##..##.", "########", "#.####.#", "..####..", "..####..", "..####..", "........")
 _INK, _GROUND, _ICON_PIXEL = (255, 255, 255), (0, 114, 178), 44
@@ -31,12 +32,9 @@ def prepare(archive: Path | None, note: Callable[[str], None]) -> Callable[[Path
 
 
 def build(folder: Path, facts: dict[str, Any], runtime: dict[str, bytes]) -> None:
-    """Write everything but the model, which is there already.
+    """Write everything into the folder but the model, `model.onnx`, which is there already.
 
-    Args:
-        folder: has the model, `model.onnx`.
-        facts: what the model says of itself.
-        runtime: the runtime's files by their names.
+    The facts are what the model says of itself; the runtime's files come by their names.
     """
     page = files("fmnist.export").joinpath("web")
     ours = {part.name: part.read_bytes() for part in page.iterdir()}
@@ -61,7 +59,7 @@ def numbers() -> dict[str, Any]:
 
 def _address(name: str) -> str:
     # Some hosts redirect from index.html to the folder, and what was redirected cannot be kept as a page.
-    return "./" if name == _PAGE else name
+    return "./" if name == "index.html" else name
 
 
 def _hash(path: Path) -> str:
@@ -69,8 +67,6 @@ def _hash(path: Path) -> str:
 
 
 def _icon() -> Image.Image:
-    icon = Image.new("RGB", (12, 12), _GROUND)  # with an edge, since launchers cut circles out
-    for place, sign in enumerate("".join(_ICON)):
-        if sign == "#":
-            icon.putpixel((2 + place % 8, 2 + place // 8), _INK)
-    return icon.resize((12 * _ICON_PIXEL, 12 * _ICON_PIXEL), Image.Resampling.NEAREST)
+    ink = np.pad([[sign == "#" for sign in row] for row in _ICON], 2)  # with an edge, since launchers cut circles out
+    pixels = np.where(ink[..., np.newaxis], _INK, _GROUND).astype(np.uint8)
+    return Image.fromarray(pixels.repeat(_ICON_PIXEL, axis=0).repeat(_ICON_PIXEL, axis=1))

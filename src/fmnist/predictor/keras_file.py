@@ -92,9 +92,9 @@ def _check_archive(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         # `load_model` leaves the compile settings out with `compile=False`; only here, not in the networks inside.
         config.pop("compile_config", None)
         parts = list(_parts(config))
-    except (zipfile.BadZipFile, OSError, ValueError, RecursionError, NotImplementedError, RuntimeError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except Exception as error:  # zip, what it unpacks with, and JSON each have their own
         raise InputError(f"{path}: is no readable Keras file: {first_line(error)}") from error
     names = (f"{part.get('module') or ''}.{part['class_name']}" for part in parts if not _is_stock(part))
     if foreign := sorted({name.removeprefix(".")[:100] for name in names}):

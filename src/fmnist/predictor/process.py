@@ -57,18 +57,13 @@ def call(
         InputError: the function raised it.
         RunError: the function failed in another way, its process was ended, or it took too long.
     """
-    job = {"function": function, "values": values, "bounds": bounds and asdict(bounds)}
+    job = _pack({"function": function, "values": values, "bounds": bounds and asdict(bounds)}, arrays or {})
+    command = [sys.executable, "-P", "-c", _START, json.dumps([os.path.abspath(part) for part in sys.path])]
+    variables = os.environ | ({"KERAS_BACKEND": backend} if backend else {})
     with tempfile.TemporaryDirectory(prefix="fmnist-") as empty:
+        bounded: dict[str, Any] = {"timeout": bounds.seconds, "cwd": empty} if bounds else {}
         try:
-            done = subprocess.run(
-                [sys.executable, "-P", "-c", _START, json.dumps([os.path.abspath(part) for part in sys.path])],
-                input=_pack(job, arrays or {}),
-                capture_output=True,
-                timeout=bounds.seconds if bounds else None,
-                cwd=empty if bounds else None,
-                env=os.environ | ({"KERAS_BACKEND": backend} if backend else {}),
-                check=False,
-            )
+            done = subprocess.run(command, input=job, capture_output=True, env=variables, **bounded)
         except subprocess.TimeoutExpired as error:
             raise RunError(f"{what}: it took longer than {error.timeout:g} seconds") from error
     answer: dict[str, Any] = {}

@@ -43,7 +43,7 @@ def try_model(content: bytes, suffix: str, name: str) -> None:
 
 
 def attempt(*, content: np.ndarray, suffix: str, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Open the model here; return `problem`, why it is refused, or nothing; in the form of `process.call`."""
+    """Open the model here; return `problem`, why it is refused, or nothing; as `process.call` wants it."""
     try:
         OPENERS[suffix](content.tobytes(), name, 1)
     except FmnistError as error:
