@@ -16,7 +16,7 @@ from fmnist.export.exporter import sha256, size
 from fmnist.export.formats import FORMATS
 from fmnist.export.gate import compare
 from fmnist.export.jobs import open_file
-from fmnist.predictor.process import call
+from fmnist.predictor.process import Answer, call
 from fmnist.run import environment, results
 from fmnist.run.directory import RunDirectory, read_json, write_json
 
@@ -59,23 +59,21 @@ def benchmark_run(
     keras: np.ndarray | None = None
     for name, label, format, path in files:
         note(label)
-        what, job = f"{label} cannot be measured", {"path": str(path), "format": format, "seconds": seconds}
-        arrays = {"images": dataset.test_images}
-        values, answers = call("fmnist.export.benchmark:measure", what, arrays, **job, started=time.time())
+        job: dict[str, Any] = {"path": str(path), "format": format, "seconds": seconds, "started": time.time()}
+        what, arrays = f"{label} cannot be measured", {"images": dataset.test_images}
+        values, answers = call("fmnist.export.benchmark:measure", what, arrays, **job)
         keras = answers["probabilities"] if keras is None else keras
         parity = compare(answers["probabilities"], keras, dataset.test_labels)
         scores = {"accuracy": parity.accuracy, "agreement": parity.agreement}
         rows.append({"format": name, "bytes": size(path), **scores, **values})
-    about = {"run_id": sha256(run.model)[:16], "num_images": len(dataset.test_labels)}
-    result = {"environment": environment.machine(), **about, "rows": rows}
+    result: dict[str, Any] = {"environment": environment.machine(), "run_id": sha256(run.model)[:16]}
+    result |= {"num_images": len(dataset.test_labels), "rows": rows}
     write_json(run.benchmark, result)
     return result
 
 
-def measure(
-    *, path: str, format: str, images: np.ndarray, seconds: float, started: float
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Measure one file in this process, as `process.call` wants it; `started` is when that was called, Unix time."""
+def measure(*, path: str, format: str, images: np.ndarray, seconds: float, started: float) -> Answer:
+    """Measure one file in this process; `started` is when the parent asked for the process, Unix time in seconds."""
     answer = open_file(path, format)
     answer(images[:1])
     values: dict[str, Any] = {"start_seconds": time.time() - started}

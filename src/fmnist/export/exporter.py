@@ -15,8 +15,7 @@ import numpy as np
 
 from fmnist.data import Dataset, run_split
 from fmnist.errors import FmnistError, RunError
-from fmnist.evaluation.evaluate import calibrate as calibrate_run
-from fmnist.evaluation.evaluate import check_dataset
+from fmnist.evaluation import evaluate
 from fmnist.export.formats import DEFAULT_FORMATS, FORMATS, check_formats
 from fmnist.export.gate import compare
 from fmnist.predictor import remember
@@ -62,10 +61,10 @@ def export_run(
     wanted = [FORMATS[name] for name in dict.fromkeys(formats)]
     model = run.need(run.model, f"train --resume {run.path}")
     config = read_json(run.config)
-    check_dataset(config, dataset)
+    evaluate.check_dataset(config, dataset)
     common = _common_facts(run, config)
     finish = {form.name: pkgutil.resolve_name(form.finish)(web_runtime, note) for form in wanted if form.finish}
-    calibrate_run(run, dataset)
+    evaluate.calibrate(run, dataset)
     fitted = results.temperature(run) if calibrate else None
     known = {"calibrated": fitted is not None, "temperature": fitted or 1.0}
     facts, index = common | known, common | {"files": []}
@@ -92,9 +91,9 @@ def export_run(
             target, own = made / form.model, facts | {"format": form.name}
             target.parent.mkdir(exist_ok=True)
             try:
-                what, job = f"the conversion to {form.name} failed", {"source": str(source), "target": str(target)}
-                # The converters are TensorFlow's.
-                call("fmnist.export.jobs:convert", what, arrays, backend="tensorflow", **job, facts=own)
+                what, backend = f"the conversion to {form.name} failed", "tensorflow"  # whose the converters are
+                job: dict[str, Any] = {"source": str(source), "target": str(target), "facts": own}
+                call("fmnist.export.jobs:convert", what, arrays, backend=backend, **job)
                 if form.finish:
                     finish[form.name](made, own)
                 parity = compare(_probabilities(target, form.name, f"{form.name} failed", images), keras, labels)

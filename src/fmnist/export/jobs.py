@@ -11,12 +11,13 @@ from fmnist.errors import RunError
 from fmnist.evaluation import metrics
 from fmnist.export.formats import FORMATS
 from fmnist.predictor import open_model
+from fmnist.predictor.process import Answer
 
 
 def convert(
     *, source: str, target: str, facts: dict[str, Any], examples: np.ndarray, images: np.ndarray, labels: np.ndarray
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Write one exported file from a `.keras` file, as `process.call` wants it.
+) -> Answer:
+    """Write one exported file from a `.keras` file.
 
     The facts are what the file says of itself, `format` among it; its accuracy on the test images, uint8 (N, H, W), is
     added here. The examples are training images, for the ranges of integer arithmetic.
@@ -38,6 +39,6 @@ def open_file(path: str, format: str) -> Callable[[np.ndarray], np.ndarray]:
     return module.open_file(Path(path)) if hasattr(module, "open_file") else open_model(path).probabilities
 
 
-def answer(*, path: str, format: str, images: np.ndarray) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return a file's probabilities for images, as `process.call` wants it."""
+def answer(*, path: str, format: str, images: np.ndarray) -> Answer:
+    """Return a file's probabilities for images."""
     return {}, {"probabilities": open_file(path, format)(images)}

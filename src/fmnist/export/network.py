@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fmnist import backend
 from fmnist.errors import RunError
+from fmnist.predictor.process import Answer
 
 if TYPE_CHECKING:
     import keras
@@ -22,8 +23,8 @@ def load(source: str | Path) -> keras.Model:
     return keras.models.load_model(source, compile=False, safe_mode=True)
 
 
-def fold(*, source: str, target: str, temperature: float) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Write a `.keras` file whose logits are those of another, divided by a temperature; as `process.call` wants it."""
+def fold(*, source: str, target: str, temperature: float) -> Answer:
+    """Write a `.keras` file whose logits are those of another, divided by a temperature."""
     model = load(source)
     layer = logits_layer(model)
     layer.set_weights([weights / np.float32(temperature) for weights in layer.get_weights()])

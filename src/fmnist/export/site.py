@@ -20,7 +20,6 @@ from fmnist.evaluation.novelty import THRESHOLD
 from fmnist.export.runtime import load_runtime
 from fmnist.images import decoding, recipe
 
-_WORKER = "service-worker.js"
 # A garment of 8 × 8 pixels, as small as pictures are here.
 _ICON = ("........", ".##..##.", "########", "#.####.#", "..####..", "..####..", "..####..", "........")
 _INK, _GROUND, _ICON_PIXEL = (255, 255, 255), (0, 114, 178), 44
@@ -36,34 +35,26 @@ def build(folder: Path, facts: dict[str, Any], runtime: dict[str, bytes]) -> Non
 
     The facts are what the model says of itself; the runtime's files come by their names.
     """
-    page = files("fmnist.export").joinpath("web")
-    ours = {part.name: part.read_bytes() for part in page.iterdir()}
+    ours = {part.name: part.read_bytes() for part in files("fmnist.export").joinpath("web").iterdir()}
     for name, content in (ours | runtime).items():
         (folder / name).write_bytes(content)
     known = facts | {"recipe": numbers(), "threshold": THRESHOLD, "working_side": decoding.WORKING_SIDE}
     (folder / "model.json").write_text(json.dumps(known), encoding="utf-8")
     _icon().save(folder / "icon.png")
-    kept = {_address(path.name): _hash(path) for path in sorted(folder.iterdir()) if path.name != _WORKER}
+    worker, kept = folder / "service-worker.js", {}
+    for path in sorted({*folder.iterdir()} - {worker}):
+        # Some hosts redirect from index.html to the folder, and what was redirected cannot be kept as a page.
+        address = "./" if path.name == "index.html" else path.name
+        kept[address] = base64.b64encode(hashlib.sha256(path.read_bytes()).digest()).decode()
     version = hashlib.sha256(json.dumps(kept).encode()).hexdigest()[:16]
-    worker = (folder / _WORKER).read_text(encoding="utf-8")
-    for empty, full in (("FILES = {};", f"FILES = {json.dumps(kept, indent=2)};"), ('""', f'"{version}"')):
-        worker = worker.replace(empty, full, 1)
-    (folder / _WORKER).write_text(worker, encoding="utf-8")
+    code = worker.read_text(encoding="utf-8").replace("FILES = {};", f"FILES = {json.dumps(kept, indent=2)};", 1)
+    worker.write_text(code.replace('""', f'"{version}"', 1), encoding="utf-8")
 
 
 def numbers() -> dict[str, Any]:
     """Return the numbers of `fmnist.images.recipe` by their names there: the page's recipe has none of its own."""
     constants = {name: value for name, value in vars(recipe).items() if name.isupper()}
     return constants | {"SHARPEN": recipe.SHARPEN.percent}
-
-
-def _address(name: str) -> str:
-    # Some hosts redirect from index.html to the folder, and what was redirected cannot be kept as a page.
-    return "./" if name == "index.html" else name
-
-
-def _hash(path: Path) -> str:
-    return base64.b64encode(hashlib.sha256(path.read_bytes()).digest()).decode()
 
 
 def _icon() -> Image.Image:

@@ -54,8 +54,11 @@ def open_keras(path: Path, metadata: dict[str, Any] | None = None, temperature: 
     import keras
 
     _check_weights(path)
-    _check_sizes(config, path)
     try:
+        with ThreadPoolExecutor(1) as thread:
+            size = thread.submit(_bytes_for_a_picture, config).result()
+        if size > MAX_BYTES:
+            raise InputError(f"it would take {size:,} bytes for a picture; expected {MAX_BYTES:,} at most")
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises what its layers raise
         raise InputError(f"{path}: Keras cannot open it: {first_line(error)}") from error
@@ -96,8 +99,8 @@ def _check_archive(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise
     except Exception as error:  # zip, what it unpacks with, and JSON each have their own
         raise InputError(f"{path}: is no readable Keras file: {first_line(error)}") from error
-    names = (f"{part.get('module') or ''}.{part['class_name']}" for part in parts if not _is_stock(part))
-    if foreign := sorted({name.removeprefix(".")[:100] for name in names}):
+    refused = (f"{part.get('module') or ''}.{part['class_name']}" for part in parts if not _is_stock(part))
+    if foreign := sorted({name.removeprefix(".")[:100] for name in refused}):
         raise InputError(f"{path}: holds {', '.join(foreign[:5])}; only stock Keras layers are loaded from a file")
     if len(parts) > MAX_PARTS:
         raise InputError(f"{path}: holds {len(parts):,} layers and parts of layers; expected at most {MAX_PARTS:,}")
@@ -130,27 +133,18 @@ def _is_stock(part: dict[str, Any]) -> bool:
     return module is None and name in _VALUES
 
 
-def _check_sizes(config: dict[str, Any], path: Path) -> None:
-    """Refuse a network whose weights or layers' outputs would not fit, before any of it is allocated."""
+def _bytes_for_a_picture(config: dict[str, Any]) -> int:
+    """Return the size of a network's weights and layers' outputs, without allocating any, in a thread of its own."""
     import keras
 
-    def build() -> int:
-        # In this scope variables have shapes and no values. Leaving it would give them values, so it ends with the
-        # thread: Keras keeps its state by thread.
-        keras.StatelessScope().__enter__()
-        model = keras.saving.deserialize_keras_object(config, safe_mode=True)
-        nodes = (node for layer in model._flatten_layers() for node in layer._inbound_nodes)
-        shapes = [tensor.shape for node in nodes for tensor in node.output_tensors]
-        shapes += [variable.shape for variable in model.variables]
-        return 4 * sum(math.prod(side or 1 for side in shape) for shape in shapes)
-
-    try:
-        with ThreadPoolExecutor(1) as thread:
-            size = thread.submit(build).result()
-    except Exception as error:  # Keras raises what its layers raise
-        raise InputError(f"{path}: Keras cannot open it: {first_line(error)}") from error
-    if size > MAX_BYTES:
-        raise InputError(f"{path}: would take {size:,} bytes for a picture; expected {MAX_BYTES:,} at most")
+    # In this scope variables have shapes and no values. Leaving it would give them values, so it ends with the thread:
+    # Keras keeps its state by thread.
+    keras.StatelessScope().__enter__()
+    model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+    nodes = (node for layer in model._flatten_layers() for node in layer._inbound_nodes)
+    shapes = [tensor.shape for node in nodes for tensor in node.output_tensors]
+    shapes += [variable.shape for variable in model.variables]
+    return 4 * sum(math.prod(side or 1 for side in shape) for shape in shapes)
 
 
 def _check_weights(path: Path) -> None:

@@ -22,6 +22,8 @@ import numpy as np
 from fmnist.errors import FmnistError, InputError, RunError
 from fmnist.predictor.predictor import first_line
 
+Answer = tuple[dict[str, Any], dict[str, np.ndarray]]
+"""What a function returns that is run in a child process: plain values, as JSON has them, and arrays."""
 # The child finds the package where the parent did, wherever it is started.
 _START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from fmnist.predictor.process import main; main()"
 
@@ -42,16 +44,10 @@ def call(
     backend: str | None = None,
     bounds: Bounds | None = None,
     **values: Any,
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Call a function in a new Python and return what it returned: a pair of plain values and arrays.
+) -> Answer:
+    """Call `module:name` with arrays and values as its keyword arguments in a new Python, and return what it returned.
 
-    Args:
-        function: `module:name`; it takes the arrays and values as keyword arguments.
-        what: begins the messages: what failed.
-        arrays: its arguments that are arrays.
-        backend: `KERAS_BACKEND` of the child; by default the parent's.
-        bounds: of the child; none by default.
-        values: its other arguments, such as JSON has them.
+    Messages begin with `what`: what failed. `backend` is the child's `KERAS_BACKEND`, by default the parent's.
 
     Raises:
         InputError: the function raised it.
@@ -86,7 +82,7 @@ def _pack(message: dict[str, Any], arrays: dict[str, np.ndarray]) -> memoryview:
     return stream.getbuffer()
 
 
-def _unpack(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _unpack(content: bytes) -> Answer:
     stream = io.BytesIO(content)
     message = json.loads(stream.readline())
     return message, {key: np.lib.format.read_array(stream, allow_pickle=False) for key in message.pop("arrays")}

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from fmnist.errors import FmnistError, InputError, RunError
 from fmnist.predictor.litert import open_litert
 from fmnist.predictor.onnx import open_onnx
 from fmnist.predictor.predictor import Predictor
-from fmnist.predictor.process import Bounds, call
+from fmnist.predictor.process import Answer, Bounds, call
 
 OPENERS: dict[str, Callable[[bytes, str, int], Predictor]] = {".tflite": open_litert, ".onnx": open_onnx}
 BOUNDS = Bounds(memory=4 * 2**30, seconds=60)
@@ -42,8 +41,8 @@ def try_model(content: bytes, suffix: str, name: str) -> None:
     remember(digest)
 
 
-def attempt(*, content: np.ndarray, suffix: str, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Open the model here; return `problem`, why it is refused, or nothing; as `process.call` wants it."""
+def attempt(*, content: np.ndarray, suffix: str, name: str) -> Answer:
+    """Open the model here; return `problem`, why it is refused, or nothing."""
     try:
         OPENERS[suffix](content.tobytes(), name, 1)
     except FmnistError as error:
