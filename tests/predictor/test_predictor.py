@@ -242,6 +242,7 @@ class TestKerasFiles:
             (foreign(class_name="TFSMLayer"), "keras.layers.TFSMLayer"),
             (foreign(class_name="get_file", module="keras.utils"), "keras.utils.get_file"),
             (foreign(class_name="Flatten", module="os"), "os.Flatten"),
+            (foreign(class_name="Flatten", module=["os"]), r"\['os'\].Flatten"),
             (foreign(registered_name="mine>Flatten"), "keras.layers.Flatten"),
             (lambda config: config["config"].update(x=[{"class_name": "function", "config": "f"}]), "function"),
         ):
@@ -258,9 +259,13 @@ class TestKerasFiles:
         ):
             with pytest.raises(InputError, match=problem):
                 open_model(self.changed(files, tmp_path, members=members))
-        (tmp_path / "x.keras").write_bytes(b"PK\3\4")
-        with pytest.raises(InputError, match="is no readable Keras file"):
-            open_model(tmp_path / "x.keras")
+        broken = bytearray(self.changed(files, tmp_path).read_bytes())
+        at = broken.index(b"config.json") + len("config.json")
+        broken[at : at + 20] = b"\xff" * 20  # no Deflate
+        for content in (b"PK\3\4", bytes(broken)):
+            (tmp_path / "x.keras").write_bytes(content)
+            with pytest.raises(InputError, match="is no readable Keras file"):
+                open_model(tmp_path / "x.keras")
 
     def test_weights_elsewhere_or_too_large_are_refused(self, files, tmp_path, monkeypatch):
         import h5py

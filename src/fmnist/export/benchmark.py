@@ -1,5 +1,6 @@
 """Measures how fast a run's exported files answer, beside Keras, each in a process of its own."""
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from fmnist.export.exporter import sha256, size
 from fmnist.export.formats import FORMATS
 from fmnist.export.gate import compare
 from fmnist.export.jobs import open_file
-from fmnist.predictor.process import call
+from fmnist.predictor.process import Answer, call
 from fmnist.run import environment, results
 from fmnist.run.directory import RunDirectory, read_json, write_json
 
@@ -44,7 +45,7 @@ def benchmark_run(
         InputError: nothing was exported yet, or was changed since, or the data set does not fit.
         RunError: a file cannot be measured, or the result cannot be written.
     """
-    measured = {name for name, form in FORMATS.items() if form.measured}
+    measured = [name for name, form in FORMATS.items() if form.measured]
     exported = [row for row in results.exports(run).get("files", []) if row["format"] in measured]
     if not exported:
         raise InputError(f"{run.path} has no exported files; `fmnist export {run.name}` makes them")
@@ -55,37 +56,24 @@ def benchmark_run(
     if changed:
         raise InputError(f"changed since the export: {', '.join(changed)}; `fmnist export {run.name}` makes them again")
     rows: list[dict[str, Any]] = []
-    keras = np.empty(0)
+    keras: np.ndarray | None = None
     for name, label, format, path in files:
         note(label)
-        values, arrays = call(
-            "fmnist.export.benchmark:measure",
-            f"{label} cannot be measured",
-            {"images": dataset.test_images},
-            path=str(path),
-            format=format,
-            seconds=seconds,
-            started=time.time(),
-        )
-        if not rows:
-            keras = arrays["probabilities"]
-        parity = compare(arrays["probabilities"], keras, dataset.test_labels)
+        job: dict[str, Any] = {"path": str(path), "format": format, "seconds": seconds, "started": time.time()}
+        what, arrays = f"{label} cannot be measured", {"images": dataset.test_images}
+        values, answers = call("fmnist.export.benchmark:measure", what, arrays, **job)
+        keras = answers["probabilities"] if keras is None else keras
+        parity = compare(answers["probabilities"], keras, dataset.test_labels)
         scores = {"accuracy": parity.accuracy, "agreement": parity.agreement}
         rows.append({"format": name, "bytes": size(path), **scores, **values})
-    result = {
-        "environment": environment.machine(),
-        "run_id": sha256(run.model)[:16],
-        "num_images": len(dataset.test_labels),
-        "rows": rows,
-    }
+    result: dict[str, Any] = {"environment": environment.machine(), "run_id": sha256(run.model)[:16]}
+    result |= {"num_images": len(dataset.test_labels), "rows": rows}
     write_json(run.benchmark, result)
     return result
 
 
-def measure(
-    *, path: str, format: str, images: np.ndarray, seconds: float, started: float
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Measure one file in this process, in the form of `process.call`; `started` is when that was called, Unix time."""
+def measure(*, path: str, format: str, images: np.ndarray, seconds: float, started: float) -> Answer:
+    """Measure one file in this process; `started` is when the parent asked for the process, Unix time in seconds."""
     answer = open_file(path, format)
     answer(images[:1])
     values: dict[str, Any] = {"start_seconds": time.time() - started}
@@ -115,12 +103,10 @@ def _times(work: Callable[[int], object], count: int, seconds: float, at_least: 
 
 def _peak_bytes() -> int | None:
     """Return the most memory that this process has held."""
-    try:
+    with contextlib.suppress(OSError, StopIteration):
         # The kernel's count for this program alone; that of `getrusage` begins with the parent's, on Linux.
         lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
-    except (OSError, StopIteration):
-        pass
     try:
         import resource
     except ImportError:  # Windows

@@ -15,8 +15,7 @@ import numpy as np
 
 from fmnist.data import Dataset, run_split
 from fmnist.errors import FmnistError, RunError
-from fmnist.evaluation.evaluate import calibrate as calibrate_run
-from fmnist.evaluation.evaluate import check_dataset
+from fmnist.evaluation import evaluate
 from fmnist.export.formats import DEFAULT_FORMATS, FORMATS, check_formats
 from fmnist.export.gate import compare
 from fmnist.predictor import remember
@@ -24,8 +23,7 @@ from fmnist.predictor.process import call
 from fmnist.run import directory, environment, results
 from fmnist.run.directory import TEMPORARY, RunDirectory, read_json, sync_directory, write_json
 
-# More changed nothing in the ranges that integer arithmetic gets from them.
-EXAMPLES = 500
+EXAMPLES = 500  # more changed nothing in the ranges that integer arithmetic gets from them
 
 
 def export_run(
@@ -63,26 +61,29 @@ def export_run(
     wanted = [FORMATS[name] for name in dict.fromkeys(formats)]
     model = run.need(run.model, f"train --resume {run.path}")
     config = read_json(run.config)
-    check_dataset(config, dataset)
-    index = _index(run, config)
+    evaluate.check_dataset(config, dataset)
+    common = _common_facts(run, config)
     finish = {form.name: pkgutil.resolve_name(form.finish)(web_runtime, note) for form in wanted if form.finish}
-    calibrate_run(run, dataset)
+    evaluate.calibrate(run, dataset)
     fitted = results.temperature(run) if calibrate else None
-    calibrated = fitted is not None
-    known = {"calibrated": calibrated, "temperature": fitted or 1.0}
-    facts = {key: value for key, value in index.items() if key != "files"} | known
+    known = {"calibrated": fitted is not None, "temperature": fitted or 1.0}
+    facts, index = common | known, common | {"files": []}
     if run.familiarity.is_file():
         facts["familiarity"] = read_json(run.familiarity)
     before = results.exports(run)
-    fresh = before.get("model_sha256") == index["model_sha256"]
-    files = {row["format"]: row for row in before.get("files", [])} if fresh else {}
+    of_this_model = before.get("model_sha256") == index["model_sha256"]
+    files = {row["format"]: row for row in before["files"]} if of_this_model else {}
     images, labels = dataset.test_images, dataset.test_labels
     arrays = {"examples": _examples(config, dataset), "images": images, "labels": labels}
     written: list[str] = []
     refused: list[dict[str, Any]] = []
     with _unfinished(run.exports) as folder:
         note(f"{'Keras':12} {len(images):,} test images")
-        source = _fold(model, folder / "calibrated.keras", known["temperature"]) if calibrated else model
+        source = model
+        if fitted is not None:
+            source = folder / "calibrated.keras"
+            what = "the temperature cannot be folded in (--no-calibrate leaves it out)"
+            call("fmnist.export.network:fold", what, source=str(model), target=str(source), temperature=fitted)
         keras = _probabilities(source, "keras", "Keras failed", images)
         for form in wanted:
             note(f"{form.name:12} conversion, then the same images")
@@ -90,7 +91,9 @@ def export_run(
             target, own = made / form.model, facts | {"format": form.name}
             target.parent.mkdir(exist_ok=True)
             try:
-                _convert(source, target, own, arrays)
+                what, backend = f"the conversion to {form.name} failed", "tensorflow"  # whose the converters are
+                job: dict[str, Any] = {"source": str(source), "target": str(target), "facts": own}
+                call("fmnist.export.jobs:convert", what, arrays, backend=backend, **job)
                 if form.finish:
                     finish[form.name](made, own)
                 parity = compare(_probabilities(target, form.name, f"{form.name} failed", images), keras, labels)
@@ -100,8 +103,8 @@ def export_run(
             problems = parity.problems(form.limits)
             if problems:
                 refused.append({"format": form.name, "problems": problems, "written": force})
-            if problems and not force:
-                continue
+                if not force:
+                    continue
             row = {"format": form.name, "file": form.file, "bytes": size(made), "sha256": sha256(made)}
             files[form.name] = row | known | asdict(parity) | {"passed": not problems, "forced": bool(problems)}
             index["files"] = [files[name] for name in FORMATS if name in files]
@@ -123,17 +126,10 @@ def _unfinished(exports: Path) -> Iterator[Path]:
         raise RunError(f"cannot write {exports}: {error.strerror or error}") from error
 
 
-def _fold(source: Path, target: Path, temperature: float) -> Path:
-    problem = "the temperature cannot be folded in (--no-calibrate leaves it out)"
-    call("fmnist.export.network:fold", problem, source=str(source), target=str(target), temperature=temperature)
-    return target
-
-
-def _index(run: RunDirectory, config: dict[str, Any]) -> dict[str, Any]:
+def _common_facts(run: RunDirectory, config: dict[str, Any]) -> dict[str, Any]:
     """Return what all exported files of a run have in common; `run_id` tells apart runs of the same name."""
-    digest = sha256(run.model)
+    digest, names = sha256(run.model), config["dataset"]["class_names"]
     height, width = config["dataset"]["image_shape"]
-    names = config["dataset"]["class_names"]
     return {
         "fmnist": environment.machine()["fmnist"],
         "run": run.name,
@@ -143,21 +139,13 @@ def _index(run: RunDirectory, config: dict[str, Any]) -> dict[str, Any]:
         "image_shape": [height, width],
         "input": {"name": "image", "dtype": "uint8", "shape": [None, height, width, 1], "values": "grey, 0 to 255"},
         "output": {"name": "probabilities", "dtype": "float32", "shape": [None, len(names)]},
-        "files": [],
     }
 
 
 def _examples(config: dict[str, Any], dataset: Dataset) -> np.ndarray:
     """Draw images from those that the run was trained on: uint8 (N, H, W)."""
     trained_on, _ = run_split(config, dataset.train_labels)
-    chosen = np.random.default_rng(0).permutation(trained_on)[:EXAMPLES]
-    return dataset.train_images[np.sort(chosen)]
-
-
-def _convert(source: Path, target: Path, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-    what, backend = f"the conversion to {facts['format']} failed", "tensorflow"  # whose the converters are
-    values: dict[str, Any] = {"source": str(source), "target": str(target), "facts": facts}
-    call("fmnist.export.jobs:convert", what, arrays, backend=backend, **values)
+    return dataset.train_images[np.sort(np.random.default_rng(0).permutation(trained_on)[:EXAMPLES])]
 
 
 def _probabilities(path: Path, format: str, problem: str, images: np.ndarray) -> np.ndarray:

@@ -7,18 +7,13 @@ from fmnist.errors import InputError, did_you_mean
 
 @dataclass(frozen=True)
 class Limits:
-    """What a format may lose against Keras, on the whole test set; None is no limit.
+    """What a format may lose against Keras, on the whole test set; None is no limit."""
 
-    Attributes:
-        difference: largest difference of any probability of any image.
-        agreement: smallest share (0 to 1) of the images with the same top class. Where only `difference` is bound,
-            top classes can differ where Keras's own best two are no further apart than twice that.
-        loss: largest loss of accuracy (0.003 is 0.3 points).
-    """
-
-    difference: float | None = None
+    difference: float | None = None  # largest difference of any probability of any image
+    # Smallest share (0 to 1) of the images with the same top class. Where only `difference` is bound, top classes can
+    # differ where Keras's own best two are no further apart than twice that.
     agreement: float | None = None
-    loss: float | None = None
+    loss: float | None = None  # largest loss of accuracy (0.003 is 0.3 points)
 
 
 EXACT = Limits(difference=1e-4)
@@ -28,39 +23,27 @@ INTEGER = Limits(loss=0.003)
 
 @dataclass(frozen=True)
 class Format:
-    """A format: what makes its file, what that is for, and what it may lose.
+    """A format: what makes its file, what that is for, and what it may lose."""
 
-    Attributes:
-        name: what `--format` calls it.
-        file: the file, or the folder, in `exports/`.
-        purpose: what it is for, in words.
-        limits: what its gate allows.
-        module: has functions, which run in a child process: `write(source, path, quantization, examples)` makes the
-            file from a `.keras` file and training images, uint8 (N, H, W); `embed(path, facts)` puts the facts inside;
-            `open_file(path)`, where `fmnist.open_model` doesn't open it, returns a function from images, uint8
-            (N, H, W), to probabilities, float32 (N, classes).
-        quantization: what `write` is to do to the numbers: `int8`, `float16`, or nothing.
-        packages: what `write` needs beyond TensorFlow, by import name; `pip install 'fmnist[export]'` brings it.
-        default: whether it is written where no format is asked for.
-        model: where in a folder the model's own file lies; empty where file or folder are the model itself.
-        finish: `module:function` that gets the archive of `--web-runtime` and a `note`, fetches what else the folder
-            needs before anything is made, and returns a function (folder, facts) that completes the folder.
-        measured: whether `fmnist benchmark` measures it.
-        hint: what the command line says once it is written, with `{path}` for the quoted path.
-    """
-
-    name: str
-    file: str
+    name: str  # what `--format` calls it
+    file: str  # the file, or the folder, in `exports/`
     purpose: str
-    limits: Limits
+    limits: Limits  # what its gate allows
+    # Has functions, which run in a child process: `write(source, path, quantization, examples)` makes the file from a
+    # `.keras` file and training images, uint8 (N, H, W); `embed(path, facts)` puts the facts inside; `open_file(path)`,
+    # where `fmnist.open_model` doesn't open it, returns a function from images, uint8 (N, H, W), to probabilities,
+    # float32 (N, classes).
     module: str
-    quantization: str = ""
+    quantization: str = ""  # what `write` is to do to the numbers: `int8`, `float16`, or nothing
+    # What `write` needs beyond TensorFlow, by import name; `pip install 'fmnist[export]'` brings it.
     packages: tuple[str, ...] = ()
-    default: bool = False
-    model: str = ""
+    default: bool = False  # whether it is written where no format is asked for
+    model: str = ""  # where in a folder the model's own file lies; empty where file or folder are the model itself
+    # `module:function` that gets the archive of `--web-runtime` and a `note`, fetches what else the folder needs before
+    # anything is made, and returns a function (folder, facts) that completes the folder.
     finish: str = ""
-    measured: bool = True
-    hint: str = ""
+    measured: bool = True  # whether `fmnist benchmark` measures it
+    hint: str = ""  # what the command line says once it is written, with `{path}` for the quoted path
 
 
 _LITERT, _ONNX, _ONNX_PACKAGES = "fmnist.export.litert", "fmnist.export.onnx", ("onnx", "tf2onnx")
@@ -87,11 +70,7 @@ DEFAULT_FORMATS = tuple(row.name for row in _ROWS if row.default)
 
 
 def check_formats(names: tuple[str, ...]) -> None:
-    """Refuse what is no format.
-
-    Raises:
-        InputError: names the formats that there are.
-    """
+    """Raise `InputError`, which names the formats that there are, for what is none."""
     unknown = [name for name in names if name not in FORMATS]
     if unknown or not names:
         hint = did_you_mean(unknown[0], [*FORMATS]) if unknown else ""

@@ -21,7 +21,7 @@ class Parity:
     def problems(self, limits: Limits) -> list[str]:
         """Return what is beyond the limits, in words; nothing where the file passes."""
         found = []
-        off, accuracy, lost = self.largest_difference, 100 * self.accuracy, self.keras_accuracy - self.accuracy
+        off, lost = self.largest_difference, self.keras_accuracy - self.accuracy
         if limits.difference is not None and not off <= limits.difference:
             found.append(f"a probability is {off:.2g} off Keras's, allowed are {limits.difference:g}")
         if limits.agreement is not None and self.agreement < limits.agreement:
@@ -30,7 +30,7 @@ class Parity:
         # Rounded, since 0.9307 - 0.9277 is a little more than 0.003 in binary.
         if limits.loss is not None and round(lost, 9) > limits.loss:
             beside = f"{100 * lost:.2f} points below Keras's {100 * self.keras_accuracy:.2f}%"
-            found.append(f"accuracy is {accuracy:.2f}%, {beside}, allowed are {100 * limits.loss:.1f}")
+            found.append(f"accuracy is {100 * self.accuracy:.2f}%, {beside}, allowed are {100 * limits.loss:.1f}")
         return found
 
 

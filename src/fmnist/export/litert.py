@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
 from fmnist.errors import RunError
 from fmnist.export import network
@@ -18,15 +19,8 @@ from fmnist.predictor import METADATA_KEY
 def write(source: Path, path: Path, quantization: str, examples: np.ndarray) -> None:
     """Convert a `.keras` file.
 
-    Args:
-        source: the file.
-        path: ends in `.tflite`.
-        quantization: `float16` keeps the weights in that; with `int8` all arithmetic is of integers, in ranges measured
-            with the examples, the input is the pixels as they are, and the softmax gives steps of 1/256, as float32.
-        examples: images, uint8 (N, H, W).
-
-    Raises:
-        RunError: the network needs ops that LiteRT lacks, or its input came out with another scale.
+    `float16` keeps the weights in that. With `int8` all arithmetic is of integers, in ranges measured with the
+    examples, uint8 (N, H, W); the input is the pixels as they are, and the softmax gives steps of 1/256, as float32.
     """
     integers = quantization == "int8"
     if integers:
@@ -67,12 +61,7 @@ def _one_by_one(examples: np.ndarray, scale: float) -> Iterator[list[np.ndarray]
 
 
 def embed(path: Path, facts: dict[str, Any]) -> None:
-    """Write the facts into a file, name its input and output after them, and check its ops.
-
-    Raises:
-        RunError: it holds custom (Flex) ops.
-    """
-    from ai_edge_litert import schema_py_generated as schema
+    """Write the facts into a file, name its input and output after them, and check its ops."""
     from ai_edge_litert.tools.flatbuffer_utils import write_model
 
     model = _read(path)
@@ -90,17 +79,11 @@ def embed(path: Path, facts: dict[str, Any]) -> None:
 
 
 def check_ops(model: Any) -> None:
-    """Refuse a model (`schema.ModelT`) with ops that a plain LiteRT runtime does not have.
-
-    Raises:
-        RunError: names them.
-    """
+    """Refuse a model (`schema.ModelT`) with custom (Flex) ops, which a plain LiteRT runtime does not have."""
     custom = sorted({bytes(code.customCode).decode() for code in model.operatorCodes if code.customCode})
     if custom:
         raise RunError(f"the file needs ops outside LiteRT: {', '.join(custom)}; change the network's layers")
 
 
 def _read(path: Path) -> Any:
-    from ai_edge_litert import schema_py_generated as schema
-
     return schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)

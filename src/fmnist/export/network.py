@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fmnist import backend
 from fmnist.errors import RunError
+from fmnist.predictor.process import Answer
 
 if TYPE_CHECKING:
     import keras
@@ -22,12 +23,8 @@ def load(source: str | Path) -> keras.Model:
     return keras.models.load_model(source, compile=False, safe_mode=True)
 
 
-def fold(*, source: str, target: str, temperature: float) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Write a `.keras` file whose logits are those of another, divided by a temperature; in the form of `process.call`.
-
-    Raises:
-        RunError: what makes the logits is no dense layer.
-    """
+def fold(*, source: str, target: str, temperature: float) -> Answer:
+    """Write a `.keras` file whose logits are those of another, divided by a temperature."""
     model = load(source)
     layer = logits_layer(model)
     layer.set_weights([weights / np.float32(temperature) for weights in layer.get_weights()])
@@ -36,11 +33,7 @@ def fold(*, source: str, target: str, temperature: float) -> tuple[dict[str, Any
 
 
 def logits_layer(model: keras.Model) -> keras.layers.Dense:
-    """Return the dense layer that makes the logits: behind it come a softmax, plain rescalings and a mean over flips.
-
-    Raises:
-        RunError: there is another layer in between.
-    """
+    """Return the dense layer that makes the logits: behind it stand a softmax, plain rescalings, a mean over flips."""
     import keras
 
     softmax = keras.activations.softmax
@@ -60,7 +53,7 @@ def load_for_integers(source: Path, examples: np.ndarray) -> tuple[keras.Model, 
     """Return the part of a network behind its rescaling, and what it is fed with for uint8 images (N, H, W).
 
     The part takes floats; the examples come as it gets them, float32 (N, H, W, 1); last is what a step of uint8 is
-    worth. Errors as in `without_rescaling`.
+    worth.
     """
     part, scale = without_rescaling(load(source))
     return part, examples[..., np.newaxis].astype(np.float32) * np.float32(scale), scale
@@ -71,9 +64,6 @@ def without_rescaling(model: keras.Model) -> tuple[keras.Model, float]:
 
     Integer arithmetic needs it: a converter leaves a rescaling in floats, and what is left takes the pixels as they
     are, as whole steps of that scale.
-
-    Raises:
-        RunError: the first layer is no plain rescaling.
     """
     import keras
 

@@ -23,15 +23,8 @@ _MOVES = {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Slice", "
 def write(source: Path, path: Path, quantization: str, examples: np.ndarray) -> None:
     """Convert a `.keras` file.
 
-    Args:
-        source: the file.
-        path: ends in `.onnx`.
-        quantization: with `int8` it is quantized to 8 bits, in ranges measured with the examples, and takes the pixels
-            as they are. The softmax stays in float32.
-        examples: images, uint8 (N, H, W).
-
-    Raises:
-        RunError: something else than moving comes before the first arithmetic.
+    With `int8` it is quantized to 8 bits, in ranges measured with the examples, uint8 (N, H, W), and takes the pixels
+    as they are. The softmax stays in float32.
     """
     if quantization == "int8":
         model, fed, scale = network.load_for_integers(source, examples)
@@ -51,8 +44,10 @@ def _quantize(path: Path, examples: np.ndarray, scale: float) -> None:
     quant_pre_process(path, path, skip_symbolic_shape=True)
     graph = onnx.load(path).graph
     pixels, moves = _moved_pixels(graph)
+    softmax = [node.name for node in graph.node if node.op_type == "Softmax"]
     # Asked again and again: all examples at once, then None.
     feeds = SimpleNamespace(get_next=functools.partial(next, iter([{graph.input[0].name: examples}]), None))
+    pixel = {"scale": np.array(scale, np.float32), "zero_point": np.array(0, np.uint8)}
     quantize_static(
         path,
         path,
@@ -61,14 +56,9 @@ def _quantize(path: Path, examples: np.ndarray, scale: float) -> None:
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         per_channel=True,
-        # 7 bits for weights: on processors without VNNI the sums of 8-bit products saturate.
-        reduce_range=True,
-        nodes_to_exclude=[*moves, *(node.name for node in graph.node if node.op_type == "Softmax")],
-        extra_options={
-            "TensorQuantOverrides": {
-                name: [{"scale": np.array(scale, np.float32), "zero_point": np.array(0, np.uint8)}] for name in pixels
-            }
-        },
+        reduce_range=True,  # 7 bits for weights: on processors without VNNI the sums of 8-bit products saturate
+        nodes_to_exclude=moves + softmax,
+        extra_options={"TensorQuantOverrides": {name: [pixel.copy()] for name in pixels}},
     )
     # What is quantized first are the pixels, with a step of one pixel value: the pixels themselves will do.
     model = onnx.load(path)
@@ -88,24 +78,19 @@ def _quantize(path: Path, examples: np.ndarray, scale: float) -> None:
 
 def _moved_pixels(graph: Any) -> tuple[set[str], list[str]]:
     """Return the names that the input has where arithmetic meets it, in its final shapes, and those of the moves."""
-    pixels, moves, todo = set(), {}, [graph.input[0].name]
-    while todo:
-        name = todo.pop()
-        for node in (node for node in graph.node if name in node.input):
-            if node.op_type not in _MOVES:
-                pixels.add(name)
-            elif node.name not in moves:
-                moves[node.name] = node
-                todo += node.output
-    return pixels, list(moves)
+    pixels, moves, names = set(), [], {graph.input[0].name}
+    for node in graph.node:  # each stands behind those that feed it
+        if met := names.intersection(node.input):
+            if node.op_type in _MOVES:
+                moves.append(node.name)
+                names.update(node.output)
+            else:
+                pixels |= met
+    return pixels, moves
 
 
 def embed(path: Path, facts: dict[str, Any]) -> None:
-    """Write the facts into a file, name its input and output after them, and check it.
-
-    Raises:
-        RunError: it holds ops outside the ONNX standard.
-    """
+    """Write the facts into a file, name its input and output after them, and check it."""
     import onnx
 
     model = onnx.load(path)

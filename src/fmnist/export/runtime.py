@@ -22,11 +22,11 @@ from fmnist.run.directory import write_bytes
 # The last release with a build for one thread: later ones want shared memory even for one, and iOS 16 and 17 refuse
 # the amount that they reserve (onnxruntime's issue 22086).
 PACKAGE, VERSION = "onnxruntime-web", "1.18.0"
+# What npm calls the package's integrity: the SHA-512 of its archive in base64.
 INTEGRITY = "sha512-o1UKj4ABIj1gmG7ae0RKJ3/GT+3yoF0RRpfDfeoe0huzRW4FDRLfbkDETmdFAvnJEXuYDE0YT+hhkia0352StQ=="
-"""What npm calls the package's integrity: the SHA-512 of its archive in base64."""
 FILE = f"{PACKAGE}-{VERSION}.tgz"
+# The files of the page that come from it, and their names in the archive.
 MEMBERS = {"runtime.js": "package/dist/esm/ort.wasm-core.min.js", "runtime.wasm": "package/dist/ort-wasm-simd.wasm"}
-"""The files of the page that come from it, and their names in the archive."""
 
 _MAX_BYTES = 40_000_000  # of the archive, which has 36 million, and of a file in it
 _SECONDS = 600.0
@@ -36,9 +36,7 @@ _BY_HAND = f"`npm pack {PACKAGE}@{VERSION}` on a machine with npm makes {FILE}; 
 def load_runtime(given: Path | None = None, note: Callable[[str], None] = lambda text: None) -> dict[str, bytes]:
     """Return the runtime's files by their names in the page's folder.
 
-    Args:
-        given: the package's archive; by default the one in the cache, or else what npm fetches.
-        note: is told what is being done.
+    They come from the given archive of the package; by default from the one in the cache, or else npm fetches it.
 
     Raises:
         InputError: the given file cannot be read, or is another one.
@@ -84,17 +82,11 @@ def _pack(note: Callable[[str], None]) -> bytes:
     if npm is None:
         raise RunError(f"format web needs {PACKAGE}, and npm, which fetches it, is not installed; {_BY_HAND}")
     note(f"{'web':12} npm fetches {PACKAGE} {VERSION}, 36 MB, once")
+    command = [npm, "pack", f"{PACKAGE}@{VERSION}", "--ignore-scripts", "--silent"]
     with tempfile.TemporaryDirectory(prefix="fmnist-") as folder:
         try:
             done = subprocess.run(
-                [npm, "pack", f"{PACKAGE}@{VERSION}", "--ignore-scripts", "--silent"],
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=_SECONDS,
-                check=False,
+                command, cwd=folder, timeout=_SECONDS, stdin=subprocess.DEVNULL, capture_output=True, errors="replace"
             )
             if not done.returncode:
                 return _read(Path(folder) / FILE)

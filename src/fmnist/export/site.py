@@ -13,13 +13,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from fmnist.evaluation.novelty import THRESHOLD
 from fmnist.export.runtime import load_runtime
 from fmnist.images import decoding, recipe
 
-_WORKER, _PAGE = "service-worker.js", "index.html"
 # A garment of 8 × 8 pixels, as small as pictures are here.
 _ICON = ("........", ".##..##.", "########", "#.####.#", "..####..", "..####..", "..####..", "........")
 _INK, _GROUND, _ICON_PIXEL = (255, 255, 255), (0, 114, 178), 44
@@ -31,26 +31,24 @@ def prepare(archive: Path | None, note: Callable[[str], None]) -> Callable[[Path
 
 
 def build(folder: Path, facts: dict[str, Any], runtime: dict[str, bytes]) -> None:
-    """Write everything but the model, which is there already.
+    """Write everything into the folder but the model, `model.onnx`, which is there already.
 
-    Args:
-        folder: has the model, `model.onnx`.
-        facts: what the model says of itself.
-        runtime: the runtime's files by their names.
+    The facts are what the model says of itself; the runtime's files come by their names.
     """
-    page = files("fmnist.export").joinpath("web")
-    ours = {part.name: part.read_bytes() for part in page.iterdir()}
+    ours = {part.name: part.read_bytes() for part in files("fmnist.export").joinpath("web").iterdir()}
     for name, content in (ours | runtime).items():
         (folder / name).write_bytes(content)
     known = facts | {"recipe": numbers(), "threshold": THRESHOLD, "working_side": decoding.WORKING_SIDE}
     (folder / "model.json").write_text(json.dumps(known), encoding="utf-8")
     _icon().save(folder / "icon.png")
-    kept = {_address(path.name): _hash(path) for path in sorted(folder.iterdir()) if path.name != _WORKER}
+    worker, kept = folder / "service-worker.js", {}
+    for path in sorted({*folder.iterdir()} - {worker}):
+        # Some hosts redirect from index.html to the folder, and what was redirected cannot be kept as a page.
+        address = "./" if path.name == "index.html" else path.name
+        kept[address] = base64.b64encode(hashlib.sha256(path.read_bytes()).digest()).decode()
     version = hashlib.sha256(json.dumps(kept).encode()).hexdigest()[:16]
-    worker = (folder / _WORKER).read_text(encoding="utf-8")
-    for empty, full in (("FILES = {};", f"FILES = {json.dumps(kept, indent=2)};"), ('""', f'"{version}"')):
-        worker = worker.replace(empty, full, 1)
-    (folder / _WORKER).write_text(worker, encoding="utf-8")
+    code = worker.read_text(encoding="utf-8").replace("FILES = {};", f"FILES = {json.dumps(kept, indent=2)};", 1)
+    worker.write_text(code.replace('""', f'"{version}"', 1), encoding="utf-8")
 
 
 def numbers() -> dict[str, Any]:
@@ -59,18 +57,7 @@ def numbers() -> dict[str, Any]:
     return constants | {"SHARPEN": recipe.SHARPEN.percent}
 
 
-def _address(name: str) -> str:
-    # Some hosts redirect from index.html to the folder, and what was redirected cannot be kept as a page.
-    return "./" if name == _PAGE else name
-
-
-def _hash(path: Path) -> str:
-    return base64.b64encode(hashlib.sha256(path.read_bytes()).digest()).decode()
-
-
 def _icon() -> Image.Image:
-    icon = Image.new("RGB", (12, 12), _GROUND)  # with an edge, since launchers cut circles out
-    for place, sign in enumerate("".join(_ICON)):
-        if sign == "#":
-            icon.putpixel((2 + place % 8, 2 + place // 8), _INK)
-    return icon.resize((12 * _ICON_PIXEL, 12 * _ICON_PIXEL), Image.Resampling.NEAREST)
+    ink = np.pad([[sign == "#" for sign in row] for row in _ICON], 2)  # with an edge, since launchers cut circles out
+    pixels = np.where(ink[..., np.newaxis], _INK, _GROUND).astype(np.uint8)
+    return Image.fromarray(pixels.repeat(_ICON_PIXEL, axis=0).repeat(_ICON_PIXEL, axis=1))

@@ -20,40 +20,30 @@ BATCH_SIZE = 500
 MAX_BYTES = 2**30
 MAX_CONFIG_BYTES = 2 * 2**20
 MAX_PARTS = 2_000
-# Deflate packs zeros to a thousandth; weights hardly at all.
-MAX_EXPANSION = 100
-# Where Keras keeps its version, and `fmnist export` its facts; not all writers have it.
-_FACTS = "metadata.json"
+MAX_EXPANSION = 100  # deflate packs zeros to a thousandth; weights hardly at all
+_FACTS = "metadata.json"  # where Keras keeps its version, and `fmnist export` its facts; not all writers have it
 _MEMBERS = {"config.json", _FACTS, "model.weights.h5"}
-# Keras 3.15 names the last one for networks that are no plain row of layers.
-_LAYER_MODULES = {"keras", "keras.layers", "keras.models", "keras.src.models.functional"}
-_PART_MODULES = {"keras.initializers", "keras.regularizers", "keras.constraints"}
-# How tensors and tuples stand in a configuration, and precisions.
-_VALUES = {"__keras_tensor__", "__tuple__"}
-_POLICIES = {"DTypePolicy"}
+# Keras 3.15 names the last one for networks that are no plain row of layers. Tuples, since a file may name anything.
+_LAYER_MODULES = ("keras", "keras.layers", "keras.models", "keras.src.models.functional")
+_PART_MODULES = ("keras.initializers", "keras.regularizers", "keras.constraints")
+_VALUES = {"__keras_tensor__", "__tuple__"}  # how tensors and tuples stand in a configuration
 # Stock layers that compute from numbers to numbers. What runs code (Lambda), reads files (TextVectorization, TFSMLayer)
 # or wraps foreign modules is not among them.
-# fmt: off
-LAYERS = frozenset({
-    "Activation", "Add", "AlphaDropout", "Average", "AveragePooling2D", "BatchNormalization", "CenterCrop",
-    "Concatenate", "Conv2D", "Conv2DTranspose", "Cropping2D", "Dense", "DepthwiseConv2D", "Dropout", "ELU", "Flatten",
-    "Functional", "GaussianDropout", "GaussianNoise", "GlobalAveragePooling2D", "GlobalMaxPooling2D",
-    "GroupNormalization", "Identity", "InputLayer", "LayerNormalization", "LeakyReLU", "MaxPooling2D", "Maximum",
-    "Minimum", "Multiply", "Normalization", "PReLU", "Permute", "RMSNormalization", "RandomBrightness",
-    "RandomContrast", "RandomCrop", "RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom", "ReLU",
-    "Rescaling", "Reshape", "Resizing", "SeparableConv2D", "Sequential", "Softmax", "SpatialDropout2D", "Subtract",
-    "UnitNormalization", "UpSampling2D", "ZeroPadding2D",
-})
-# fmt: on
+_LAYER_NAMES = """
+    Activation Add AlphaDropout Average AveragePooling2D BatchNormalization CenterCrop Concatenate Conv2D
+    Conv2DTranspose Cropping2D Dense DepthwiseConv2D Dropout ELU Flatten Functional GaussianDropout GaussianNoise
+    GlobalAveragePooling2D GlobalMaxPooling2D GroupNormalization Identity InputLayer LayerNormalization LeakyReLU
+    MaxPooling2D Maximum Minimum Multiply Normalization PReLU Permute RMSNormalization RandomBrightness
+    RandomContrast RandomCrop RandomFlip RandomRotation RandomTranslation RandomZoom ReLU Rescaling Reshape Resizing
+    SeparableConv2D Sequential Softmax SpatialDropout2D Subtract UnitNormalization UpSampling2D ZeroPadding2D
+"""
+LAYERS = frozenset(_LAYER_NAMES.split())
 
 
 def open_keras(path: Path, metadata: dict[str, Any] | None = None, temperature: float = 1.0) -> Predictor:
-    """Open a `.keras` file of stock layers.
+    """Open a `.keras` file of stock layers, its logits divided by a temperature.
 
-    Args:
-        path: the file.
-        metadata: what is known of it; by default the facts that `fmnist export` put into the file, if any.
-        temperature: what its logits are to be divided by.
+    The metadata are, by default, the facts that `fmnist export` put into the file, if any.
 
     Raises:
         InputError: it is no such file, holds something else than stock layers, is too large, or breaks the contract.
@@ -64,8 +54,11 @@ def open_keras(path: Path, metadata: dict[str, Any] | None = None, temperature: 
     import keras
 
     _check_weights(path)
-    _check_sizes(config, path)
     try:
+        with ThreadPoolExecutor(1) as thread:
+            size = thread.submit(_bytes_for_a_picture, config).result()
+        if size > MAX_BYTES:
+            raise InputError(f"it would take {size:,} bytes for a picture; expected {MAX_BYTES:,} at most")
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises what its layers raise
         raise InputError(f"{path}: Keras cannot open it: {first_line(error)}") from error
@@ -102,11 +95,12 @@ def _check_archive(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         # `load_model` leaves the compile settings out with `compile=False`; only here, not in the networks inside.
         config.pop("compile_config", None)
         parts = list(_parts(config))
-    except (zipfile.BadZipFile, OSError, ValueError, RecursionError, NotImplementedError, RuntimeError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except Exception as error:  # zip, what it unpacks with, and JSON each have their own
         raise InputError(f"{path}: is no readable Keras file: {first_line(error)}") from error
-    if foreign := sorted({_name(part) for part in parts if not _is_stock(part)}):
+    refused = (f"{part.get('module') or ''}.{part['class_name']}" for part in parts if not _is_stock(part))
+    if foreign := sorted({name.removeprefix(".")[:100] for name in refused}):
         raise InputError(f"{path}: holds {', '.join(foreign[:5])}; only stock Keras layers are loaded from a file")
     if len(parts) > MAX_PARTS:
         raise InputError(f"{path}: holds {len(parts):,} layers and parts of layers; expected at most {MAX_PARTS:,}")
@@ -133,38 +127,24 @@ def _is_stock(part: dict[str, Any]) -> bool:
     if not isinstance(name, str) or part.get("registered_name") not in (None, name):
         return False
     if module in _LAYER_MODULES:
-        return name in LAYERS or (name in _POLICIES and module == "keras")
+        return name in LAYERS or (name == "DTypePolicy" and module == "keras")
     if module in _PART_MODULES:
         return name[:1].isupper()  # a class; the functions there take settings apart
     return module is None and name in _VALUES
 
 
-def _name(part: dict[str, Any]) -> str:
-    name, module = part["class_name"], part.get("module")
-    return f"{module}.{name}"[:100] if module else str(name)[:100]
-
-
-def _check_sizes(config: dict[str, Any], path: Path) -> None:
-    """Refuse a network whose weights or layers' outputs would not fit, before any of it is allocated."""
+def _bytes_for_a_picture(config: dict[str, Any]) -> int:
+    """Return the size of a network's weights and layers' outputs, without allocating any, in a thread of its own."""
     import keras
 
-    def build() -> int:
-        # In this scope variables have shapes and no values. Leaving it would give them values, so it ends with the
-        # thread: Keras keeps its state by thread.
-        keras.StatelessScope().__enter__()
-        model = keras.saving.deserialize_keras_object(config, safe_mode=True)
-        nodes = (node for layer in model._flatten_layers() for node in layer._inbound_nodes)
-        shapes = [tensor.shape for node in nodes for tensor in node.output_tensors]
-        shapes += [variable.shape for variable in model.variables]
-        return 4 * sum(math.prod(side or 1 for side in shape) for shape in shapes)
-
-    try:
-        with ThreadPoolExecutor(1) as thread:
-            size = thread.submit(build).result()
-    except Exception as error:  # Keras raises what its layers raise
-        raise InputError(f"{path}: Keras cannot open it: {first_line(error)}") from error
-    if size > MAX_BYTES:
-        raise InputError(f"{path}: would take {size:,} bytes for a picture; expected {MAX_BYTES:,} at most")
+    # In this scope variables have shapes and no values. Leaving it would give them values, so it ends with the thread:
+    # Keras keeps its state by thread.
+    keras.StatelessScope().__enter__()
+    model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+    nodes = (node for layer in model._flatten_layers() for node in layer._inbound_nodes)
+    shapes = [tensor.shape for node in nodes for tensor in node.output_tensors]
+    shapes += [variable.shape for variable in model.variables]
+    return 4 * sum(math.prod(side or 1 for side in shape) for shape in shapes)
 
 
 def _check_weights(path: Path) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 from fmnist.backend import silent_stderr
 from fmnist.errors import InputError, RunError
 from fmnist.predictor.predictor import METADATA_KEY, Predictor, checked, first_line, parse_metadata
-from fmnist.run.environment import cores
 
 # Small batches stay in the cache: 16 to 64 were the fastest for the small networks, 500 took half as long again.
 BATCH_SIZE = 32
@@ -18,13 +17,8 @@ _MAGIC = b"TFL3"
 _DAMAGED = (AttributeError, IndexError, ValueError, TypeError, struct.error)
 
 
-def open_litert(content: bytes, name: str, threads: int | None = None) -> Predictor:
-    """Open a LiteRT file.
-
-    Args:
-        content: its bytes.
-        name: what messages call it.
-        threads: of the arithmetic; by default as many as there are cores, 8 at most.
+def open_litert(content: bytes, name: str, threads: int = 1) -> Predictor:
+    """Open a LiteRT file, which messages call by `name`.
 
     Raises:
         InputError: it is no LiteRT file, has weights in other files, needs ops that LiteRT lacks (Flex), or breaks the
@@ -45,17 +39,15 @@ def open_litert(content: bytes, name: str, threads: int | None = None) -> Predic
         raise InputError(f"{name}: has weights in other files; expected one file, as `fmnist export` writes")
     try:
         with silent_stderr():
-            interpreter = Interpreter(model_content=content, num_threads=threads or min(cores(), 8))
+            interpreter = Interpreter(model_content=content, num_threads=threads)
             interpreter.allocate_tensors()
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
     except (RuntimeError, ValueError) as error:
         raise InputError(f"{name}: LiteRT cannot open it: {first_line(error)}") from error
     wanted = [output for output in outputs if len(output["shape_signature"]) == 2]
     if len(inputs) != 1 or inputs[0]["dtype"] is not np.uint8 or not wanted:
-        raise InputError(
-            f"{name}: has {len(inputs)} input(s), the first of type {inputs[0]['dtype'].__name__ if inputs else None}; "
-            "expected one of uint8, and probabilities (N, classes) as output"
-        )
+        found = f"{len(inputs)} input(s), the first of type {inputs[0]['dtype'].__name__ if inputs else None}"
+        raise InputError(f"{name}: has {found}; expected one of uint8, and probabilities (N, classes) as output")
     into, out = inputs[0]["index"], wanted[0]
 
     def compute(batch: np.ndarray) -> np.ndarray:
@@ -64,18 +56,15 @@ def open_litert(content: bytes, name: str, threads: int | None = None) -> Predic
             interpreter.allocate_tensors()
         interpreter.set_tensor(into, batch)
         interpreter.invoke()
-        return _dequantized(interpreter.get_tensor(out["index"]), out)
+        values = interpreter.get_tensor(out["index"])
+        if values.dtype == np.float32:
+            return values
+        scale, zero = out["quantization"]
+        return ((values.astype(np.float32) - zero) * scale).astype(np.float32)
 
     shape = [int(side) for side in inputs[0]["shape_signature"]]
     metadata = parse_metadata(_metadata(model), name)
     return checked(compute, shape, metadata, name, format="litert", batch_size=BATCH_SIZE)
-
-
-def _dequantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
-    if values.dtype == np.float32:
-        return values
-    scale, zero = details["quantization"]
-    return ((values.astype(np.float32) - zero) * scale).astype(np.float32)
 
 
 def _has_outside_data(model: Any) -> bool:

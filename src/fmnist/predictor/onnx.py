@@ -5,10 +5,8 @@ import numpy as np
 from fmnist.backend import silent_stderr
 from fmnist.errors import InputError, RunError
 from fmnist.predictor.predictor import METADATA_KEY, Predictor, checked, first_line, parse_metadata
-from fmnist.run.environment import cores
 
-# See `litert.BATCH_SIZE`.
-BATCH_SIZE = 32
+BATCH_SIZE = 32  # see `litert.BATCH_SIZE`
 # Where tensors can stand in a model: for each message of onnx.proto, its fields by number and what they hold.
 _FIELDS: dict[str, dict[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
@@ -23,13 +21,8 @@ _FIELDS: dict[str, dict[int, str]] = {
 _EXTERNAL = (13, 14)  # a tensor's external_data and data_location
 
 
-def open_onnx(content: bytes, name: str, threads: int | None = None) -> Predictor:
-    """Open an ONNX file.
-
-    Args:
-        content: its bytes; weights in other files are refused.
-        name: what messages call it.
-        threads: of the arithmetic; by default as many as there are cores, 8 at most.
+def open_onnx(content: bytes, name: str, threads: int = 1) -> Predictor:
+    """Open an ONNX file, which messages call by `name`.
 
     Raises:
         InputError: it is no ONNX file, has weights in other files, or breaks the contract.
@@ -48,7 +41,7 @@ def open_onnx(content: bytes, name: str, threads: int | None = None) -> Predicto
         raise InputError(f"{name}: has weights in other files; expected one file, as `fmnist export` writes")
     onnxruntime.disable_telemetry_events()  # a no-op but on Windows
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or min(cores(), 8)
+    options.intra_op_num_threads = threads
     options.log_severity_level = 4  # its errors reach us as exceptions
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
@@ -58,25 +51,19 @@ def open_onnx(content: bytes, name: str, threads: int | None = None) -> Predicto
         raise InputError(f"{name}: onnxruntime cannot open it: {first_line(error)}") from error
     wanted = [output.name for output in outputs if len(output.shape) == 2 and output.type == "tensor(float)"]
     if len(inputs) != 1 or inputs[0].type != "tensor(uint8)" or not wanted:
-        raise InputError(
-            f"{name}: has {len(inputs)} input(s), the first of type {inputs[0].type if inputs else None}; "
-            "expected one of tensor(uint8), and probabilities (N, classes) of tensor(float) as output"
-        )
-    into = inputs[0].name
+        found = f"{len(inputs)} input(s), the first of type {inputs[0].type if inputs else None}"
+        expected = "one of tensor(uint8), and probabilities (N, classes) of tensor(float) as output"
+        raise InputError(f"{name}: has {found}; expected {expected}")
 
     def compute(batch: np.ndarray) -> np.ndarray:
-        return np.asarray(session.run(wanted[:1], {into: batch})[0])
+        return np.asarray(session.run(wanted[:1], {inputs[0].name: batch})[0])
 
     metadata = parse_metadata(facts.get(METADATA_KEY), name)
     return checked(compute, list(inputs[0].shape), metadata, name, format="onnx", batch_size=BATCH_SIZE)
 
 
 def _has_outside_data(message: memoryview, kind: str) -> bool:
-    """Whether a tensor in a Protobuf message points to another file.
-
-    Raises:
-        IndexError, ValueError: the bytes are no such message.
-    """
+    """Whether a tensor in a Protobuf message points to another file; IndexError or ValueError where it is none."""
     place = 0
     while place < len(message):
         tag, place = _varint(message, place)

@@ -10,6 +10,7 @@ from fmnist.predictor.predictor import Predictor
 from fmnist.predictor.trial import OPENERS, try_model
 from fmnist.run import results
 from fmnist.run.directory import RunDirectory, find_run_or_file, read_bounded, read_json, sha256
+from fmnist.run.environment import cores
 
 MODEL_SUFFIXES = (*OPENERS, ".keras")
 MAX_BYTES = 2**30
@@ -68,7 +69,7 @@ def _open_file(path: Path, threads: int | None) -> Predictor:
     except OSError as error:
         raise InputError(f"cannot read the model {path}: {error.strerror or error}") from error
     try_model(content, suffix, str(path))
-    return OPENERS[suffix](content, str(path), threads)
+    return OPENERS[suffix](content, str(path), threads or min(cores(), 8))
 
 
 def _facts(run: RunDirectory) -> dict[str, Any]:
@@ -77,8 +78,8 @@ def _facts(run: RunDirectory) -> dict[str, Any]:
         names = [str(name) for name in read_json(run.config)["dataset"]["class_names"]]
     except (KeyError, TypeError) as error:
         raise InputError(f"{run.config} names no classes; `fmnist doctor {run.path}` says what is wrong") from error
-    facts: dict[str, Any] = {"run": run.name, "class_names": names}
-    return facts | ({"familiarity": read_json(run.familiarity)} if run.familiarity.is_file() else {})
+    known = {"familiarity": read_json(run.familiarity)} if run.familiarity.is_file() else {}
+    return {"run": run.name, "class_names": names, **known}
 
 
 def _good_export(run: RunDirectory) -> Path | None:
@@ -88,10 +89,9 @@ def _good_export(run: RunDirectory) -> Path | None:
     except InputError:  # an export only saves time
         return None
     for row in exports.get("files", []):
-        if row.get("temperature", 1.0) != (results.temperature(run) or 1.0):
-            continue
         if row.get("format") == "litert" and row.get("passed") is True:
             path = run.exports / Path(str(row.get("file"))).name
-            if path.is_file() and run.model.is_file() and sha256(path) == row.get("sha256"):
+            present = row.get("temperature", 1.0) == (results.temperature(run) or 1.0)
+            if present and path.is_file() and run.model.is_file() and sha256(path) == row.get("sha256"):
                 return path if sha256(run.model) == exports.get("model_sha256") else None
     return None

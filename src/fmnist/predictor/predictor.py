@@ -1,7 +1,7 @@
 """A model that is ready to answer, and the check that it keeps to the contract. Doesn't know which runtime computes."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from fmnist.errors import InputError, RunError
 from fmnist.evaluation.novelty import THRESHOLD, Novelty
 
+Compute = Callable[[np.ndarray], np.ndarray]
 METADATA_KEY = "fmnist"
 """The name under which an exported file carries its facts, as the UTF-8 text of one JSON object."""
 
@@ -29,7 +30,7 @@ class Predictor:
         novelty: what its training pictures looked like; None where the file does not tell.
     """
 
-    compute: Callable[[np.ndarray], np.ndarray]
+    compute: Compute
     format: str
     class_names: tuple[str, ...]
     image_shape: tuple[int, int]
@@ -79,8 +80,12 @@ class Predictor:
         """
         self._check(images)
         result = np.empty((len(images), len(self.class_names)), np.float32)
-        for part, batch in self._batches(images):
-            result[part] = self.compute(batch)[: part.stop - part.start]
+        for start in range(0, len(images), self.batch_size):
+            batch = images[start : start + self.batch_size, ..., np.newaxis]
+            count = len(batch)
+            if self.fixed_batch:
+                batch = np.pad(batch, ((0, self.batch_size - count), (0, 0), (0, 0), (0, 0)))
+            result[start : start + count] = self.compute(np.ascontiguousarray(batch))[:count]
         if not np.isfinite(result).all():
             count = int((~np.isfinite(result)).any(axis=1).sum())
             raise RunError(f"the model gave probabilities that are no numbers, for {count} of the pictures")
@@ -91,36 +96,14 @@ class Predictor:
             wanted = f"{' × '.join(map(str, self.image_shape))} pixels, uint8 (N, H, W)"
             raise InputError(f"the model takes pictures of {wanted}; got {images.dtype} {images.shape}")
 
-    def _batches(self, images: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-        for start in range(0, len(images), self.batch_size):
-            part = slice(start, min(start + self.batch_size, len(images)))
-            batch = images[part, ..., np.newaxis]
-            if self.fixed_batch:
-                batch = np.pad(batch, ((0, self.batch_size - len(batch)), (0, 0), (0, 0), (0, 0)))
-            yield part, np.ascontiguousarray(batch)
-
 
 def checked(
-    compute: Callable[[np.ndarray], np.ndarray],
-    shape: list[Any],
-    metadata: dict[str, Any],
-    name: str,
-    *,
-    format: str,
-    batch_size: int,
+    compute: Compute, shape: list[Any], metadata: dict[str, Any], name: str, *, format: str, batch_size: int
 ) -> Predictor:
-    """Return the predictor of a model after asking it for one empty picture: its answer must keep to the contract.
+    """Return the predictor of a model after asking it for one empty picture, or refuse it by `name`.
 
-    Args:
-        compute: as in `Predictor`.
-        shape: of the model's input, batch first; what is no positive number is free.
-        metadata: what is known of the model; its `class_names` and `familiarity` are taken from it.
-        name: what messages call the model.
-        format: as in `Predictor`.
-        batch_size: pictures at a time, where the model leaves that free.
-
-    Raises:
-        InputError: the model does not take uint8 (N, H, W, 1), or does not give probabilities, float32 (N, classes).
+    The model must take uint8 (N, H, W, 1) and give probabilities, float32 (N, classes). `shape` is that of its input,
+    batch first; what is no positive number there is free. `batch_size` is for models that leave the batch free.
     """
     contract = "expected uint8 pictures (N, H, W, 1) in and probabilities (N, classes) out, as `fmnist export` writes"
     if len(shape) != 4 or shape[3] != 1 or not all(isinstance(side, int) and side > 0 for side in shape[1:3]):
@@ -152,11 +135,7 @@ def checked(
 
 
 def parse_metadata(text: str | bytes | None, name: str) -> dict[str, Any]:
-    """Return the facts of a file from the text under `METADATA_KEY`; empty where there is no text.
-
-    Raises:
-        InputError: the text is no JSON object.
-    """
+    """Return the facts of a file from the text under `METADATA_KEY`; empty where there is no text."""
     if text is None:
         return {}
     try:
@@ -170,5 +149,4 @@ def parse_metadata(text: str | bytes | None, name: str) -> dict[str, Any]:
 
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's text, at most 200 characters: runtimes write essays."""
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:200]
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -13,13 +13,17 @@ import signal
 import subprocess
 import sys
 import tempfile
+import traceback
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from fmnist.errors import FmnistError, InputError, RunError
+from fmnist.predictor.predictor import first_line
 
+Answer = tuple[dict[str, Any], dict[str, np.ndarray]]
+"""What a function returns that is run in a child process: plain values, as JSON has them, and arrays."""
 # The child finds the package where the parent did, wherever it is started.
 _START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from fmnist.predictor.process import main; main()"
 
@@ -40,33 +44,22 @@ def call(
     backend: str | None = None,
     bounds: Bounds | None = None,
     **values: Any,
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Call a function of this package in a new Python and return what it returned.
+) -> Answer:
+    """Call `module:name` with arrays and values as its keyword arguments in a new Python, and return what it returned.
 
-    Args:
-        function: `module:name`; it takes keyword arguments, and returns a pair of plain values and arrays, as here.
-        what: begins the messages: what failed.
-        arrays: its arguments that are arrays.
-        backend: `KERAS_BACKEND` of the child; by default the parent's.
-        bounds: of the child; none by default.
-        values: its other arguments, such as JSON has them.
+    Messages begin with `what`: what failed. `backend` is the child's `KERAS_BACKEND`, by default the parent's.
 
     Raises:
         InputError: the function raised it.
         RunError: the function failed in another way, its process was ended, or it took too long.
     """
-    job = {"function": function, "values": values, "bounds": bounds and asdict(bounds)}
+    job = _pack({"function": function, "values": values, "bounds": bounds and asdict(bounds)}, arrays or {})
+    command = [sys.executable, "-P", "-c", _START, json.dumps([os.path.abspath(part) for part in sys.path])]
+    variables = os.environ | ({"KERAS_BACKEND": backend} if backend else {})
     with tempfile.TemporaryDirectory(prefix="fmnist-") as empty:
+        bounded: dict[str, Any] = {"timeout": bounds.seconds, "cwd": empty} if bounds else {}
         try:
-            done = subprocess.run(
-                [sys.executable, "-P", "-c", _START, json.dumps([os.path.abspath(part) for part in sys.path])],
-                input=_pack(job, arrays or {}),
-                capture_output=True,
-                timeout=bounds.seconds if bounds else None,
-                cwd=empty if bounds else None,
-                env=os.environ | ({"KERAS_BACKEND": backend} if backend else {}),
-                check=False,
-            )
+            done = subprocess.run(command, input=job, capture_output=True, env=variables, **bounded)
         except subprocess.TimeoutExpired as error:
             raise RunError(f"{what}: it took longer than {error.timeout:g} seconds") from error
     answer: dict[str, Any] = {}
@@ -89,7 +82,7 @@ def _pack(message: dict[str, Any], arrays: dict[str, np.ndarray]) -> memoryview:
     return stream.getbuffer()
 
 
-def _unpack(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _unpack(content: bytes) -> Answer:
     stream = io.BytesIO(content)
     message = json.loads(stream.readline())
     return message, {key: np.lib.format.read_array(stream, allow_pickle=False) for key in message.pop("arrays")}
@@ -117,11 +110,8 @@ def main() -> None:
     except FmnistError as error:
         answer = {"problem": str(error), "kind": type(error).__name__}
     except Exception as error:
-        import traceback
-
         traceback.print_exc()
-        text = (str(error).strip().splitlines() or [""])[0][:300]
-        answer = {"problem": f"{type(error).__name__}: {text}"}
+        answer = {"problem": f"{type(error).__name__}: {first_line(error)}"}
     answers.write(_pack(answer, made))
     answers.close()
     sys.stderr.flush()
@@ -134,12 +124,8 @@ def _limit(bounds: Bounds) -> None:
         import resource
     except ImportError:  # Windows: the parent's clock alone
         return
-    for what, bound in (
-        (resource.RLIMIT_AS, bounds.memory),
-        (resource.RLIMIT_CPU, math.ceil(bounds.seconds)),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
-    ):
+    limits = {resource.RLIMIT_AS: bounds.memory, resource.RLIMIT_CPU: math.ceil(bounds.seconds)}
+    for what, bound in (limits | {resource.RLIMIT_FSIZE: 0, resource.RLIMIT_CORE: 0}).items():
         _, hard = resource.getrlimit(what)
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(what, (bound if hard == resource.RLIM_INFINITY else min(bound, hard), hard))

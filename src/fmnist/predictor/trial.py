@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,9 +12,9 @@ from fmnist.errors import FmnistError, InputError, RunError
 from fmnist.predictor.litert import open_litert
 from fmnist.predictor.onnx import open_onnx
 from fmnist.predictor.predictor import Predictor
-from fmnist.predictor.process import Bounds, call
+from fmnist.predictor.process import Answer, Bounds, call
 
-OPENERS: dict[str, Callable[[bytes, str, int | None], Predictor]] = {".tflite": open_litert, ".onnx": open_onnx}
+OPENERS: dict[str, Callable[[bytes, str, int], Predictor]] = {".tflite": open_litert, ".onnx": open_onnx}
 BOUNDS = Bounds(memory=4 * 2**30, seconds=60)
 
 
@@ -24,11 +23,7 @@ def try_model(content: bytes, suffix: str, name: str) -> None:
 
     Bytes that passed once on this machine are remembered in the user's cache, by their SHA-256, and not tried again.
     Nothing that lies beside the file is believed: whoever made it can have made that too.
-
-    Args:
-        content: the file's bytes. The caller goes on with the same bytes, whatever becomes of the file.
-        suffix: `.tflite` or `.onnx`.
-        name: what messages call it.
+    The caller goes on with the same bytes, whatever becomes of the file.
 
     Raises:
         InputError: it cannot be opened, breaks the contract, kills the process, or takes too much memory or time.
@@ -46,8 +41,8 @@ def try_model(content: bytes, suffix: str, name: str) -> None:
     remember(digest)
 
 
-def attempt(*, content: np.ndarray, suffix: str, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Open the model here; return `problem`, why it is refused, or nothing; in the form of `process.call`."""
+def attempt(*, content: np.ndarray, suffix: str, name: str) -> Answer:
+    """Open the model here; return `problem`, why it is refused, or nothing."""
     try:
         OPENERS[suffix](content.tobytes(), name, 1)
     except FmnistError as error:
