@@ -119,7 +119,7 @@ class TestRun:
             seen.append(images)
             return np.full((len(images), 10), 0.1, np.float32)
 
-        calibration.calibrate_run(run, tiny_dataset, predict)
+        assert evaluate.calibrate(run, tiny_dataset, predict)
         _, validation = split_indices(tiny_dataset.train_labels, 0.2, 0)
         np.testing.assert_array_equal(seen[0], tiny_dataset.train_images[validation])
 

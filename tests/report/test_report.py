@@ -10,7 +10,7 @@ from support.pages import Page, make_history, write_run
 from fmnist.config import leaf_fields, preset
 from fmnist.data.sources import OFFICIAL_FILES
 from fmnist.errors import InputError
-from fmnist.evaluation.confusions import frequent_confusions
+from fmnist.evaluation.metrics import frequent_confusions
 from fmnist.report import plots, rendering, run_page
 from fmnist.run.directory import RunDirectory, read_json, write_json
 

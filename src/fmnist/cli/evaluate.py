@@ -35,7 +35,7 @@ def command(run_name: str, runs_dir: Path, data_dir: Path | None, as_json: bool)
 
 
 def _print(result: dict[str, Any]) -> None:
-    from fmnist.evaluation.confusions import frequent_confusions
+    from fmnist.evaluation.metrics import frequent_confusions
 
     low, high = result["accuracy_interval"]
     print(f"Test accuracy  {percent(result['accuracy'], 2)} ({result['correct']:,} of {result['num_images']:,})")

@@ -1,6 +1,6 @@
 """Measures how far a model's confidence is from its accuracy, and fits the temperature that brings them together.
 
-Knows no model: what a model answers is handed in.
+Knows no model and no files. Probabilities are float (N, classes), rows that sum to 1; labels are integer (N,).
 """
 
 from collections.abc import Callable
@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fmnist.data import Dataset, run_split
 from fmnist.evaluation import metrics
-from fmnist.run.directory import RunDirectory, read_json, write_json
 
 BINS = 15
 # Temperatures are looked for between these; trained networks need 0.5 to 3.
@@ -23,10 +21,6 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, np.n
     """Sort images by the confidence of their answer into 15 bins of equal width.
 
     Bin i, from 0, holds confidences above i/15 up to (i + 1)/15.
-
-    Args:
-        probabilities: float (N, classes), rows that sum to 1.
-        labels: integer (N,).
 
     Returns:
         `count` int64 (15,), and `confidence` and `accuracy` float64 (15,): the bin's mean largest probability and its
@@ -49,10 +43,6 @@ def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray) ->
 
     Source: C. Guo and others, "On Calibration of Modern Neural Networks", ICML 2017, equation 3. It is never 0, even
     for a perfect model: with 5,000 images, of which 92% are classified correctly, it is about 0.008 by chance.
-
-    Args:
-        probabilities: float (N, classes), rows that sum to 1.
-        labels: integer (N,).
     """
     bins = reliability(probabilities, labels)
     gaps = np.nan_to_num(np.abs(bins["confidence"] - bins["accuracy"]))
@@ -60,16 +50,10 @@ def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray) ->
 
 
 def at_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Return the probabilities that the same logits give when divided by a temperature.
+    """Return the probabilities, float32, that the same logits give when divided by a temperature.
 
-    Softmax forgets no more than a constant of the logits, so their logarithms will do. The order of the classes stays.
-
-    Args:
-        probabilities: float (N, classes), rows that sum to 1.
-        temperature: above 1 makes a model less sure, below 1 surer.
-
-    Returns:
-        float32 (N, classes), rows that sum to 1.
+    Above 1 makes a model less sure, below 1 surer; the order of the classes stays. Softmax forgets no more than a
+    constant of the logits, so the logarithms of the probabilities will do.
     """
     return _softmax(_logarithms(probabilities) / temperature).astype(np.float32)
 
@@ -77,12 +61,9 @@ def at_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
 def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Return the temperature (0.1 to 10) with the smallest cross-entropy, found by halving: it is convex in 1 / T.
 
-    One more image, its answer unknown, is counted in: otherwise a model that makes no mistake on few images would be
-    given certainty (after J. Platt, "Probabilistic outputs for support vector machines", 1999).
-
-    Args:
-        probabilities: float (N, classes), rows that sum to 1, of images that the model was not trained on.
-        labels: integer (N,).
+    The images are to be others than those that the model was trained on. One more image, its answer unknown, is
+    counted in: otherwise a model that makes no mistake on few images would be given certainty (after J. Platt,
+    "Probabilistic outputs for support vector machines", 1999).
     """
     logits = _logarithms(probabilities)
     wanted = (logits[np.arange(len(labels)), labels].sum() + logits.mean(axis=1).mean()) / (len(labels) + 1)
@@ -95,14 +76,10 @@ def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def calibrate(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """Fit a temperature, and say honestly what it is worth.
+    """Fit a temperature to validation images, at least 4, and say honestly what it is worth.
 
     What is reported is measured on images that did not take part in the fit: one half of them has the temperature that
     the other half asks for. The temperature itself is fitted on all of them.
-
-    Args:
-        probabilities: float (N, classes), at least 4 rows, of validation images.
-        labels: integer (N,).
 
     Returns:
         `temperature`; `num_images`; `before` and `after`, each with `ece` (0 to 1) and `loss` (nats).
@@ -129,19 +106,6 @@ SCORES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
 def scores(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Return each of `SCORES`: the calibration error `ece` (0 to 1), the `loss` (nats)."""
     return {name: score(probabilities, labels) for name, score in SCORES.items()}
-
-
-def calibrate_run(run: RunDirectory, dataset: Dataset, predict: Callable[[np.ndarray], np.ndarray]) -> None:
-    """Write a run's `calibration.json`: what `calibrate` returns for its validation images.
-
-    Args:
-        run: has at least 4 validation images.
-        dataset: the data set it was trained on.
-        predict: the run's model: takes uint8 (N, H, W), returns float32 (N, classes).
-    """
-    _, validation = run_split(read_json(run.config), dataset.train_labels)
-    found = calibrate(predict(dataset.train_images[validation]), dataset.train_labels[validation])
-    write_json(run.calibration, found)
 
 
 def _logarithms(probabilities: np.ndarray) -> np.ndarray:

@@ -20,31 +20,22 @@ FEWEST = 50
 
 
 def check_dataset(config: dict[str, Any], dataset: Dataset) -> None:
-    """Refuse a data set whose classes or image size are not the run's.
-
-    Args:
-        config: the run's `config.json`.
-        dataset: what it is to be used with.
+    """Refuse a data set whose classes or image size are not those that a run's `config.json` names.
 
     Raises:
         InputError: they do not fit.
     """
-    trained_on = config["dataset"]
-    wanted = (tuple(trained_on["class_names"]), tuple(trained_on["image_shape"]))
-    if wanted != (dataset.class_names, dataset.image_shape):
+    names, shape = (tuple(config["dataset"][key]) for key in ("class_names", "image_shape"))
+    if (names, shape) != (dataset.class_names, dataset.image_shape):
         raise InputError(
-            f"the run was trained on {len(wanted[0])} classes ({', '.join(wanted[0][:3])}, …) of {wanted[1][0]}×"
-            f"{wanted[1][1]} pixels, this data set has {dataset.num_classes} ({', '.join(dataset.class_names[:3])}, …) "
+            f"the run was trained on {len(names)} classes ({', '.join(names[:3])}, …) of {shape[0]}×{shape[1]} pixels, "
+            f"this data set has {dataset.num_classes} ({', '.join(dataset.class_names[:3])}, …) "
             f"of {dataset.image_shape[0]}×{dataset.image_shape[1]}; give the run's data with --data-dir"
         )
 
 
 def load_model(run: RunDirectory) -> backend.Predictor:
-    """Return a run's saved model, ready to answer.
-
-    Raises:
-        InputError: the run has no model yet.
-    """
+    """Return a run's saved model, ready to answer; an `InputError` where it has none yet."""
     path = run.need(run.model, "train")
     backend.prepare()
     import keras
@@ -57,31 +48,30 @@ def calibrate(run: RunDirectory, dataset: Dataset, predict: backend.Predictor | 
 
     Args:
         run: has a model. The caller holds its lock.
-        dataset: the data set it was trained on.
-        predict: the run's model, where it is loaded already.
+        dataset: what it was trained on.
+        predict: its model, where that is loaded already: takes uint8 (N, H, W), returns float32 (N, classes).
 
     Returns:
         Whether the run has them now: not if it kept fewer than 50 validation images, or was trained on other data.
     """
     if run.calibration.is_file() and run.familiarity.is_file():
         return True
-    _, validation = run_split(read_json(run.config), dataset.train_labels)
+    images, labels = dataset.train_images, dataset.train_labels
+    training, validation = run_split(read_json(run.config), labels)
     if len(validation) < FEWEST or results.trained_on(results.environment(run), dataset.sha256) is False:
         return False
-    novelty.fit_run(run, dataset)
-    calibration.calibrate_run(run, dataset, predict or load_model(run))
+    write_json(run.familiarity, novelty.fit(images[training], labels[training], images[validation]).to_dict())
+    predict = predict or load_model(run)
+    write_json(run.calibration, calibration.calibrate(predict(images[validation]), labels[validation]))
     return True
 
 
 def evaluate(run: RunDirectory, dataset: Dataset) -> dict[str, Any]:
-    """Calibrate a run if that is not done yet, then score its saved model on the whole test set.
-
-    Writes `metrics.json` and `predictions.npz`, which hold what the saved model answers, and how far its confidence is
-    from its accuracy before and after calibration.
+    """Calibrate a run if that is not done yet, score its saved model on the whole test set, and write both results.
 
     Args:
-        run: a finished run. The caller holds its lock.
-        dataset: the data set it was trained on.
+        run: a finished run. The caller holds its lock. It gets `metrics.json` and `predictions.npz`.
+        dataset: what it was trained on.
 
     Returns:
         What `metrics.json` holds: accuracy and loss (fractions, nats), a 95% Wilson interval for the accuracy, the

@@ -1,6 +1,9 @@
 """Computes a classifier's scores from its probabilities, in plain numpy. Knows no model and no files."""
 
 import math
+from collections.abc import Mapping
+from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 
@@ -35,8 +38,6 @@ def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> tuple
     """
     if total <= 0 or not 0 <= correct <= total:
         raise ValueError(f"got {correct} correct of {total}; expected 0 <= correct <= total and total > 0")
-    from statistics import NormalDist
-
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     share = correct / total
     centre = (share + z**2 / (2 * total)) / (1 + z**2 / total)
@@ -56,12 +57,33 @@ def per_class(confusion: np.ndarray) -> list[dict[str, float]]:
     Args:
         confusion: int64 (classes, classes), rows true, columns predicted.
     """
-    hits = np.diag(confusion).astype(float)
-    predicted, support = confusion.sum(axis=0), confusion.sum(axis=1)
-    precision = hits / np.maximum(predicted, 1)
-    recall = hits / np.maximum(support, 1)
-    f1 = 2 * hits / np.maximum(predicted + support, 1)
     return [
-        {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(n)}
-        for p, r, f, n in zip(precision, recall, f1, support, strict=True)
+        {
+            "precision": float(hits / max(predicted, 1)),
+            "recall": float(hits / max(support, 1)),
+            "f1": float(2 * hits / max(predicted + support, 1)),
+            "support": int(support),
+        }
+        for hits, predicted, support in zip(confusion.diagonal(), confusion.sum(0), confusion.sum(1), strict=True)
     ]
+
+
+def frequent_confusions(metrics: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
+    """Return the `count` largest numbers beside the confusion matrix's diagonal, those above zero, the largest first.
+
+    Args:
+        metrics: with `confusion_matrix` (rows true, columns predicted) and `class_names`, as in `metrics.json`.
+        count: how many at most.
+
+    Returns:
+        For each the `true` and the `predicted` class's name, its `count`, the number of `images` of the true class,
+        and the `share` of them.
+    """
+    matrix, names = metrics["confusion_matrix"], metrics["class_names"]
+    found = [
+        {"true": true, "predicted": predicted, "count": number, "images": sum(row), "share": number / sum(row)}
+        for place, (true, row) in enumerate(zip(names, matrix, strict=True))
+        for other, (predicted, number) in enumerate(zip(names, row, strict=True))
+        if place != other and number
+    ]
+    return sorted(found, key=lambda item: -item["count"])[:count]

@@ -12,9 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fmnist.data import Dataset, run_split
 from fmnist.errors import InputError
-from fmnist.run.directory import RunDirectory, read_json, write_json
 
 THRESHOLD = 1.0
 """A picture whose unfamiliarity is above this is called unfamiliar."""
@@ -53,20 +51,15 @@ class Novelty:
         seen = cells(images)
         # The logarithm of a determinant, twice: that of a triangle is the product of its diagonal.
         volumes = -2 * np.log(np.abs(np.diagonal(self.whitening, axis1=1, axis2=2))).sum(axis=1)
-        distances = [
-            (((seen - mean) @ whitening) ** 2).sum(axis=1) + volume
-            for mean, whitening, volume in zip(self.means, self.whitening, volumes, strict=True)
-        ]
+        gaussians = zip(self.means, self.whitening, volumes, strict=True)
+        distances = [(((seen - mean) @ triangle) ** 2).sum(axis=1) + volume for mean, triangle, volume in gaussians]
         return np.asarray(np.min(distances, axis=0), np.float32)
 
     def unfamiliarity(self, images: np.ndarray) -> np.ndarray:
-        """Return how unfamiliar pictures are: 0 for a typical one, above 1 (`THRESHOLD`) is called unfamiliar.
-
-        Args:
-            images: uint8 (N, H, W), of the size of the training images.
+        """Return how unfamiliar images are, uint8 (N, H, W), of the size of the training images.
 
         Returns:
-            float32 (N,), unbounded on both sides.
+            float32 (N,), unbounded on both sides: 0 for a typical one, above 1 (`THRESHOLD`) is called unfamiliar.
         """
         return (self.distance(images) - np.float32(self.typical)) / np.float32(self.limit - self.typical)
 
@@ -96,9 +89,8 @@ class Novelty:
             whitening = np.zeros((classes, size, size), np.float32)
             rows, columns = np.tril_indices(size)
             whitening[:, rows, columns] = _array(values["whitening"], (classes, len(rows)))
-            found = cls(
-                _array(values["means"], (classes, size)), whitening, float(values["typical"]), float(values["limit"])
-            )
+            means = _array(values["means"], (classes, size))
+            found = cls(means, whitening, float(values["typical"]), float(values["limit"]))
             if not (0 < found.limit - found.typical < np.inf and np.diagonal(whitening, axis1=1, axis2=2).all()):
                 raise ValueError("no Gaussians")
         except (KeyError, TypeError, ValueError, OverflowError, binascii.Error) as error:
@@ -119,31 +111,16 @@ def fit(images: np.ndarray, labels: np.ndarray, validation_images: np.ndarray) -
     seen = cells(images)
     groups = [seen[labels == label] for label in np.unique(labels)]
     means = np.stack([group.mean(axis=0) for group in groups])
-    scatters = [(group - mean).T @ (group - mean) for group, mean in zip(groups, means, strict=True)]
-    pooled = np.sum(scatters, axis=0) / len(seen)
-    floor = _SPREAD**2 * np.eye(seen.shape[1])
-    covariances = [
-        (scatter + _PICTURES * pooled) / (len(group) + _PICTURES) + floor
-        for scatter, group in zip(scatters, groups, strict=True)
-    ]
-    whitening = np.linalg.cholesky(np.linalg.inv(np.asarray(covariances, np.float64)))
+    scatters = np.stack([(group - mean).T @ (group - mean) for group, mean in zip(groups, means, strict=True)])
+    pooled = scatters.sum(axis=0) / len(seen)
+    counts = np.array([len(group) for group in groups], np.float32)[:, np.newaxis, np.newaxis]
+    covariances = (scatters + _PICTURES * pooled) / (counts + _PICTURES) + _SPREAD**2 * np.eye(seen.shape[1])
+    whitening = np.linalg.cholesky(np.linalg.inv(covariances))
     # Rounded as it will be stored, before the threshold is placed.
     rounded = Novelty(_rounded(means), _rounded(whitening))
     typical, limit = np.quantile(rounded.distance(validation_images), (0.5, QUANTILE))
     # One validation picture, or several that are the same, have no spread of their own.
     return Novelty(rounded.means, rounded.whitening, float(typical), float(max(limit, typical + 1.0)))
-
-
-def fit_run(run: RunDirectory, dataset: Dataset) -> None:
-    """Write a run's `familiarity.json`.
-
-    Args:
-        run: has validation images.
-        dataset: the data set it was trained on.
-    """
-    training, validation = run_split(read_json(run.config), dataset.train_labels)
-    images = dataset.train_images
-    write_json(run.familiarity, fit(images[training], dataset.train_labels[training], images[validation]).to_dict())
 
 
 def cells(images: np.ndarray) -> np.ndarray:

@@ -11,27 +11,16 @@ from fmnist.report.plots import style
 from fmnist.text import percent, plural, size
 
 # The plots' colours give way to the page's, which are others on a dark screen.
-_THEME = {
-    style.PAPER: "var(--paper)",
-    style.INK: "var(--ink)",
-    style.MUTED: "var(--muted)",
-    style.FAINT: "var(--faint)",
-    style.TRAINING: "var(--training)",
-    style.VALIDATION: "var(--validation)",
-}
+_NAMES = ("paper", "ink", "muted", "faint", "training", "validation")
+_THEME = {getattr(style, name.upper()): f"var(--{name})" for name in _NAMES}
 
 
 def page_environment() -> Environment:
     """Return what renders the package's templates, with the filters that they use."""
-    environment = Environment(
-        loader=PackageLoader("fmnist.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
+    loader = PackageLoader("fmnist.report")
+    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
-        "percent": percent,
-        "plural": plural,
-        "size": size,
-        "plain": _plain,
-        "cell": _cell,
+        **{filter.__name__.strip("_"): filter for filter in (percent, plural, size, _plain, _cell)},
         "unbroken": lambda text: text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"),
         "words": lambda name: name.replace("_", " "),
     }
@@ -61,8 +50,7 @@ def picture(path: Path, columns: int, rows: int = 1) -> Markup | None:
 
     Args:
         path: of an SVG file that `plots` drew; None comes back where there is none.
-        columns: parts side by side, of the same width.
-        rows: of parts, of the same height.
+        columns, rows: of parts, all of the same size.
     """
     if not path.is_file():
         return None
@@ -76,13 +64,10 @@ def picture(path: Path, columns: int, rows: int = 1) -> Markup | None:
     rest = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{path.stem}-", rest)
     side, top = 72 * style.SIDE_STRIP, 72 * style.TITLE_STRIP
     width, height = (float(size[1]) - 2 * side) / columns, (float(size[2]) - top) / rows
-    boxes = [
-        f'viewBox="{side + column * width:.1f} {top + row * height:.1f} {width:.1f} {height:.1f}"'
-        for row in range(rows)
-        for column in range(columns)
-    ]
-    drawing = start + rest.replace(size[0], boxes[0], 1)
-    drawing += "".join(f'<svg {box}><use href="#{path.stem}-figure_1"/></svg>' for box in boxes[1:])
+    corners = [(side + column * width, top + row * height) for row in range(rows) for column in range(columns)]
+    first, *others = (f'viewBox="{x:.1f} {y:.1f} {width:.1f} {height:.1f}"' for x, y in corners)
+    drawing = start + rest.replace(size[0], first, 1)
+    drawing += "".join(f'<svg {box}><use href="#{path.stem}-figure_1"/></svg>' for box in others)
     # 4/3 CSS pixels are a point. What has one part is shrunk by a fifth at most, to keep its letters legible; of many
     # rows three parts fit beside each other.
     limits = f"max-width:{columns * width * 4 / 3:.0f}px;--part:{'15rem' if rows > 1 else '20.5rem'}"

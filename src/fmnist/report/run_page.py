@@ -1,5 +1,6 @@
 """Writes the report of a run: one HTML file that needs nothing else. Reads the run directory only; draws nothing."""
 
+import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -7,36 +8,32 @@ from typing import Any
 from fmnist.config import PRESETS, command_flags, leaf_fields, restore
 from fmnist.data.sources import OFFICIAL_FILES
 from fmnist.errors import InputError
-from fmnist.evaluation.confusions import frequent_confusions
+from fmnist.evaluation.metrics import frequent_confusions
 from fmnist.report.plots import PLOTS
 from fmnist.report.rendering import page_environment, picture
 from fmnist.run import results
 from fmnist.run.directory import RunDirectory, read_json, write_bytes
-from fmnist.run.history import HISTORY_COLUMNS, best_epoch, read_history
+from fmnist.run.history import HISTORY_COLUMNS, History, best_epoch, read_history
 from fmnist.text import duration, percent, plural
 
 _CONFUSIONS = 8
+Content = dict[str, Any]  # of a JSON file
 
 
 def write_report(run: RunDirectory) -> Path:
     """Write `report.html` from the files of a run; where one is missing, the report names the command that makes it.
 
-    Args:
-        run: has at least `config.json`.
-
     Returns:
         The path of the report.
 
     Raises:
-        InputError: the configuration is missing, or a file of the run cannot be read.
+        InputError: `config.json` is missing, or a file of the run cannot be read.
         RunError: the report cannot be written.
     """
     config = read_json(run.need(run.config, "train"))
     environment, status, metrics = results.environment(run), run.read_status(), results.metrics(run)
     history = read_history(run.history) if run.history.is_file() else []
-    best = best_epoch(history)
     diagnosis = results.diagnosis(run)
-    settings = _settings(config)
     context = {
         "name": run.name,
         "run_name": shlex.quote(run.name),
@@ -46,12 +43,12 @@ def write_report(run: RunDirectory) -> Path:
         "history": history,
         "columns": [name for name in HISTORY_COLUMNS if any(name in row for row in history)],
         "diagnosis": diagnosis,
-        "best": best,
+        "best": best_epoch(history),
         "curve_sentence": curve_sentence(history, diagnosis) if history else "",
         "metrics": metrics,
         "exported": results.exported_files(run),
         "confusions": frequent_confusions(metrics, _CONFUSIONS) if metrics else [],
-        "settings": settings,
+        "settings": _settings(config),
         "environment": {key: value for key, value in environment.items() if value not in (None, {}, "")},
         "command": train_command(run.name, config, environment),
         "plots": PLOTS,
@@ -64,11 +61,7 @@ def write_report(run: RunDirectory) -> Path:
 
 
 def _cards(
-    config: dict[str, Any],
-    environment: dict[str, Any],
-    status: dict[str, Any],
-    metrics: dict[str, Any],
-    history: list[dict[str, float]],
+    config: Content, environment: Content, status: Content, metrics: Content, history: History
 ) -> list[tuple[str, str, str]]:
     """Return the headline figures: label, value, note."""
     cards, recipe = [], config.get("training", {})
@@ -80,9 +73,8 @@ def _cards(
     elif history and "val_accuracy" in history[-1]:
         cards.append(("Validation accuracy", percent(history[-1]["val_accuracy"], 2), "after the last epoch"))
     if "parameters" in config:
-        cards.append(
-            ("Parameters", f"{config['parameters']:,}", f"{config.get('model', {}).get('family', '')} network")
-        )
+        family = config.get("model", {}).get("family", "")
+        cards.append(("Parameters", f"{config['parameters']:,}", f"{family} network"))
     if history:
         planned = status.get("epochs") or recipe.get("epochs", len(history))
         note = f"batches of {recipe.get('batch_size', '?')}, {recipe.get('optimizer', '?')}"
@@ -95,22 +87,13 @@ def _cards(
     return cards
 
 
-def curve_sentence(history: list[dict[str, float]], diagnosis: dict[str, Any]) -> str:
-    """Say what the learning curves show: the diagnosis's verdict; without one, the accuracies after the last epoch.
-
-    Args:
-        history: rows as `read_history` returns them, at least one.
-        diagnosis: the contents of `diagnosis.json`, or nothing.
-    """
+def curve_sentence(history: History, diagnosis: Content) -> str:
+    """Say what the learning curves show: the diagnosis's verdict; without one, the accuracies after the last epoch."""
     if diagnosis:
         return str(diagnosis["sentences"][0])
-    told = f"The run has {plural(len(history), 'epoch')}"
-    parts = (("train", "training"), ("val", "validation"))
-    scores = [
-        f"{percent(history[-1][f'{part}_accuracy'])} of the {name} images"
-        for part, name in parts
-        if f"{part}_accuracy" in history[-1]
-    ]
+    told, last = f"The run has {plural(len(history), 'epoch')}", history[-1]
+    columns = {"train_accuracy": "training", "val_accuracy": "validation"}
+    scores = [f"{percent(last[column])} of the {name} images" for column, name in columns.items() if column in last]
     if scores:
         told += f"; after the last one the model is correct on {' and '.join(scores)}"
     if not any(name.startswith("val_") for row in history for name in row):
@@ -118,9 +101,10 @@ def curve_sentence(history: list[dict[str, float]], diagnosis: dict[str, Any]) -
     return told + "."
 
 
-def _settings(config: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+def _settings(config: Content) -> dict[str, list[Content]]:
     """Return each section's settings: name, value, the preset's value, whether they differ, and the help text."""
-    base = PRESETS.get(config.get("preset", ""), PRESETS["reference"])[1].to_dict()
+    preset = PRESETS.get(config.get("preset", ""), PRESETS["reference"])[1]
+    base = json.loads(json.dumps(preset.to_dict()))  # with lists for tuples, as in the run's file
     helps = {name: spec.metadata["help"] for name, (_, spec) in leaf_fields().items()}
     return {
         section: [
@@ -128,7 +112,7 @@ def _settings(config: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
                 "name": name,
                 "value": value,
                 "preset": defaults.get(name),
-                "changed": name in defaults and _flag_text(value) != _flag_text(defaults[name]),
+                "changed": value != defaults.get(name, value),
                 "help": helps.get(name, ""),
             }
             for name, value in config[section].items()
@@ -138,11 +122,7 @@ def _settings(config: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def _flag_text(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def train_command(name: str, config: dict[str, Any], environment: dict[str, Any]) -> str:
+def train_command(name: str, config: Content, environment: Content) -> str:
     """Return the command that trains this run again: the preset, and a flag for each setting that differs from it."""
     try:
         preset_flag, *flags = command_flags(restore(config))

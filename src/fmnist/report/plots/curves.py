@@ -5,15 +5,11 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from fmnist.data import Dataset
-from fmnist.report.plots.style import FAINT, INK, MUTED, TRAINING, VALIDATION, headline, save, styled
-from fmnist.run import results
-from fmnist.run.directory import RunDirectory
-from fmnist.run.history import History, best_epoch, read_history
-from fmnist.text import number, shorten
+from fmnist.report.plots.style import INK, MUTED, TRAINING, VALIDATION, save, styled, titled
+from fmnist.run.history import History, best_epoch
+from fmnist.text import number
 
 
 def final_gap(history: History) -> float | None:
@@ -23,15 +19,6 @@ def final_gap(history: History) -> float | None:
     return history[-1]["train_accuracy"] - history[-1]["val_accuracy"]
 
 
-def run_curves(run: RunDirectory, dataset: Dataset, stem: Path) -> list[Path]:
-    """Draw a run's history, with the marks of its diagnosis; nothing where no epoch is done."""
-    found = results.diagnosis(run)
-    marks = {name: moment["epoch"] for name in ("gap_opens", "turns") if (moment := found.get(name))}
-    if not (history := read_history(run.history)):
-        return []
-    return curves(history, stem, f"Learning curves of {shorten(run.name, 60)}", **marks)
-
-
 @styled()
 def curves(
     history: History, path_stem: Path, title: str, *, gap_opens: int | None = None, turns: int | None = None
@@ -39,11 +26,10 @@ def curves(
     """Draw accuracy and loss over the epochs, side by side.
 
     Args:
-        history: rows as `read_history` returns them, at least one; any column but epoch may be missing.
+        history: at least one row; any column but epoch may be missing.
         gap_opens, turns: the epochs that the diagnosis names, marked in place of the best epoch.
     """
-    figure = Figure(figsize=(10, 3.9))
-    headline(figure, title)
+    figure = titled(10, 3.9, title)
     best = best_epoch(history) if len(history) > 1 else None
     marks = {
         "accuracy": (gap_opens, "the gap opens: epoch {}") if gap_opens else (best, "best epoch: {}"),
@@ -51,28 +37,29 @@ def curves(
     }
     for left, name, unit, factor in ((0.05, "accuracy", "Accuracy, %", 100), (0.55, "loss", "Loss (cross-entropy)", 1)):
         axes = figure.add_axes((left, 0.125, 0.315, 0.655))
-        axes.set_title(unit, loc="left", size=9, color=MUTED, pad=18)
-        axes.set_xlabel("Epoch")
-        axes.grid(axis="y", color=FAINT, linewidth=0.8)
-        axes.spines[["left", "top", "right"]].set_visible(False)
-        axes.tick_params(length=0)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+        axes.set_title(unit, pad=18)
+        along_epochs(axes)
         ends = list(_lines(axes, history, name, factor))
         margin = 0.02 * (len(history) - 1) or 0.5
         axes.set_xlim(history[0]["epoch"] - min(margin, 0.9), history[-1]["epoch"] + margin)  # no epoch 0
         gap = final_gap(history)
         if name == "accuracy" and gap is not None:
             pair = [history[-1][key] * 100 for key in ("train_accuracy", "val_accuracy")]
-            x = [1.02, 1.035, 1.035, 1.02]
-            axes.plot(
-                x, np.repeat(pair, 2), color=MUTED, linewidth=1, clip_on=False, transform=axes.get_yaxis_transform()
-            )
+            x, across = [1.02, 1.035, 1.035, 1.02], axes.get_yaxis_transform()
+            axes.plot(x, np.repeat(pair, 2), color=MUTED, linewidth=1, clip_on=False, transform=across)
             ends.append((sum(pair) / 2, f"gap {number(100 * gap, 1)} points", INK))
         label_ends(axes, ends)
         epoch, words = marks[name]
         if epoch is not None:
             _mark(axes, epoch, words.format(epoch))
     return save(figure, path_stem)
+
+
+def along_epochs(axes: Axes, labelpad: float = 4) -> None:
+    """Count epochs below, in whole numbers."""
+    axes.set_xlabel("Epoch", labelpad=labelpad)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    axes.grid(axis="y")
 
 
 def _lines(axes: Axes, history: History, name: str, factor: float) -> Iterator[tuple[float, str, str]]:
@@ -91,10 +78,8 @@ def _lines(axes: Axes, history: History, name: str, factor: float) -> Iterator[t
             yield points[-1][1], label.format(points[-1][1]), colour
 
 
-def label_ends(
-    axes: Axes, ends: Sequence[tuple[float, str, str]], distance: float = 0.068, weight: str = "bold"
-) -> None:
-    """Write labels right of the axes at the height of their values, at least `distance` of its height apart."""
+def label_ends(axes: Axes, ends: list[tuple[float, str, str]], distance: float = 0.068, weight: str = "bold") -> None:
+    """Write each (value, label, colour) right of the axes at its value, at least `distance` of their height apart."""
     low, high = axes.get_ylim()
     ends = sorted(ends)
     places = _apart([(value - low) / (high - low) for value, _, _ in ends], distance)
@@ -117,7 +102,7 @@ def _apart(places: Sequence[float], distance: float) -> list[float]:
 
 def _mark(axes: Axes, epoch: int, text: str) -> None:
     """Draw a quiet vertical line at an epoch, its label above the axes and inside their width."""
-    axes.axvline(epoch, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+    axes.axvline(epoch, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
     low, high = axes.get_xlim()
     share = (epoch - low) / (high - low)
     side = "left" if share < 0.25 else "right" if share > 0.75 else "center"

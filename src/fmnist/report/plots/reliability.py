@@ -6,26 +6,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fmnist.data import Dataset
 from fmnist.evaluation.calibration import BINS, at_temperature, expected_calibration_error, reliability
 from fmnist.evaluation.metrics import wilson_interval
-from fmnist.report.plots.predictions import read_probabilities
-from fmnist.report.plots.style import FAINT, INK, MISTAKE, MUTED, TRAINING, headline, save, styled
-from fmnist.run import results
-from fmnist.run.directory import RunDirectory
+from fmnist.report.plots.style import INK, MISTAKE, MUTED, TRAINING, axes_at, save, styled, titled
 from fmnist.text import percent
 
 # In inches. Each panel is as wide as the other, so that a page can take them apart.
 _PANEL, _HEIGHT = 5.0, 5.25
 _LEFT, _SIDE = 0.75, 3.3
 _BOTTOM, _COUNTS, _BETWEEN = 0.55, 0.62, 0.12
-
-
-def run_reliability(run: RunDirectory, dataset: Dataset, stem: Path) -> list[Path]:
-    """Draw the reliability of a run's predictions, and that at its temperature if it has one."""
-    probabilities = read_probabilities(run, dataset)
-    title = f"How often it is correct when it is so sure: {len(probabilities):,} test images"
-    return draw_reliability(probabilities, dataset.test_labels, stem, title, results.temperature(run))
 
 
 @styled()
@@ -42,8 +31,7 @@ def draw_reliability(
     panels = [("as the model gives it", probabilities)]
     if temperature is not None:
         panels.append((f"calibrated, temperature {temperature:.3g}", at_temperature(probabilities, temperature)))
-    figure = Figure(figsize=(_PANEL * len(panels), _HEIGHT))
-    headline(figure, title)
+    figure = titled(_PANEL * len(panels), _HEIGHT, title)
     for number, (name, shown) in enumerate(panels):
         left = number * _PANEL + _LEFT
         low = _axes(figure, left, _BOTTOM, _COUNTS)
@@ -52,26 +40,22 @@ def draw_reliability(
         _accuracies(high, bins)
         _counts(low, bins["count"])
         error = expected_calibration_error(shown, labels)
-        high.set_title(f"Accuracy, %: {name}", loc="left", size=9, color=MUTED, pad=10)
+        high.set_title(f"Accuracy, %: {name}", pad=10)
         text = f"{percent(error, 1 if error >= 0.0095 else 2)} off on average"
         high.text(0.04, 0.95, text, size=10, weight="bold", va="top", transform=high.transAxes)
     return save(figure, path_stem)
 
 
 def _axes(figure: Figure, left: float, bottom: float, height: float) -> Axes:
-    width, tall = figure.get_size_inches()
-    axes = figure.add_axes((left / width, bottom / tall, (_PANEL - _LEFT - 0.45) / width, height / tall))
+    axes = axes_at(figure, left, bottom, _PANEL - _LEFT - 0.45, height)
     axes.set_xlim(0, 1)
     axes.set_xticks(np.arange(6) / 5, [])
-    axes.spines[["left", "top", "right"]].set_visible(False)
-    axes.tick_params(length=0)
     return axes
 
 
 def _accuracies(axes: Axes, bins: dict[str, np.ndarray]) -> None:
     """Draw each bin's accuracy, what it is short of the confidence or beyond it, and how sure that is."""
-    axes.grid(axis="y", color=FAINT, linewidth=0.8)
-    axes.set_axisbelow(True)
+    axes.grid(axis="y")
     axes.set_ylim(0, 1)
     axes.set_yticks(np.arange(6) / 5, [f"{20 * step}" for step in range(6)])
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), zorder=3)

@@ -1,4 +1,4 @@
-"""What all pictures share: colours, letters, the title's place, and how a figure is saved.
+"""What all pictures share: colours, letters, the look of axes, the title's place, and how a figure is saved.
 
 Every colour is one of these few, so that the report can exchange them for those of a dark page.
 """
@@ -11,6 +11,7 @@ from typing import Any
 
 import matplotlib
 from matplotlib import font_manager
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fmnist.run.directory import atomic_path
@@ -38,17 +39,21 @@ _STYLE = {
     "font.size": 9,
     "text.color": INK,
     "text.parse_math": False,  # a class may have a dollar sign in its name
+    "axes.titlelocation": "left",
+    "axes.titlesize": 9,
+    "axes.titlecolor": MUTED,
     "axes.labelcolor": MUTED,
     "axes.edgecolor": FAINT,
+    "axes.axisbelow": True,
     "axes.unicode_minus": True,
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
+    **dict.fromkeys(("axes.spines.left", "axes.spines.top", "axes.spines.right"), False),
+    "grid.color": FAINT,
+    **{f"{axis}tick.{name}": value for axis in "xy"
+       for name, value in {"labelsize": 8.5, "color": MUTED, "major.size": 0}.items()},
     "image.composite_image": False,  # otherwise the SVG gets pictures resampled to 72 dpi
     "svg.fonttype": "path",
     "svg.hashsalt": "fmnist",
-}
+}  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -72,10 +77,17 @@ def families() -> list[str]:
     return [_LETTERS, *(name for name in _MORE_LETTERS if name in installed)]
 
 
-def headline(figure: Figure, text: str) -> None:
-    """Write the title of a figure into its top strip."""
-    width, height = figure.get_size_inches()
-    figure.text(LEFT / width, 1 - 0.14 / height, text, size=12, weight="bold", va="top")
+def titled(width: float, height: float, title: str) -> Figure:
+    """Return a figure of so many inches, its title in the top strip."""
+    figure = Figure(figsize=(width, height))
+    figure.text(LEFT / width, 1 - 0.14 / height, title, size=12, weight="bold", va="top")
+    return figure
+
+
+def axes_at(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Return axes of so many inches, so far from the figure's lower left corner."""
+    wide, tall = figure.get_size_inches()
+    return figure.add_axes((left / wide, bottom / tall, width / wide, height / tall))
 
 
 def save(figure: Figure, path_stem: Path) -> list[Path]:

@@ -7,13 +7,8 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from fmnist.data import Dataset
-from fmnist.report.plots.predictions import read_probabilities
-from fmnist.report.plots.style import DPI, INK, LEFT, MUTED, SIDE_STRIP, VALIDATION, headline, save, styled
-from fmnist.run.directory import RunDirectory
+from fmnist.report.plots.style import DPI, INK, LEFT, MUTED, SIDE_STRIP, VALIDATION, save, styled, titled
 from fmnist.text import percent, shorten
-
-_SAMPLES = 40
 
 
 @styled()
@@ -26,34 +21,9 @@ def sample_sheet(
     *,
     columns: int = 10,
 ) -> list[Path]:
-    """Draw images in rows with their class below.
-
-    Args:
-        images: uint8 (N, H, W), at least one; all are drawn.
-        labels: integer (N,).
-        class_names: a name for each label.
-        columns: images a row.
-    """
+    """Draw all images, uint8 (N, H, W), at least one, in rows, each with the name of its label, integer (N,), below."""
     captions = [[(class_names[label], MUTED)] for label in labels]
     return save(_tiles(images, captions, title, columns, size=0.75), path_stem)
-
-
-def first_train_images(run: RunDirectory, dataset: Dataset, stem: Path) -> list[Path]:
-    """Draw the first training images."""
-    images, labels = dataset.train_images[:_SAMPLES], dataset.train_labels[:_SAMPLES]
-    return sample_sheet(images, labels, dataset.class_names, stem, "The first training images")
-
-
-def first_test_images(run: RunDirectory, dataset: Dataset, stem: Path) -> list[Path]:
-    """Draw the first test images."""
-    images, labels = dataset.test_images[:_SAMPLES], dataset.test_labels[:_SAMPLES]
-    return sample_sheet(images, labels, dataset.class_names, stem, "The first test images")
-
-
-def run_mistakes(run: RunDirectory, dataset: Dataset, stem: Path) -> list[Path]:
-    """Draw the mistakes of a run's predictions."""
-    probabilities = read_probabilities(run, dataset)
-    return mistakes(dataset.test_images, dataset.test_labels, probabilities, dataset.class_names, stem)
 
 
 @styled()
@@ -66,14 +36,12 @@ def mistakes(
     *,
     count: int = 24,
 ) -> list[Path]:
-    """Draw the wrongly classified images of which the model was surest.
+    """Draw the wrongly classified images of which the model was surest, `count` at most.
 
     Args:
         images: uint8 (N, H, W).
         labels: integer (N,), the true classes.
         probabilities: float (N, classes).
-        class_names: a name for each class.
-        count: images at most.
     """
     predictions, confidences = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predictions != labels)
@@ -83,12 +51,10 @@ def mistakes(
         figure.text(LEFT / 7, 0.3, text, size=11, va="center")
         return save(figure, path_stem)
     surest = wrong[np.argsort(-confidences[wrong], kind="stable")][:count]
+    guesses = [f"{class_names[predictions[index]]}, {percent(confidences[index], 0)}" for index in surest]
     captions = [
-        [
-            (f"{class_names[predictions[index]]}, {percent(confidences[index], 0)}", VALIDATION),
-            (f"is: {class_names[labels[index]]}", INK),
-        ]
-        for index in surest
+        [(guess, VALIDATION), (f"is: {class_names[labels[index]]}", INK)]
+        for guess, index in zip(guesses, surest, strict=True)
     ]
     title = f"The {len(surest)} most confident of {len(wrong):,} mistakes" if len(surest) > 1 else "The only mistake"
     return save(_tiles(images[surest], captions, title, 6, size=1.3), path_stem)
@@ -107,9 +73,8 @@ def _tiles(
     step_x = width + round(2 * (LEFT - SIDE_STRIP) * inch)  # so that the report can cut between two columns
     step_y = round(height + (0.16 + 0.15 * len(captions[0])) * inch)
     top, side = round(0.52 * inch), round(LEFT * inch)
-    rows = -(-number // columns)
-    shape = top + rows * step_y, 2 * side + (columns - 1) * step_x + width
-    figure = Figure(figsize=(shape[1] / inch, shape[0] / inch))
+    shape = top + -(-number // columns) * step_y, 2 * side + (columns - 1) * step_x + width
+    figure = titled(shape[1] / inch, shape[0] / inch, title)
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, shape[1]), ylim=(shape[0], 0))
     axes.axis("off")
     picture = np.zeros((*shape, 4), np.uint8)
@@ -119,8 +84,6 @@ def _tiles(
         picture[y : y + height, x : x + width, 3] = 12 + image * (243 / 255)  # 12: the edge of an image shows
         for line, (text, colour) in enumerate(lines):
             below = y + height + (0.05 + 0.145 * line) * inch
-            text = shorten(text, round(step_x / inch * 72 / 4.3))
-            axes.text(x, below, text, color=colour, size=7.5, va="top")
+            axes.text(x, below, shorten(text, round(step_x / inch * 72 / 4.3)), color=colour, size=7.5, va="top")
     axes.imshow(picture, interpolation="none", extent=(0, shape[1], shape[0], 0), aspect="auto")
-    headline(figure, title)
     return figure
