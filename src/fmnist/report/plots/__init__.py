@@ -22,6 +22,8 @@ from fmnist.run.directory import RunDirectory
 from fmnist.run.history import read_history
 from fmnist.text import shorten
 
+__all__ = ["PLOTS", "Plot", "confusion", "curves", "draw_all", "draw_reliability", "mistakes", "sample_sheet"]
+
 _SAMPLES = 40
 
 
