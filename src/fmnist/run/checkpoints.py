@@ -34,8 +34,8 @@ def save(folder: Path, step: int, arrays: list[np.ndarray], state: dict[str, Any
     Args:
         folder: the run's `checkpoints` directory.
         step: training steps done since the start of the run; names the checkpoint.
-        arrays: numeric arrays of any shape and dtype.
-        state: a JSON-ready mapping.
+        arrays: numeric, of any shape and dtype.
+        state: ready for JSON.
 
     Raises:
         RunError: it cannot be written (disk full); the checkpoints that were there are untouched.
@@ -64,9 +64,8 @@ def save(folder: Path, step: int, arrays: list[np.ndarray], state: dict[str, Any
     except OSError as error:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
-        raise RunError(
-            f"cannot write the checkpoint {target}: {error.strerror or error}; the checkpoint before it is intact"
-        ) from error
+        problem = f"cannot write the checkpoint {target}: {error.strerror or error}"
+        raise RunError(f"{problem}; the checkpoint before it is intact") from error
     others = [path for path in complete(folder) if path != target]
     older = [path for path in others if path.name < name]
     for old in [*(path for path in others if path not in older[: KEEP - 1]), *folder.glob(f"{TEMPORARY}*")]:
@@ -74,10 +73,7 @@ def save(folder: Path, step: int, arrays: list[np.ndarray], state: dict[str, Any
 
 
 def load_latest(folder: Path) -> tuple[list[np.ndarray], dict[str, Any], list[str]]:
-    """Read the newest checkpoint that is whole.
-
-    Returns:
-        Its arrays, its state, and a line for each newer one that was torn or altered and passed over.
+    """Return the newest whole checkpoint's arrays and state, and a line for each newer one that is torn or altered.
 
     Raises:
         RunError: there is no whole checkpoint.
@@ -98,17 +94,11 @@ def complete(folder: Path) -> list[Path]:
 
 
 def read(path: Path) -> tuple[list[np.ndarray], dict[str, Any]]:
-    """Return a checkpoint's arrays and state.
-
-    Raises:
-        RunError: it is torn, altered or too large.
-    """
+    """Return a checkpoint's arrays and state; a `RunError` if it is torn, altered or too large."""
     try:
         manifest = read_json(path / MANIFEST)
-        files = {
-            ARRAYS: read_bounded(path / ARRAYS, MAX_ARRAYS_BYTES),
-            STATE: read_bounded(path / STATE, MAX_STATE_BYTES),
-        }
+        limits = {ARRAYS: MAX_ARRAYS_BYTES, STATE: MAX_STATE_BYTES}
+        files = {name: read_bounded(path / name, limit) for name, limit in limits.items()}
         for name, content in files.items():
             if hashlib.sha256(content).hexdigest() != manifest.get(name):
                 raise ValueError(f"{name} does not have the SHA-256 that its manifest names")

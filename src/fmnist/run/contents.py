@@ -1,4 +1,4 @@
-"""What each JSON file of a run holds, as pydantic models. Other keys are let through: later versions may add some.
+"""Says what each JSON file of a run holds, as pydantic models; keys of later versions are let through.
 
 Only `schema` imports this file, and only once it checks, since pydantic takes 0.1 s to load.
 """
@@ -8,12 +8,12 @@ Only `schema` imports this file, and only once it checks, since pydantic takes 0
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, WrapValidator, create_model, model_validator
+from pydantic_core import ErrorDetails
 
 from fmnist.config import SECTIONS
 
 
-def shown(value: Any) -> str:
-    """Return a value as messages show it."""
+def _shown(value: Any) -> str:
     return "a list" if isinstance(value, list) else "an object" if isinstance(value, dict) else repr(value)[:60]
 
 
@@ -24,7 +24,7 @@ def _expected(words: str) -> WrapValidator:
         try:
             return handler(value)
         except ValidationError:
-            raise ValueError(f"is {shown(value)}, expected {words}") from None
+            raise ValueError(f"is {_shown(value)}, expected {words}") from None
 
     return WrapValidator(validate)
 
@@ -158,3 +158,24 @@ FILES: dict[str, type[BaseModel]] = {
     "exports.json": Exports,
     "benchmark.json": Benchmark,
 }
+_KINDS = {"list_type": "a list", "dict_type": "an object", "model_type": "an object"}
+
+
+def problems(name: str, content: dict[str, Any]) -> list[str]:
+    """Return what is wrong with the content of a file: where, and what."""
+    try:
+        FILES[name].model_validate(content)
+    except ValidationError as error:
+        return [_told(one) for one in error.errors(include_url=False)]
+    return []
+
+
+def _told(error: ErrorDetails) -> str:
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"])[:80].lstrip(".")
+    if error["type"] == "missing":
+        return f"{place} is missing"
+    if error["type"] == "value_error":  # one of our own checks
+        return f"{place} {error['ctx']['error']}".lstrip()
+    if kind := _KINDS.get(error["type"]):
+        return f"{place} is {_shown(error['input'])}, expected {kind}"
+    return f"{place}: {error['msg'][0].lower()}{error['msg'][1:]}"

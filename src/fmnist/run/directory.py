@@ -60,11 +60,7 @@ class RunDirectory:
         return str(self.read_status().get("state", "empty"))
 
     def read_status(self) -> dict[str, Any]:
-        """Return `status.json`; empty before the first status.
-
-        Raises:
-            InputError: the file is damaged.
-        """
+        """Return `status.json`, empty before the first status; an `InputError` if it is damaged."""
         status = read_json(self.status) if self.status.is_file() else {}
         # Before `diverged` was a state of its own, only the message told it from other failures.
         if status.get("state") == "failed" and " became " in str(status.get("message")):
@@ -72,11 +68,7 @@ class RunDirectory:
         return status
 
     def need(self, path: Path, command: str) -> Path:
-        """Return `path` if it exists, else say which command makes it.
-
-        Raises:
-            InputError: the file is not there.
-        """
+        """Return `path` if that file exists, else raise an `InputError` that says which command makes it."""
         if not path.is_file():
             raise InputError(f"{self.path} has no {path.name}; `fmnist {command}` makes it")
         return path
@@ -110,14 +102,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         RunError: the file cannot be written (full disk, read-only folder).
     """
+    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         number, name = tempfile.mkstemp(prefix=f"{TEMPORARY}{path.stem}-", suffix=path.suffix, dir=path.parent)
         os.close(number)
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}") from error
-    temporary = Path(name)
-    try:
+        temporary = Path(name)
         yield temporary
         with open(temporary, "rb") as handle:
             os.fsync(handle.fileno())
@@ -130,7 +120,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary:
+            temporary.unlink(missing_ok=True)
 
 
 def sync_directory(path: Path) -> None:

@@ -15,10 +15,11 @@ def environment() -> dict[str, Any]:
     """Return versions, processor, cores, backend and git commit, as plain values for `environment.json`."""
     import keras
 
+    backend = keras.backend.backend()
     return machine() | {
-        "backend": keras.backend.backend(),
+        "backend": backend,
         **{name: _version(name) for name in ("keras", "numpy")},
-        keras.backend.backend(): _version(keras.backend.backend()) or _version(f"{keras.backend.backend()}-cpu"),
+        backend: _version(backend) or _version(f"{backend}-cpu"),
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS"),
         "git_commit": _git_commit(),
     }
@@ -39,10 +40,7 @@ def cores(cgroup: Path = CGROUP) -> int:
     """Return the number of processor cores that this process may use, 1 or more.
 
     It is the number of cores that the process may run on, or the processor time that its container may take (a quota,
-    in cores, rounded up), whichever is smaller.
-
-    Args:
-        cgroup: the folder of Linux's control groups, of version 1 or 2; any other has no quota.
+    in cores, rounded up; read from Linux's control groups, version 1 or 2), whichever is smaller.
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
@@ -74,10 +72,7 @@ def _processor() -> str:
 def _git_commit() -> str | None:
     """Return the commit of the checkout this package runs from, or None where it was installed without one."""
     try:
-        here = Path(__file__).resolve().parent
-        done = subprocess.run(
-            ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True
-        )
-        return done.stdout.strip()
+        command, here = ("git", "rev-parse", "HEAD"), Path(__file__).resolve().parent
+        return subprocess.check_output(command, cwd=here, stderr=subprocess.DEVNULL, text=True, timeout=5).strip()
     except (OSError, subprocess.SubprocessError):
         return None

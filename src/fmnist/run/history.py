@@ -66,11 +66,6 @@ def best_epoch(history: History) -> int | None:
 
 
 def is_over(history: History, patience: int) -> bool:
-    """Whether the last `patience` epochs brought no validation loss below the lowest before them.
-
-    Args:
-        history: a row an epoch, as in `history.csv`.
-        patience: epochs to wait for a better one; 0 waits for ever.
-    """
+    """Whether the last `patience` epochs brought no validation loss below the lowest before them; 0 waits for ever."""
     best = best_epoch(history)
     return bool(patience) and best is not None and history[-1]["epoch"] - best >= patience

@@ -29,20 +29,15 @@ def hold(folder: Path) -> Iterator[None]:
         try:
             taken = lock_descriptor(handle.fileno(), blocking=False)
         except OSError as error:
-            raise RunError(
-                f"cannot lock {folder}: {error.strerror or error}; choose a --runs-dir on a file system with locks"
-            ) from error
+            problem = f"cannot lock {folder}: {error.strerror or error}"
+            raise RunError(f"{problem}; choose a --runs-dir on a file system with locks") from error
         if not taken:
             raise RunError(_IN_USE.format(folder))
         yield
 
 
 def check_free(folder: Path) -> None:
-    """Refuse a folder that is held; asked before long imports, so that the answer comes at once.
-
-    Raises:
-        RunError: another process holds it.
-    """
+    """Raise a `RunError` if a folder is held; asked before long imports, so that the answer comes at once."""
     if is_held(folder):
         raise RunError(_IN_USE.format(folder))
 

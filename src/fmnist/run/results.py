@@ -19,15 +19,12 @@ if TYPE_CHECKING:
 
 
 class Predictions(NamedTuple):
-    """What a run's saved model answers on the test set.
-
-    Attributes:
-        probabilities: float (N, classes), a row for each test image, before calibration.
-        labels: integer (N,), the true classes, 0 to classes - 1.
-    """
+    """What a run's saved model answers on the test set."""
 
     probabilities: np.ndarray
+    """Float (N, classes), a row for each test image, before calibration."""
     labels: np.ndarray
+    """Integer (N,), the true classes, 0 to classes - 1."""
 
 
 def metrics(run: RunDirectory) -> dict[str, Any]:
@@ -36,11 +33,7 @@ def metrics(run: RunDirectory) -> dict[str, Any]:
 
 
 def predictions(run: RunDirectory) -> Predictions:
-    """Return what `predictions.npz` holds.
-
-    Raises:
-        InputError: it is missing or damaged, or its labels do not fit its probabilities.
-    """
+    """Return what `predictions.npz` holds; where it is missing, too, this raises an `InputError`."""
     import numpy as np
 
     path = run.need(run.predictions, f"evaluate {run.path}")
@@ -105,12 +98,7 @@ def environment(run: RunDirectory) -> dict[str, Any]:
 
 
 def trained_on(environment: Mapping[str, Any], sha256: Mapping[str, str]) -> bool | None:
-    """Whether a run was trained on certain data; None where its `environment.json` does not tell.
-
-    Args:
-        environment: the contents of that file.
-        sha256: of each file of the data, by the file's name.
-    """
+    """Whether a run was trained on certain data, files by name; None where its `environment.json` does not tell."""
     known = environment.get("data_sha256")
     return known == sha256 if known else None
 

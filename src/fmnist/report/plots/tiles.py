@@ -13,13 +13,7 @@ from fmnist.text import percent, shorten
 
 @styled()
 def sample_sheet(
-    images: np.ndarray,
-    labels: np.ndarray,
-    class_names: Sequence[str],
-    path_stem: Path,
-    title: str,
-    *,
-    columns: int = 10,
+    images: np.ndarray, labels: np.ndarray, class_names: Sequence[str], path_stem: Path, title: str, columns: int = 10
 ) -> list[Path]:
     """Draw all images, uint8 (N, H, W), at least one, in rows, each with the name of its label, integer (N,), below."""
     captions = [[(class_names[label], MUTED)] for label in labels]
