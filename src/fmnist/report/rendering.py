@@ -19,8 +19,8 @@ def page_environment() -> Environment:
     """Return what renders the package's templates, with the filters that they use."""
     loader = PackageLoader("fmnist.report")
     environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"percent": percent, "plural": plural, "size": size, "plain": _plain, "cell": _cell}
     environment.filters |= {
-        **{filter.__name__.strip("_"): filter for filter in (percent, plural, size, _plain, _cell)},
         "unbroken": lambda text: text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"),
         "words": lambda name: name.replace("_", " "),
     }

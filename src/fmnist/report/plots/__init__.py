@@ -56,7 +56,7 @@ class Plot:
         return not self.needs or getattr(run, self.needs).is_file()
 
 
-def _curves(run: RunDirectory, dataset: Dataset, stem: Path) -> list[Path]:
+def _curves(run: RunDirectory, data: Dataset, stem: Path) -> list[Path]:
     if not (history := read_history(run.history)):  # no epoch is done
         return []
     found = results.diagnosis(run)
@@ -74,18 +74,18 @@ def _test_samples(run: RunDirectory, data: Dataset, stem: Path) -> list[Path]:
     return sample_sheet(images, labels, data.class_names, stem, "The first test images")
 
 
-def _confusion(run: RunDirectory, dataset: Dataset, stem: Path) -> list[Path]:
+def _confusion(run: RunDirectory, data: Dataset, stem: Path) -> list[Path]:
     matrix = np.array(results.metrics(run)["confusion_matrix"])
-    return confusion(matrix, dataset.class_names, stem, f"Confusion of {matrix.sum():,} test images")
+    return confusion(matrix, data.class_names, stem, f"Confusion of {matrix.sum():,} test images")
 
 
 def _mistakes(run: RunDirectory, data: Dataset, stem: Path) -> list[Path]:
     return mistakes(data.test_images, data.test_labels, _probabilities(run, data), data.class_names, stem)
 
 
-def _reliability(run: RunDirectory, dataset: Dataset, stem: Path) -> list[Path]:
-    title = f"How often it is correct when it is so sure: {len(dataset.test_labels):,} test images"
-    return draw_reliability(_probabilities(run, dataset), dataset.test_labels, stem, title, results.temperature(run))
+def _reliability(run: RunDirectory, data: Dataset, stem: Path) -> list[Path]:
+    title = f"How often it is correct when it is so sure: {len(data.test_labels):,} test images"
+    return draw_reliability(_probabilities(run, data), data.test_labels, stem, title, results.temperature(run))
 
 
 def _probabilities(run: RunDirectory, dataset: Dataset) -> np.ndarray:

@@ -46,10 +46,11 @@ _STYLE = {
     "axes.edgecolor": FAINT,
     "axes.axisbelow": True,
     "axes.unicode_minus": True,
-    **dict.fromkeys(("axes.spines.left", "axes.spines.top", "axes.spines.right"), False),
+    "axes.spines.left": False, "axes.spines.top": False, "axes.spines.right": False,
     "grid.color": FAINT,
-    **{f"{axis}tick.{name}": value for axis in "xy"
-       for name, value in {"labelsize": 8.5, "color": MUTED, "major.size": 0}.items()},
+    "xtick.labelsize": 8.5, "ytick.labelsize": 8.5,
+    "xtick.color": MUTED, "ytick.color": MUTED,
+    "xtick.major.size": 0, "ytick.major.size": 0,
     "image.composite_image": False,  # otherwise the SVG gets pictures resampled to 72 dpi
     "svg.fonttype": "path",
     "svg.hashsalt": "fmnist",
