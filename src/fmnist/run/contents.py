@@ -5,14 +5,12 @@ Only `schema` imports this file, and only once it checks, since pydantic takes 0
 
 # ruff: noqa: D101 (FILES says which model is which file's)
 
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, WrapValidator, create_model, model_validator
 
 from fmnist.config import SECTIONS
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
 
 def _shown(value: Any) -> str:
@@ -172,7 +170,7 @@ def problems(name: str, content: dict[str, Any]) -> list[str]:
     return []
 
 
-def _told(error: "ErrorDetails") -> str:
+def _told(error: Mapping[str, Any]) -> str:
     place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"])[:80].lstrip(".")
     if error["type"] == "missing":
         return f"{place} is missing"
