@@ -59,7 +59,8 @@ _ROWS = (
     Format("onnx", "model.onnx", "servers and browsers, float32", EXACT, _ONNX, "", _ONNX_PACKAGES, default=True),
     Format("onnx-int8", "model-int8.onnx", _SMALL, INTEGER, _ONNX, "int8", _ONNX_PACKAGES),
     Format("keras", "model.keras", "Keras, on any backend", EXACT, "fmnist.export.keras"),
-    Format("savedmodel", "savedmodel", "TensorFlow and TensorFlow Serving: a folder", EXACT, "fmnist.export.savedmodel"),
+    Format("savedmodel", "savedmodel", "TensorFlow and TensorFlow Serving: a folder", EXACT,
+           "fmnist.export.savedmodel"),
     Format("web", "web", "a page that answers on the phone itself, offline: a folder", EXACT, _ONNX, "", _ONNX_PACKAGES,
            model="model.onnx", finish="fmnist.export.site:prepare", measured=False, hint=_TRY_WEB),
 )
