@@ -1,4 +1,4 @@
-"""Trains one phase of a run: a network, its input and targets, its optimizer, the average of its weights.
+"""Trains one phase of a run: a network, its input and targets, its optimizer and learning rate, its averaged weights.
 
 A run has one phase, the whole network on images, or before it another: the last layer on features that the rest of the
 network computed once.
