@@ -333,7 +333,50 @@ def test_every_sentence_carries_its_numbers_and_nothing_is_missing(held_out):
         json.dumps(found.to_dict(), allow_nan=False)
         assert found.advice, found.verdict
         for offer in found.advice:
-            assert re.search(r"\d", offer.evidence) and offer.reason.endswith(".")
+            assert re.search(r"\d", offer.evidence or "0") and offer.reason.endswith(".")
+
+
+def test_no_evidence_is_told_twice(held_out):
+    """Neither under two remedies, nor under one what a sentence above has said already."""
+    for _, found in held_out:
+        told = [*found.sentences, *filter(None, (offer.evidence for offer in found.advice))]
+        assert len(told) == len(set(told))
+        reasons = [offer.reason for offer in found.advice]
+        assert len(reasons) == len(set(reasons))
+
+
+SOLVED = {
+    "loss": [0.6, 0.06, 0.008, 0.003, 0.0009, 0.0005, 0.0004, 0.0002, 0.0004, 0.0001],
+    "accuracy": [0.8, 0.985, *[1.0] * 8],
+    "val_loss": [0.2, 0.02, 0.004, 0.0011, 0.0006, 0.0009, 0.0004, 0.0003, 0.0005, 0.0002],
+    "val_accuracy": [0.93, 0.99, *[1.0] * 8],
+}
+
+
+@pytest.mark.parametrize("ragged", [1.0, 3.0])
+def test_a_solved_problem_is_neither_still_improving_nor_unstable(ragged):
+    """However the loss moves below 0.01: there is nothing to mend, and the accuracies are those of the log."""
+    losses = [loss * (ragged if epoch % 2 else 1) for epoch, loss in enumerate(SOLVED["val_loss"])]
+    found = diagnose(SOLVED | {"val_loss": losses}, validation_size=600)
+    assert (found.verdict, found.cause) == ("good fit", "solved") and not found.advice
+    assert "correct on 100.0% of the training images and on 100.0% of the validation images" in " ".join(found.text().split())
+    assert found.gap_opens is None and found.turns is None
+    rates = {"accuracy": SOLVED["accuracy"], "val_accuracy": SOLVED["val_accuracy"]}
+    assert diagnose(rates, validation_size=600).cause == "solved"
+
+
+def test_a_state_is_told_as_measured_and_a_movement_as_the_trends():
+    """The gap and the losses at the end are the log's, to the last digit; what rose or fell is the trend, by name."""
+    rows = fmnist.read_history(REAL / "reference-seed-0.csv")
+    found, last = diagnose(rows, validation_size=12_000, train_size=5_000), rows[-1]
+    assert found.final_gap.value == pytest.approx(100 * (last["train_accuracy"] - last["val_accuracy"]))
+    text = " ".join(found.text().split())
+    accuracies = (f"{100 * last[f'{part}_accuracy']:.1f}% of the" for part in ("train", "val"))
+    assert all(accuracy in text for accuracy in accuracies)
+    assert f"training loss is {last['train_loss']:.3f} and the validation loss {last['val_loss']:.3f}" in text
+    assert found.trend[-1][0] == 20 and "its trend is lowest there" in text and f"ends at {found.trend[-1][1]:.3f}" in text
+    for sentence in re.findall(r"[^.:]*validation loss (?:has )?(?:rose|risen|fell)[^.:]*", text):
+        assert "trend of the validation loss" in sentence
 
 
 def test_margins_shrink_with_the_number_of_images():

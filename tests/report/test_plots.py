@@ -35,6 +35,15 @@ def check_pair(paths, stem):
         assert image.convert("L").getextrema()[0] < 100
 
 
+def test_the_trend_that_the_diagnosis_tells_is_drawn_and_named(tmp_path):
+    """So that its end and the measured one, which differ by the jitter, both stand there with their names."""
+    history = make_history(20)
+    trend = [(epoch, 0.5 - 0.01 * epoch) for epoch in range(1, 21)]
+    found = texts(plots.curves(history, tmp_path / "curves", "Curves", trend=trend))
+    assert "its trend 0.300" in found and f"validation {history[-1]['val_loss']:.3f}" in found
+    assert not any("trend" in text for text in texts(plots.curves(history, tmp_path / "plain", "Curves")))
+
+
 def test_best_epoch_and_final_gap():
     history = [
         {"epoch": 1, "val_loss": 0.5, "train_accuracy": 0.8, "val_accuracy": 0.75},

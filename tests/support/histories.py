@@ -134,7 +134,7 @@ def _draw(rng: np.random.Generator, seed: int, recipe: str) -> Case:
         when = int(rng.integers(1, count)) if count > 1 else 0
         for name in ("loss", "train_loss", "val_loss"):
             columns[name][when:] = [math.nan] * (count - when)
-    clean, valid = train[at], validation[at]
+    clean, valid = (np.maximum(curve[at], 0.01) for curve in (train, validation))  # less counts as no less
     off = _off_trend(val_noise)
     if verdict is None:
         verdict = define(clean, valid, error(clean), off)
@@ -150,6 +150,8 @@ def define(train, validation, error, off: int) -> str:
     count = len(train)
     if count < 4:
         return "too short to tell"
+    if validation[-1] <= 0.01:
+        return "good fit"
     if off >= max(2, count / 5):
         return "unstable"
     lowest = int(np.argmin(validation))

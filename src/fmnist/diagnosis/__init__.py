@@ -6,6 +6,7 @@
 """
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from fmnist.diagnosis.advice import Advice, advise
 from fmnist.diagnosis.finding import Diagnosis, Estimate, Moment
 from fmnist.diagnosis.history import History, parse, read_history_file
 from fmnist.diagnosis.remedies import OVERCONFIDENT, SLOW
-from fmnist.diagnosis.verdict import DIVERGED, OVERFITTING, TOO_SHORT, VERDICTS, Judgement, judge
+from fmnist.diagnosis.verdict import DIVERGED, OVERFITTING, SOLVED, TOO_SHORT, VERDICTS, Judgement, error_rate, judge
 from fmnist.errors import InputError
 from fmnist.run.directory import RunDirectory, read_json, write_json
 from fmnist.run.history import TRAIN_SAMPLE, read_history
@@ -36,6 +37,7 @@ def diagnose(
     seconds: float | None = None,
     num_classes: int = 10,
     config: dict[str, Any] | None = None,
+    place: Sequence[str] = (),
 ) -> Diagnosis:
     """Say in words what a training history shows.
 
@@ -49,6 +51,7 @@ def diagnose(
         num_classes: of the data; tells what guessing would score.
         config: the run's settings as in `config.json`, from which the advice starts; without them, those of the
             preset `reference` with as many epochs and, where the history tells it, the same learning rate.
+        place: flags that every command which is advised gets: where the data and the runs lie.
 
     Returns:
         The diagnosis; `.text()` for people, `.to_dict()` for machines.
@@ -63,7 +66,8 @@ def diagnose(
     found = judge(parsed, validation_size=validation_size, num_classes=num_classes)
     numbers = _numbers(parsed, found, validation_size, train_size, seconds)
     facts = words.facts(parsed, found, numbers)
-    findings = {found.verdict}
+    sentences = tuple(facts[name] for name in words.ORDER if name in facts)
+    findings = set() if found.cause == SOLVED else {found.verdict}  # what is solved needs no remedy
     if numbers["overconfident"]:
         findings.add(OVERCONFIDENT)
     if found.slow:
@@ -82,8 +86,8 @@ def diagnose(
         certainty=found.votes[found.verdict],
         votes=found.votes,
         epochs=last,
-        sentences=tuple(facts[name] for name in words.ORDER if name in facts),
-        advice=advise(findings, facts, config, known),
+        sentences=sentences,
+        advice=advise(findings, facts, config, known, sentences, place),
         notes=tuple(notes),
         **numbers,
     )
@@ -123,19 +127,15 @@ def _numbers(
 ) -> dict[str, Any]:
     """Return the numbers of a diagnosis, and whether the model is overconfident; what is not known is left out."""
     numbers: dict[str, Any] = {"overconfident": False}
+    if (found.train_error and found.val_error) or (found.verdict == TOO_SHORT and validation_size):
+        numbers["final_gap"] = _final_gap(history, found, train_size, validation_size)
     if found.train is None or found.validation is None or found.epochs is None:
-        errors = 1 - history.train_accuracy[-1:], 1 - history.val_accuracy[-1:]
-        if found.verdict == TOO_SHORT and validation_size and np.isfinite(errors).all():
-            numbers["final_gap"] = _final_gap(*errors, train_size, validation_size)
         return numbers
     numbers["noise"] = found.validation.noise
     numbers["gap_opens"] = Moment(*found.onset) if found.onset else None
     numbers["turns"] = Moment(*found.turn) if found.turn else None
     if found.what == "loss":
-        numbers["loss_gap"] = _difference(found.validation.draws[:, -1], found.train.draws[:, -1])
-    if found.train_error and found.val_error:
-        ends = found.train_error.draws[:, -1], found.val_error.draws[:, -1]
-        numbers["final_gap"] = _final_gap(*ends, train_size, validation_size)
+        numbers["trend"] = tuple(zip(found.epochs.tolist(), found.validation.middle.round(6).tolist(), strict=True))
     if found.verdict != OVERFITTING:
         return numbers
     best = int(found.validation.middle.argmin())
@@ -157,17 +157,26 @@ def _numbers(
 
 
 def _final_gap(
-    train: np.ndarray, validation: np.ndarray, train_size: int | None, validation_size: int | None
-) -> Estimate:
-    """Estimate the gap, in percentage points, from draws of both error rates at the end."""
-    sampling = 0.0
-    for rate, images in ((np.median(validation), validation_size), (np.median(train), train_size)):
-        if images:  # the binomial variance of an error rate
-            sampling += float(rate * (1 - rate) / images)
-    return _difference(100 * validation, 100 * train, 100**2 * sampling)
+    history: History, found: Judgement, train_size: int | None, validation_size: int | None
+) -> Estimate | None:
+    """Return the gap measured at the end, in percentage points; its margin: the images are a sample, an epoch jitters.
+
+    None if either accuracy is missing.
+    """
+    ends, variance = [], 0.0
+    parts = (
+        (history.end("train_accuracy"), found.train_error, train_size),
+        (history.end("val_accuracy"), found.val_error, validation_size),
+    )
+    for accuracy, trend, images in parts:
+        ends.append(accuracy)
+        error = float(error_rate(accuracy, images))
+        variance += (trend.noise * error) ** 2 if trend else 0.0
+        variance += error * (1 - error) / images if images else 0.0  # binomial
+    gap = 100 * (ends[0] - ends[1])
+    return Estimate(round(gap, 6), round(100 * _95 * math.sqrt(variance), 6)) if math.isfinite(gap) else None
 
 
-def _difference(larger: np.ndarray, smaller: np.ndarray, variance: float = 0.0) -> Estimate:
+def _difference(larger: np.ndarray, smaller: np.ndarray) -> Estimate:
     differences = larger - smaller
-    margin = _95 * math.sqrt(float(differences.var()) + variance)
-    return Estimate(round(float(np.median(differences)), 6), round(margin, 6))
+    return Estimate(round(float(np.median(differences)), 6), round(_95 * float(differences.std()), 6))

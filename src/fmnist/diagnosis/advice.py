@@ -2,7 +2,7 @@
 
 import itertools
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,10 @@ MAX_OFFERS = 5
 
 @dataclass(frozen=True)
 class Advice:
-    """A remedy for one history: `command` tries it, with `settings` as the only change."""
+    """A remedy for one history: `command` tries it, with `settings` as the only change.
+
+    `evidence` is what speaks for it in this history; empty where that has been said already.
+    """
 
     title: str
     reason: str
@@ -25,7 +28,12 @@ class Advice:
 
 
 def advise(
-    findings: Collection[str], facts: Mapping[str, str], config: Mapping[str, Any] | None, known: Mapping[str, Any]
+    findings: Collection[str],
+    facts: Mapping[str, str],
+    config: Mapping[str, Any] | None,
+    known: Mapping[str, Any],
+    said: Collection[str] = (),
+    place: Sequence[str] = (),
 ) -> tuple[Advice, ...]:
     """Return up to `MAX_OFFERS` remedies, most useful first.
 
@@ -34,10 +42,13 @@ def advise(
         facts: sentences and numbers by name, for the evidence; a remedy whose fact is missing is left out.
         config: the run's settings as in its `config.json`; without them, the preset `reference` with those `known`.
         known: settings that the history tells, such as its number of epochs.
+        said: sentences that the reader has seen; no evidence is told twice.
+        place: the flags that say where the run's data and the runs lie.
     """
     base = _base(config, known)
     now = leaves(base)
     offers: list[Advice] = []
+    seen = set(said)
     for remedy in REMEDIES:
         evidence = facts.get(remedy.evidence)
         if not evidence or not set(remedy.when) & set(findings):
@@ -50,8 +61,9 @@ def advise(
         except (KeyError, InputError):  # a fact is missing, or a doubled value leaves its range
             continue
         if changed.resolved() != base.resolved() and all(offer.settings != new for offer in offers):
-            command = shlex.join(["fmnist", "train", *itertools.chain.from_iterable(command_flags(changed))])
-            offers.append(Advice(remedy.title, remedy.reason, evidence, command, new))
+            command = shlex.join(["fmnist", "train", *itertools.chain.from_iterable(command_flags(changed)), *place])
+            offers.append(Advice(remedy.title, remedy.reason, "" if evidence in seen else evidence, command, new))
+            seen.add(evidence)
     return tuple(offers[:MAX_OFFERS])
 
 

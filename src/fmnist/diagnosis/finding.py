@@ -39,8 +39,8 @@ class Diagnosis:
         epochs: the last epoch.
         gap_opens: the first epoch from which on the training loss lies at least a quarter below the validation loss.
         turns: the epoch at which the validation loss is lowest, if it has risen by 10% since.
-        final_gap: training minus validation accuracy at the end, in percentage points.
-        loss_gap: validation minus training loss at the end.
+        final_gap: training minus validation accuracy as measured at the end, in percentage points.
+        trend: (epoch, validation loss without its jitter), what "the trend" in the sentences means; empty without losses.
         noise: standard deviation of the validation loss from epoch to epoch, as a share of its value.
         best_epoch: where the trend of the validation loss is lowest.
         epochs_saved, seconds_saved: what stopping there would have saved; seconds only where they are known.
@@ -59,7 +59,7 @@ class Diagnosis:
     gap_opens: Moment | None = None
     turns: Moment | None = None
     final_gap: Estimate | None = None
-    loss_gap: Estimate | None = None
+    trend: tuple[tuple[float, float], ...] = ()
     noise: float | None = None
     best_epoch: int | None = None
     epochs_saved: int | None = None
@@ -84,7 +84,7 @@ class Diagnosis:
         if self.advice:
             lines += ["", "What to try, most useful first:"]
         for number, advice in enumerate(self.advice, 1):
-            told = _item(f"{number}.", f"{advice.title}. {advice.reason} {advice.evidence}")
+            told = _item(f"{number}.", f"{advice.title}. {advice.reason} {advice.evidence}".rstrip())
             lines += ["", told, f"   {advice.command}"]
         if self.notes:
             lines += ["", *(_item("Note:", note) for note in self.notes)]

@@ -53,6 +53,16 @@ class History:
     broken: int | None
     notes: tuple[str, ...]
 
+    def at(self, column: str, epoch: float) -> float:
+        """Return a column's value at an epoch, from its neighbours where it has none; NaN where the column is empty."""
+        values: np.ndarray = getattr(self, column)
+        there = np.isfinite(values)
+        return float(np.interp(epoch, self.epochs[there], values[there])) if there.any() else math.nan
+
+    def end(self, column: str) -> float:
+        """Return the last value of a column; NaN where it is empty."""
+        return self.at(column, self.epochs[-1])
+
 
 def read_history_file(path: str | Path) -> History:
     """Read a history file, CSV or JSON, whatever its suffix.

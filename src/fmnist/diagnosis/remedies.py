@@ -80,7 +80,7 @@ REMEDIES = (
            "punishes."),
     Remedy("Train for fewer epochs", (OVERFITTING,), "stopping",
            {"epochs": fact("stop")},
-           "The epochs after the best one cost time and make the probabilities worse."),
+           "The best epoch is known now, so that the next run can end there."),
     Remedy("Let the weights decay", (OVERFITTING,), "gap",
            {"optimizer": decaying, "weight_decay": decay},
            "Pulling all weights towards zero in each step keeps the network from bending around single images."),

@@ -5,6 +5,8 @@ The definitions, in the order in which they are asked (`docs/overfitting.md` say
 - too short to tell: there are fewer than 4 epochs.
 - diverged: the training loss stopped being a number, or ended nearer to where it started than to its lowest value, or
   no better than guessing after having been far worse.
+- good fit, solved: the validation loss ends at 0.01 or less (an error rate: at 0.3%). Below that no difference counts:
+  in everything that follows a smaller value counts as this one.
 - unstable: in at least a fifth of the epochs the validation loss lies more than 20% off its own trend, or both losses
   have risen by at least 10% since the validation loss was lowest.
 - overfitting: the validation loss has risen by at least 10% above its lowest value while the training loss did
@@ -36,6 +38,9 @@ OPEN = 0.25  # share of the validation loss by which the training loss lies lowe
 WIDE = 0.5  # the same, where it is so wide that it alone is overfitting
 RISE = 0.10  # of the validation loss above its lowest value; ten times what two seeds differ by at their lowest
 FALL = 0.05  # of the validation loss over the last third of the epochs
+SOLVED = "solved"  # a cause of a good fit
+# A cross-entropy so small comes with at most 1.4% of mistakes, since each costs ln 2 at least; and an error rate.
+SOLVED_LOSS, SOLVED_ERROR = 0.01, 0.003
 POOR = 0.10  # share of the training images that a model still gets wrong when it has not learnt them
 # A cross-entropy that goes with an error of 10%, for histories without accuracies: the reference recipe has 0.265.
 POOR_LOSS = 0.27
@@ -58,7 +63,7 @@ class Judgement:
         verdict: one of `VERDICTS`.
         votes: share (0 to 1) of the drawn curves for each verdict that has any; of a verdict that needs no curve, 1.
         cause: which of the verdict's definitions holds: "rise", "gap", "not finite", "lost", "guessing", "off trend",
-            "both rise", or "".
+            "both rise", "solved", or "".
         epochs: float64 (M,), at which the trends are given; None where there are no trends.
         train, validation: trends of the loss, or of the error rate where there are no losses.
         train_error, val_error: trends of the share of images classified wrongly, where there are accuracies.
@@ -101,7 +106,7 @@ def judge(history: History, *, validation_size: int | None, num_classes: int) ->
     if use_losses:
         train_raw, val_raw = history.train_loss, history.val_loss
     else:
-        train_raw, val_raw = (_error(a, validation_size) for a in (history.train_accuracy, history.val_accuracy))
+        train_raw, val_raw = (error_rate(a, validation_size) for a in (history.train_accuracy, history.val_accuracy))
     cause = _diverged(history, train_raw, num_classes if use_losses else None)
     if cause == "not finite":
         return Judgement(DIVERGED, {DIVERGED: 1.0}, cause)
@@ -109,11 +114,11 @@ def judge(history: History, *, validation_size: int | None, num_classes: int) ->
         verdict = DIVERGED if cause else TOO_SHORT
         return Judgement(verdict, {verdict: 1.0}, cause)
 
-    errors = _error(history.train_accuracy, None), _error(history.val_accuracy, validation_size)
+    errors = error_rate(history.train_accuracy, None), error_rate(history.val_accuracy, validation_size)
     epochs, train_raw, val_raw, *rates = thin_out(history.epochs, train_raw, val_raw, *errors)
-    floor = 1e-6  # a loss of exactly 0 has no logarithm
-    train = fit_trend(epochs, np.maximum(train_raw, floor), seed=1)
-    validation = fit_trend(epochs, np.maximum(val_raw, floor), seed=2)
+    tiny = 1e-6  # a loss of exactly 0 has no logarithm
+    train = fit_trend(epochs, np.maximum(train_raw, tiny), seed=1)
+    validation = fit_trend(epochs, np.maximum(val_raw, tiny), seed=2)
     train_error: Trend | None = train
     val_error: Trend | None = validation
     if use_losses:
@@ -121,20 +126,21 @@ def judge(history: History, *, validation_size: int | None, num_classes: int) ->
             fit_trend(epochs, column, seed) if np.isfinite(column).sum() >= MIN_EPOCHS else None
             for seed, column in enumerate(rates, 3)
         )
-    off_trend = _count_off_trend(val_raw, validation)
-    curves = train.draws, validation.draws, train_error.draws if train_error else None
-    verdicts, causes = definitions(*curves, use_losses)
+    floor = SOLVED_LOSS if use_losses else SOLVED_ERROR
+    off_trend = _count_off_trend(val_raw, validation, floor)
+    losses = np.maximum(train.draws, floor), np.maximum(validation.draws, floor)
+    verdicts, causes = definitions(*losses, train_error.draws if train_error else None, use_losses)
     votes = {name: float((verdicts == name).mean()) for name in VERDICTS if (verdicts == name).any()}
     verdict = max(votes, key=lambda name: votes[name])
     reason = Counter(causes[verdicts == verdict].tolist()).most_common(1)[0][0]
     if cause:
         verdict, votes, reason = DIVERGED, {DIVERGED: 1.0}, cause
-    elif off_trend >= max(2, OFF_SHARE * np.isfinite(val_raw).sum()):
+    elif reason != SOLVED and off_trend >= max(2, OFF_SHARE * np.isfinite(val_raw).sum()):
         verdict, votes, reason = UNSTABLE, {UNSTABLE: 1.0}, "off trend"
 
     spread = LOSS_SPREAD / math.sqrt(validation_size) if validation_size and use_losses else 0.0
-    onset = _onset(epochs, train.draws, validation.draws, spread) if verdict != DIVERGED else None
-    turn = _turn(epochs, validation.draws) if verdict not in (DIVERGED, UNSTABLE) else None
+    onset = _onset(epochs, *losses, spread) if verdict != DIVERGED else None
+    turn = _turn(epochs, losses[1]) if verdict not in (DIVERGED, UNSTABLE) else None
     trends = epochs, train, validation, train_error, val_error
     return Judgement(verdict, votes, reason, *trends, onset, turn, off_trend)
 
@@ -148,6 +154,7 @@ def definitions(
         The verdict and its cause for each row.
     """
     rows, count = np.arange(len(train)), train.shape[1]
+    solved = validation[:, -1] <= (SOLVED_LOSS if are_losses else SOLVED_ERROR)
     lowest = validation.argmin(1)
     rises = validation[:, -1] / validation[rows, lowest] - 1 >= RISE
     train_rises = train[:, -1] >= (1 + RISE) * train[rows, lowest]
@@ -155,9 +162,10 @@ def definitions(
     falls = 1 - validation[:, -1] / validation[:, third(count)] >= FALL
     known, limit = (train, POOR_LOSS if are_losses else POOR) if train_error is None else (train_error, POOR)
     poor = (2 * known[:, -1] - known[:, half(count)] >= limit) & (known[:, -1] >= limit)
-    conditions = [rises & ~train_rises, rises, ~falls & wide, poor, falls]
-    verdicts = np.select(conditions, [OVERFITTING, UNSTABLE, OVERFITTING, UNDERFITTING, STILL_IMPROVING], GOOD_FIT)
-    return verdicts, np.select(conditions, ["rise", "both rise", "gap", "", ""], "")
+    conditions = [solved, rises & ~train_rises, rises, ~falls & wide, poor, falls]
+    verdicts = [GOOD_FIT, OVERFITTING, UNSTABLE, OVERFITTING, UNDERFITTING, STILL_IMPROVING]
+    causes = [SOLVED, "rise", "both rise", "gap", "", ""]
+    return np.select(conditions, verdicts, GOOD_FIT), np.select(conditions, causes, "")
 
 
 def third(count: int) -> int:
@@ -202,18 +210,18 @@ def _interval(epochs: np.ndarray, middle: np.ndarray, places: np.ndarray) -> tup
     return found, min(found, round(float(epochs[int(low)]))), max(found, round(float(epochs[int(high)])))
 
 
-def _error(accuracy: np.ndarray, images: int | None) -> np.ndarray:
-    """Return error rates; none is below half an image's worth, since 0 has no logarithm."""
+def error_rate(accuracy: np.ndarray | float, images: int | None) -> np.ndarray:
+    """Return error rates of so many images; none is below half an image's worth, since 0 has no logarithm."""
     return np.maximum(1 - accuracy, 0.5 / (images or 10_000))
 
 
-def _count_off_trend(values: np.ndarray, trend: Trend) -> int:
+def _count_off_trend(values: np.ndarray, trend: Trend, floor: float) -> int:
     """Return how many epochs lie off the curve's trend or off its running median (which no outlier can bend)."""
     if trend.noise < SMOOTH:
         return 0
     there = np.isfinite(values)
-    logs = np.log(np.maximum(values[there], 1e-6))
-    distances = [np.abs(logs - line) for line in (running_median(logs), np.log(trend.middle[there]))]
+    logs, middle = (np.log(np.maximum(curve[there], floor)) for curve in (values, trend.middle))
+    distances = [np.abs(logs - line) for line in (running_median(logs), middle)]
     return int((np.maximum(*distances) > math.log1p(OFF_TREND)).sum())
 
 
@@ -221,7 +229,7 @@ def _diverged(history: History, train: np.ndarray, num_classes: int | None) -> s
     """Return by which definition the run diverged, or an empty string."""
     if history.broken is not None:
         return "not finite"
-    train = train[np.isfinite(train)]
+    train = np.maximum(train[np.isfinite(train)], SOLVED_LOSS if num_classes else SOLVED_ERROR)
     if not len(train):
         return ""
     if num_classes:

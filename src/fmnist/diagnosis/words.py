@@ -1,4 +1,8 @@
-"""Puts what was found in a history into plain sentences, each with its numbers. Judges nothing."""
+"""Puts what was found in a history into plain sentences, each with its numbers. Judges nothing.
+
+A state, such as the accuracies at the end, is told as it was measured; a movement, such as a rise, as that of the trend,
+which is then named.
+"""
 
 from typing import Any
 
@@ -22,23 +26,23 @@ def facts(history: History, found: Judgement, numbers: dict[str, Any]) -> dict[s
     final: Estimate | None = numbers.get("final_gap")
     if found.train is None or found.validation is None or found.epochs is None:
         if final:
-            told["final_gap"] = _gap("At the end", history.train_accuracy[-1], history.val_accuracy[-1], final)
+            told["final_gap"] = _gap(history, final)
         told["jitter"] = told["verdict"] if diverged else f"The highest loss was {loss(history.highest_loss)}."
         return told
 
-    train, val = found.train.middle, found.validation.middle
-    over = f"Over {_span(found.epochs, last)} the validation {what}"
+    val = found.validation.middle
+    over = f"Over {_span(found.epochs, last)} the trend of the validation {what}"
     told["improving"] = f"{over} {_moved(found.change)}, to {loss(val[-1])}."
-    told["trained"] = _trained(found).capitalize()
+    told["trained"] = _trained(history, found).capitalize()
     if found.train_error:
-        accuracy = percent(1 - found.train_error.middle[-1])
-        told["knows"] = f"The model is correct on {accuracy} of its training images."
-    ends = f"the training {what} is {loss(train[-1])} and the validation {what} {loss(val[-1])}"
+        told["knows"] = f"The model is correct on {percent(history.end('train_accuracy'))} of its training images."
+    train_end, val_end = (loss(_measured(history, found, part, last)) for part in ("train", "val"))
+    ends = f"the training {what} is {train_end} and the validation {what} {val_end}"
     told["gap"] = f"At the end {ends}."
     if diverged:
         return told | {"jitter": told["verdict"]}
 
-    noise = f"jitters by {_share(found.validation.noise)} around its trend"
+    noise = f"jitters by {_share(found.validation.noise)} around its trend, the curve without its jitter"
     told["noise"] = told["jitter"] = f"From one epoch to the next the validation {what} {noise}."
     if found.verdict != verdict.UNSTABLE:
         votes = {name: _share(vote) for name, vote in found.votes.items() if vote >= 0.01}
@@ -52,22 +56,22 @@ def facts(history: History, found: Judgement, numbers: dict[str, Any]) -> dict[s
             f"from there on the training {what} lies at least {_share(verdict.OPEN)} below the validation {what}."
         )
     else:
-        told["onset"] = f"No gap opens: at the end {ends}, less than {_share(verdict.OPEN)} apart."
+        told["onset"] = f"No gap opens: at the end {ends}."
     turns: Moment | None = numbers["turns"]
     if turns:
         lowest = float(np.interp(turns.epoch, found.epochs, val))
         told["turn"] = (
             f"The validation {what} turns at epoch {turns.epoch} {_interval(turns)}: "
-            f"its trend, the curve without its jitter, is lowest there ({loss(lowest)}) and ends at {loss(val[-1])}."
+            f"its trend is lowest there ({loss(lowest)}) and ends at {loss(val[-1])}."
         )
-    if final and found.train_error and found.val_error:
-        accuracies = 1 - found.train_error.middle[-1], 1 - found.val_error.middle[-1]
-        told["final_gap"] = _gap("At the end, the jitter taken out,", *accuracies, final)
+    if final:
+        told["final_gap"] = _gap(history, final)
     if numbers.get("epochs_saved"):
         told["stop"], told["stopping"] = str(numbers["best_epoch"]), _stopping(numbers, last)
     if numbers["overconfident"] and turns:
         gained = numbers["accuracy_gained"]
-        rose = f"since epoch {turns.epoch} the validation loss rose by {_share(val[-1] / val.min() - 1)}"
+        rise = _share(val[-1] / np.interp(turns.epoch, found.epochs, val) - 1)
+        rose = f"since epoch {turns.epoch} the trend of the validation loss rose by {rise}"
         change = number(-gained.value, 1, sign=True)
         told["surer"] = f"{rose.capitalize()}, the validation accuracy changed by {change} points."
         told["overconfidence"] = (
@@ -98,10 +102,16 @@ def _verdict(history: History, found: Judgement) -> str:
             f"Too short to tell: {usable} of {plural(last, 'epoch')} {'has' if usable == 1 else 'have'} scores, "
             f"and a trend needs at least {verdict.MIN_EPOCHS}."
         )
-    train, val = found.train.middle, found.validation.middle
+    val, trend = found.validation.middle, f"the trend of the validation {what}"
     lowest = int(val.argmin())
-    over = f"over {_span(found.epochs, last)} the validation {what} {_moved(found.change)}"
-    end, train_end = loss(val[-1]), loss(train[-1])
+    over = f"over {_span(found.epochs, last)} {trend} {_moved(found.change)}"
+    end, train_end = loss(val[-1]), loss(_measured(history, found, "train", last))
+    if found.cause == verdict.SOLVED:
+        measured = loss(_measured(history, found, "val", last))
+        return f"Good fit: the task is solved. The validation {what} is {measured}, and next to nothing is left to gain."
+    if found.cause == "rise" and found.turn:  # the middle of the turns, which is the one that is told
+        lowest = int(np.abs(found.epochs - found.turn[0]).argmin())
+    then = loss(_measured(history, found, "train", found.epochs[lowest]))
     if found.cause == "off trend":
         return (
             f"Unstable: in {found.off_trend} of {last} epochs the validation {what} lies more than "
@@ -109,32 +119,35 @@ def _verdict(history: History, found: Judgement) -> str:
         )
     if found.cause == "both rise":
         return (
-            f"Unstable: since its lowest value the validation {what} has risen by {_share(val[-1] / val.min() - 1)}, "
-            f"and the training {what} with it (from {loss(train[lowest])} to {train_end})."
+            f"Unstable: since its lowest value {trend} has risen by {_share(val[-1] / val.min() - 1)}, "
+            f"and the training {what} with it (from {then} to {train_end})."
         )
     if found.cause == "rise":
-        if found.turn:  # the middle of the turns, which is the one that is told
-            lowest = int(np.abs(found.epochs - found.turn[0]).argmin())
         rise = f"{_share(val[-1] / val[lowest] - 1)} (from {loss(val[lowest])} to {end})"
         return (
-            f"Overfitting: since epoch {round(float(found.epochs[lowest]))} the validation {what} has risen by {rise} "
-            f"while the training {what} went from {loss(train[lowest])} to {train_end}: "
+            f"Overfitting: since epoch {round(float(found.epochs[lowest]))} {trend} has risen by {rise} "
+            f"while the training {what} went from {then} to {train_end}: "
             "the model learns its training images by heart."
         )
     if found.verdict == verdict.OVERFITTING:
         return (
-            f"Overfitting: {over}, and the training {what} ({train_end}) is less "
-            f"than half of it ({end}): what is still learnt holds for the training images alone."
+            f"Overfitting: {over}, to {end}, and the training {what} ({train_end}) is less "
+            "than half of it: what is still learnt holds for the training images alone."
         )
     if found.verdict == verdict.UNDERFITTING:
-        return f"Underfitting: {_trained(found)}"
+        return f"Underfitting: {_trained(history, found)}"
     if found.verdict == verdict.STILL_IMPROVING:
         start = loss(val[third(len(val))])
         return f"Still improving: {over} (from {start} to {end}), so the end is not in sight."
     return (
         f"Good fit: {over}, so it has levelled off, at {end}; "
-        f"the training {what}, {train_end}, lies {_share(max(0, 1 - train[-1] / val[-1]))} below."
+        f"the training {what} is {train_end}."
     )
+
+
+def _measured(history: History, found: Judgement, part: str, epoch: float) -> float:
+    """Return the loss of `train` or `val` at an epoch, or where the history has none, the error rate."""
+    return history.at(f"{part}_loss", epoch) if found.what == "loss" else 1 - history.at(f"{part}_accuracy", epoch)
 
 
 def _span(epochs: np.ndarray, last: int) -> str:
@@ -143,24 +156,23 @@ def _span(epochs: np.ndarray, last: int) -> str:
     return f"the last {count} of {last} epochs" if count > 1 else f"the last epoch of {last}"
 
 
-def _trained(found: Judgement) -> str:
+def _trained(history: History, found: Judgement) -> str:
     """Say how well the model knows its own training images, and what the second half of the run added."""
     if found.train_error is not None:
         error = found.train_error.middle
         change = number(100 * (error[-1] - error[half(len(error))]), 1, sign=True)
         return (
-            f"the model is still wrong on {percent(error[-1])} of its own training images; "
+            f"the model is still wrong on {percent(1 - history.end('train_accuracy'))} of its own training images; "
             f"the second half of the run changed that by {change} points."
         )
-    curve = found.train.middle if found.train else np.array([np.nan])
-    middle = loss(curve[half(len(curve))])
-    return f"the training {found.what} is still {loss(curve[-1])}; in the middle of the run it was {middle}."
+    middle = loss(history.at("train_loss", history.epochs[half(len(history.epochs))]))
+    return f"the training loss is still {loss(history.end('train_loss'))}; in the middle of the run it was {middle}."
 
 
-def _gap(when: str, train_accuracy: float, val_accuracy: float, gap: Estimate) -> str:
+def _gap(history: History, gap: Estimate) -> str:
     return (
-        f"{when} the model is correct on {percent(train_accuracy)} of the training images and on "
-        f"{percent(val_accuracy)} of the validation images: "
+        f"At the end the model is correct on {percent(history.end('train_accuracy'))} of the training images and on "
+        f"{percent(history.end('val_accuracy'))} of the validation images: "
         f"a gap of {number(gap.value, 1)} ± {gap.margin:.1f} percentage points."
     )
 
@@ -172,7 +184,8 @@ def _stopping(numbers: dict[str, Any], last: int) -> str:
     if gained := numbers.get("accuracy_gained"):
         word = "gained" if gained.value >= 0 else "cost"
         saved += f" and {word} {abs(gained.value):.1f} ± {gained.margin:.1f} points of validation accuracy"
-    return f"Stopping after epoch {numbers['best_epoch']}, the best by validation loss, would have saved {saved}."
+    best = f"epoch {numbers['best_epoch']}, where the trend is lowest,"
+    return f"Stopping after {best} would have saved {saved}."
 
 
 def _interval(moment: Moment) -> str:

@@ -121,6 +121,7 @@ class Diagnosis(BaseModel):
     verdict: _Text
     gap_opens: Moment | None
     turns: Moment | None
+    trend: _List[tuple[_Number, _Number]] = []
     sentences: _List[_Text]
     advice: _List[_Object[Annotated[_Text | _Settings, _expected("text or settings")]]]
     notes: _List[_Text]

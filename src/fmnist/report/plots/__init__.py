@@ -61,7 +61,7 @@ def _curves(run: RunDirectory, data: Dataset, stem: Path) -> list[Path]:
         return []
     found = results.diagnosis(run)
     marks = {name: moment["epoch"] for name in ("gap_opens", "turns") if (moment := found.get(name))}
-    return curves(history, stem, f"Learning curves of {shorten(run.name, 60)}", **marks)
+    return curves(history, stem, f"Learning curves of {shorten(run.name, 60)}", trend=found.get("trend", ()), **marks)
 
 
 def _train_samples(run: RunDirectory, data: Dataset, stem: Path) -> list[Path]:
@@ -103,7 +103,7 @@ def _probabilities(run: RunDirectory, dataset: Dataset) -> np.ndarray:
 PLOTS = (
     Plot("curves", _curves, "history", "curves", "Accuracy and loss after each epoch.",
          "Solid lines are measured after each epoch. The dotted line is the average kept while the epoch runs: it lags "
-         "behind, and feels augmentation and dropout."),
+         "behind, and feels augmentation and dropout. The thin line is the trend: the validation loss without its jitter."),
     Plot("samples-train", _train_samples, "", "samples", "The first images of the training set with their classes.",
          heading="The first training images"),
     Plot("samples-test", _test_samples, "", "samples", "The first images of the test set with their classes.",

@@ -21,12 +21,19 @@ def final_gap(history: History) -> float | None:
 
 @styled()
 def curves(
-    history: History, path_stem: Path, title: str, *, gap_opens: int | None = None, turns: int | None = None
+    history: History,
+    path_stem: Path,
+    title: str,
+    *,
+    trend: Sequence[tuple[float, float]] = (),
+    gap_opens: int | None = None,
+    turns: int | None = None,
 ) -> list[Path]:
     """Draw accuracy and loss over the epochs, side by side.
 
     Args:
         history: at least one row; any column but epoch may be missing.
+        trend: (epoch, validation loss without its jitter), as the diagnosis tells it.
         gap_opens, turns: the epochs that the diagnosis names, marked in place of the best epoch.
     """
     figure = titled(10, 3.9, title)
@@ -40,6 +47,9 @@ def curves(
         axes.set_title(unit, pad=18)
         along_epochs(axes)
         ends = list(_lines(axes, history, name, factor))
+        if name == "loss" and trend:
+            axes.plot(*zip(*trend, strict=True), color=INK, linewidth=0.8)
+            ends.append((trend[-1][1], f"its trend {trend[-1][1]:.3f}", INK))
         margin = 0.02 * (len(history) - 1) or 0.5
         axes.set_xlim(history[0]["epoch"] - min(margin, 0.9), history[-1]["epoch"] + margin)  # no epoch 0
         gap = final_gap(history)

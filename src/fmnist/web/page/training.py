@@ -86,6 +86,8 @@ def _charts(chosen: list[Facts]) -> Markup:
             for part, label in (("train", "training"), ("val", "validation")):
                 points = [(row["epoch"], row[f"{part}_{what}"]) for row in facts.history if f"{part}_{what}" in row]
                 lines.append(Line(start + label, f"{style} {part}", points))
+        if what == "loss" and len(chosen) == 1:  # the diagnosis speaks of it
+            lines.append(Line("trend of the validation loss", "trend", chosen[0].diagnosis.get("trend", ())))
         figures.append(chart(title, lines, share))
     return Markup("").join(figures)
 
