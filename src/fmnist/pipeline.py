@@ -54,7 +54,7 @@ def train(
         if (run.path / STUDY_FILE).is_file():
             raise InputError(f"{run.path} holds a study; take another --name")
         if run.exists() and not overwrite:
-            mend = "" if run.state() in ("finished", "diverged") else f"; continue it with --resume {run.path}"
+            mend = "" if run.state() in ("finished", "diverged") else f"; continue it with `{run.command('train --resume')}`"
             raise InputError(
                 f"{run.path} holds a run already ({run.state()}){mend}; "
                 "take another --name, or --overwrite to replace it"
@@ -64,7 +64,8 @@ def train(
 
         teacher = Teacher(config, dataset) if config.distillation.teacher else None
         _clear(run)
-        data = {"data_source": dataset.source, "data_sha256": dataset.sha256}
+        place = str(dataset.folder) if dataset.folder else None
+        data = {"data_source": dataset.source, "data_dir": place, "data_sha256": dataset.sha256}
         write_json(run.environment, environment.environment() | data)
         facts = _facts(config, dataset) | ({"teacher": teacher.facts} if teacher else {})
         write_json(run.config, config.to_dict() | facts)

@@ -1,5 +1,6 @@
 """`fmnist data import`: makes a data set of a folder of pictures."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def command(folder: Path, target: Path, as_json: bool, **settings: Any) -> None:
     print(f"Pictures   {facts['train']:,} training, {facts['test']:,} test{left_out}")
     print(f"Pixels     {height} x {width}, {_ground(facts['inverted'])}")
     print(f"Classes    {len(facts['class_names'])}: {', '.join(facts['class_names'])}")
-    print(f"\nNext: fmnist train --data-dir {facts['folder']}")
+    print(f"\nNext: fmnist train --data-dir {shlex.quote(str(facts['folder']))}")
 
 
 def _ground(inverted: bool | None) -> str:

@@ -126,7 +126,7 @@ def command(
                 pipeline.resume(run, dataset, **how)
         except Interrupted:
             watcher.close()
-            say(f"Saved; continue with: fmnist train --resume {run.path}")
+            say(f"Saved; continue with: {run.command('train --resume')}")
             return 128 + (stop.received or signal.SIGINT)
         finally:
             watcher.close()

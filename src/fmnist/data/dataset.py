@@ -30,6 +30,7 @@ class Dataset:
         class_names: a name for each label.
         source: one line on where the data came from.
         sha256: file name -> SHA-256 of its decompressed bytes, in hexadecimal.
+        folder: that it was read from, absolute; None for the official data, wherever that came from.
 
     Raises:
         InputError: arrays and names don't fit together; tells every problem at once.
@@ -42,6 +43,7 @@ class Dataset:
     class_names: tuple[str, ...]
     source: str
     sha256: dict[str, str] = field(default_factory=dict)
+    folder: Path | None = None
 
     def __post_init__(self) -> None:
         """Check that everything fits together."""
@@ -83,9 +85,14 @@ def load_dataset(data_dir: str | os.PathLike[str] | None = None, *, progress: Pr
         return read_folder(data_dir)
     if given := os.environ.get("FMNIST_DATA"):
         return read_folder(Path(given).expanduser(), named_by="FMNIST_DATA")
+    return load_official(progress=progress)
+
+
+def load_official(*, progress: Progress | None = None) -> Dataset:
+    """Return the official Fashion-MNIST, as `load_dataset` does where no folder is named."""
     official = sources.obtain(progress=progress)
     train_x, train_y, test_x, test_y = (parse_idx(official.contents[name], name=name) for name in sources.FILE_NAMES)
-    names, digests = sources.OFFICIAL_CLASS_NAMES, _official_digests()  # which obtain has verified
+    names, digests = sources.OFFICIAL_CLASS_NAMES, sources.official_sha256()  # which obtain has verified
     return Dataset(train_x, train_y, test_x, test_y, names, official.source, digests)
 
 
@@ -125,16 +132,12 @@ def read_folder(folder: str | os.PathLike[str], *, named_by: str = "the data fol
         problems.append(str(error))
     _raise_all(str(folder), problems)
     train_x, train_y, test_x, test_y = arrays
-    if names is None and digests == _official_digests():
+    if names is None and digests == sources.official_sha256():
         names = sources.OFFICIAL_CLASS_NAMES
     elif names is None:
         largest = max((int(labels.max()) for labels in (train_y, test_y) if labels.size), default=-1)
         names = tuple(str(label) for label in range(largest + 1))
-    return Dataset(train_x, train_y, test_x, test_y, names, str(folder), digests)
-
-
-def _official_digests() -> dict[str, str]:
-    return {file.name: file.sha256 for file in sources.OFFICIAL_FILES}
+    return Dataset(train_x, train_y, test_x, test_y, names, str(folder), digests, folder.resolve())
 
 
 def _read_class_names(path: Path) -> tuple[str, ...] | None:

@@ -51,6 +51,11 @@ class OfficialData:
     source: str
 
 
+def official_sha256() -> dict[str, str]:
+    """Return the SHA-256 of each official file's decompressed bytes, by name."""
+    return {file.name: file.sha256 for file in OFFICIAL_FILES}
+
+
 def default_sources(cache: Cache) -> tuple[Source, ...]:
     """Return the places the official files are looked for, in this order, when the cache lacks some."""
     return (

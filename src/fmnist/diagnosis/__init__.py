@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fmnist.data import train_flags
 from fmnist.diagnosis import words
 from fmnist.diagnosis.advice import Advice, advise
 from fmnist.diagnosis.finding import Diagnosis, Estimate, Moment
@@ -37,7 +38,7 @@ def diagnose(
     seconds: float | None = None,
     num_classes: int = 10,
     config: dict[str, Any] | None = None,
-    place: Sequence[str] = (),
+    place: Sequence[Sequence[str]] = (),
 ) -> Diagnosis:
     """Say in words what a training history shows.
 
@@ -51,7 +52,7 @@ def diagnose(
         num_classes: of the data; tells what guessing would score.
         config: the run's settings as in `config.json`, from which the advice starts; without them, those of the
             preset `reference` with as many epochs and, where the history tells it, the same learning rate.
-        place: flags that every command which is advised gets: where the data and the runs lie.
+        place: flags, each with its value, that every advised command gets: where the data and the runs lie.
 
     Returns:
         The diagnosis; `.text()` for people, `.to_dict()` for machines.
@@ -107,7 +108,7 @@ def diagnose_run(run: RunDirectory, *, validation_size: int | None = None) -> Di
     config = read_json(run.config) if run.config.is_file() else {}
     facts, diverged = config.get("dataset", {}), run.state() == "diverged"
     if not diverged:
-        run.need(run.history, "train")
+        run.need(run.history, "train --resume")
     content: list[dict[str, float]] = read_history(run.history) if run.history.is_file() else []
     if diverged:  # a loss that is no number ends a run before that epoch is written down
         content.append({"epoch": len(content) + 1, "loss": math.nan, "train_loss": math.nan, "val_loss": math.nan})
@@ -117,6 +118,7 @@ def diagnose_run(run: RunDirectory, *, validation_size: int | None = None) -> Di
         train_size=min(TRAIN_SAMPLE, facts["num_train"]) if facts.get("num_train") else None,
         num_classes=max(2, len(facts.get("class_names", range(10)))),
         config=config,
+        place=train_flags(run),
     )
     write_json(run.diagnosis, diagnosis.to_dict())
     return diagnosis

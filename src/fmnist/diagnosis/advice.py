@@ -33,7 +33,7 @@ def advise(
     config: Mapping[str, Any] | None,
     known: Mapping[str, Any],
     said: Collection[str] = (),
-    place: Sequence[str] = (),
+    place: Sequence[Sequence[str]] = (),
 ) -> tuple[Advice, ...]:
     """Return up to `MAX_OFFERS` remedies, most useful first.
 
@@ -43,7 +43,7 @@ def advise(
         config: the run's settings as in its `config.json`; without them, the preset `reference` with those `known`.
         known: settings that the history tells, such as its number of epochs.
         said: sentences that the reader has seen; no evidence is told twice.
-        place: the flags that say where the run's data and the runs lie.
+        place: the flags, each with its value, that say where the run's data and the runs lie.
     """
     base = _base(config, known)
     now = leaves(base)
@@ -61,7 +61,7 @@ def advise(
         except (KeyError, InputError):  # a fact is missing, or a doubled value leaves its range
             continue
         if changed.resolved() != base.resolved() and all(offer.settings != new for offer in offers):
-            command = shlex.join(["fmnist", "train", *itertools.chain.from_iterable(command_flags(changed)), *place])
+            command = shlex.join(["fmnist", "train", *itertools.chain.from_iterable([*command_flags(changed), *place])])
             offers.append(Advice(remedy.title, remedy.reason, "" if evidence in seen else evidence, command, new))
             seen.add(evidence)
     return tuple(offers[:MAX_OFFERS])

@@ -15,7 +15,7 @@ from fmnist.run.history import read_history
 
 def check_run(run: RunDirectory) -> Iterator[Check]:
     """Yield what is found in a run."""
-    resume = f"fmnist train --resume {run.path}"
+    resume = run.command("train --resume")
     found = schema.problems(run)
     for text in found:
         yield Check("files", WRONG, text, _who_makes(text, run))
@@ -38,7 +38,7 @@ def _who_makes(text: str, run: RunDirectory) -> str:
     commands = {"metrics": "evaluate", "diagnosis": "diagnose", "exports": "export", "benchmark": "benchmark"}
     name = next((command for file, command in commands.items() if f"{file}.json" in text), None)
     if name:
-        return f"remove the file; `fmnist {name} {run.path}` makes it again"
+        return f"remove the file; `{run.command(name)}` makes it again"
     return "take the file from a copy, or train again with --overwrite"
 
 
@@ -80,8 +80,8 @@ def _checkpoints(run: RunDirectory, state: str, resume: str) -> Iterator[Check]:
 
 def _results(run: RunDirectory) -> Iterator[Check]:
     """Yield whether a finished run's model opens, and whether what was made from it belongs to it."""
-    yield attempt("model", lambda: describe(open_model(run.need(run.model, "train"))), "train again with --overwrite")
-    evaluate, export = f"fmnist evaluate {run.path}", f"fmnist export {run.path}"
+    yield attempt("model", lambda: describe(open_model(run.need(run.model, "train --resume"))), "train again with --overwrite")
+    evaluate, export = run.command("evaluate"), run.command("export")
     if run.metrics.is_file() and run.predictions.is_file():
         yield attempt("scores", lambda: _scores(run), evaluate)
     else:

@@ -36,7 +36,7 @@ def check_dataset(config: dict[str, Any], dataset: Dataset) -> None:
 
 def load_model(run: RunDirectory) -> backend.Predictor:
     """Return a run's saved model, ready to answer; an `InputError` where it has none yet."""
-    path = run.need(run.model, "train")
+    path = run.need(run.model, "train --resume")
     backend.prepare()
     import keras
 
@@ -81,7 +81,7 @@ def evaluate(run: RunDirectory, dataset: Dataset) -> dict[str, Any]:
     Raises:
         InputError: the run has no model yet, or the data set does not fit it.
     """
-    run.need(run.model, "train")
+    run.need(run.model, "train --resume")
     check_dataset(read_json(run.config), dataset)
     started = time.monotonic()
     predict = load_model(run)

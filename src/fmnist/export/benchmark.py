@@ -48,13 +48,13 @@ def benchmark_run(
     measured = [name for name, form in FORMATS.items() if form.measured]
     exported = [row for row in results.exports(run).get("files", []) if row["format"] in measured]
     if not exported:
-        raise InputError(f"{run.path} has no exported files; `fmnist export {run.name}` makes them")
+        raise InputError(f"{run.path} has no exported files; `{run.command('export')}` makes them")
     check_dataset(read_json(run.config), dataset)
     files = [("model.keras", "Keras (the run's model)", "keras", run.model)]
     files += [(row["format"], row["format"], row["format"], run.exports / row["file"]) for row in exported]
     changed = [row["file"] for row in exported if sha256(run.exports / row["file"]) != row["sha256"]]
     if changed:
-        raise InputError(f"changed since the export: {', '.join(changed)}; `fmnist export {run.name}` makes them again")
+        raise InputError(f"changed since the export: {', '.join(changed)}; `{run.command('export')}` makes them again")
     rows: list[dict[str, Any]] = []
     keras: np.ndarray | None = None
     for name, label, format, path in files:

@@ -59,7 +59,7 @@ def export_run(
     """
     check_formats(formats)
     wanted = [FORMATS[name] for name in dict.fromkeys(formats)]
-    model = run.need(run.model, f"train --resume {run.path}")
+    model = run.need(run.model, "train --resume")
     config = read_json(run.config)
     evaluate.check_dataset(config, dataset)
     common = _common_facts(run, config)

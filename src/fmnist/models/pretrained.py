@@ -44,7 +44,7 @@ def check(config: Config) -> None:
     """
     if config.transfer.initial_weights is not None:
         run = find_run(config.transfer.initial_weights)
-        run.need(run.model, f"train --resume {run.path}")
+        run.need(run.model, "train --resume")
     elif config.transfer.weights != "fresh":
         locate(config.model.family, config.transfer.weights)
 
@@ -107,7 +107,7 @@ def _from_run(model: keras.Model, name: str, class_names: tuple[str, ...]) -> st
     from fmnist.models.head import last_layer
 
     run = find_run(name)
-    source = keras.models.load_model(run.need(run.model, "train"), compile=False, safe_mode=True)
+    source = keras.models.load_model(run.need(run.model, "train --resume"), compile=False, safe_mode=True)
     parts = [[layer for layer in network.layers if layer.weights] for network in (source, model)]
     theirs, ours = ({layer.name: layer.get_weights() for layer in part} for part in parts)
     last = last_layer(model).name

@@ -53,7 +53,7 @@ def open_model(
     export = _good_export(found)
     if export is not None and importlib.util.find_spec("ai_edge_litert"):
         return _open_file(export, threads)
-    return open_keras(found.need(found.model, "train"), _facts(found), results.temperature(found) or 1.0)
+    return open_keras(found.need(found.model, "train --resume"), _facts(found), results.temperature(found) or 1.0)
 
 
 def _open_file(path: Path, threads: int | None) -> Predictor:
@@ -77,7 +77,7 @@ def _facts(run: RunDirectory) -> dict[str, Any]:
     try:
         names = [str(name) for name in read_json(run.config)["dataset"]["class_names"]]
     except (KeyError, TypeError) as error:
-        raise InputError(f"{run.config} names no classes; `fmnist doctor {run.path}` says what is wrong") from error
+        raise InputError(f"{run.config} names no classes; `{run.command('doctor')}` says what is wrong") from error
     known = {"familiarity": read_json(run.familiarity)} if run.familiarity.is_file() else {}
     return {"run": run.name, "class_names": names, **known}
 

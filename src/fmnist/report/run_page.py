@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fmnist.config import PRESETS, command_flags, leaf_fields, restore
-from fmnist.data.sources import OFFICIAL_FILES
+from fmnist.data import train_flags
 from fmnist.errors import InputError
 from fmnist.evaluation.metrics import frequent_confusions
 from fmnist.report.plots import PLOTS
@@ -30,13 +30,13 @@ def write_report(run: RunDirectory) -> Path:
         InputError: `config.json` is missing, or a file of the run cannot be read.
         RunError: the report cannot be written.
     """
-    config = read_json(run.need(run.config, "train"))
+    config = read_json(run.config)
     environment, status, metrics = results.environment(run), run.read_status(), results.metrics(run)
     history = read_history(run.history) if run.history.is_file() else []
     diagnosis = results.diagnosis(run)
     context = {
         "name": run.name,
-        "run_name": shlex.quote(run.name),
+        "run": run,
         "preset": config.get("preset", "custom"),
         "status": status,
         "cards": _cards(config, environment, status, metrics, history),
@@ -50,7 +50,7 @@ def write_report(run: RunDirectory) -> Path:
         "confusions": frequent_confusions(metrics, _CONFUSIONS) if metrics else [],
         "settings": _settings(config),
         "environment": {key: value for key, value in environment.items() if value not in (None, {}, "")},
-        "command": train_command(run.name, config, environment),
+        "command": train_command(run, config),
         "plots": PLOTS,
         "picture": lambda name, parts: picture(run.plots / f"{name}.svg", parts),
         "drawable": lambda plot: plot.drawable(run),
@@ -122,13 +122,11 @@ def _settings(config: Content) -> dict[str, list[Content]]:
     }
 
 
-def train_command(name: str, config: Content, environment: Content) -> str:
+def train_command(run: RunDirectory, config: Content) -> str:
     """Return the command that trains this run again: the preset, and a flag for each setting that differs from it."""
     try:
         preset_flag, *flags = command_flags(restore(config))
     except InputError:  # another version's settings: the name of its preset is all that can be told
         preset_flag, flags = ["--preset", str(config.get("preset", "reference"))], []
-    lines = [["fmnist", "train", *preset_flag], ["--name", name]]
-    if results.trained_on(environment, {file.name: file.sha256 for file in OFFICIAL_FILES}) is False:
-        lines.append(["--data-dir", str(environment.get("data_source", "DIR"))])
+    lines = [["fmnist", "train", *preset_flag], ["--name", run.name], *train_flags(run)]
     return " \\\n    ".join(map(shlex.join, [*lines, *flags]))

@@ -64,6 +64,7 @@ class Config(BaseModel):
 class Environment(BaseModel):
     data_sha256: _Object[_Text]
     data_source: _Text
+    data_dir: _Text | None = None
     processor: _Text | None = None
     cores: _Whole | None = None
 

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -67,10 +68,18 @@ class RunDirectory:
             status["state"] = "diverged"
         return status
 
+    def command(self, name: str) -> str:
+        """Return the command line that does something with this run, quoted for a shell: `fmnist evaluate runs/first`.
+
+        Args:
+            name: of the command, with the flag that takes the run: `evaluate`, or `train --resume`.
+        """
+        return f"fmnist {name} {shlex.quote(str(self.path))}"
+
     def need(self, path: Path, command: str) -> Path:
         """Return `path` if that file exists, else raise an `InputError` that says which command makes it."""
         if not path.is_file():
-            raise InputError(f"{self.path} has no {path.name}; `fmnist {command}` makes it")
+            raise InputError(f"{self.path} has no {path.name}; `{self.command(command)}` makes it")
         return path
 
     @contextlib.contextmanager

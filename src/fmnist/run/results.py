@@ -36,7 +36,7 @@ def predictions(run: RunDirectory) -> Predictions:
     """Return what `predictions.npz` holds; where it is missing, too, this raises an `InputError`."""
     import numpy as np
 
-    path = run.need(run.predictions, f"evaluate {run.path}")
+    path = run.need(run.predictions, "evaluate")
     try:
         # numpy leaves a file that it opened itself open where that is no archive.
         with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as arrays:
@@ -46,7 +46,7 @@ def predictions(run: RunDirectory) -> Predictions:
         if not 0 <= labels.min() <= labels.max() < probabilities.shape[1]:
             raise ValueError(f"it has labels from {labels.min()} to {labels.max()} of {probabilities.shape[1]} classes")
     except Exception as error:  # numpy and zipfile have errors of many kinds
-        raise InputError(f"{path} cannot be read: {error}; `fmnist evaluate {run.path}` makes it again") from error
+        raise InputError(f"{path} cannot be read: {error}; `{run.command('evaluate')}` makes it again") from error
     return Predictions(probabilities, labels)
 
 
@@ -112,4 +112,4 @@ def _stored(run: RunDirectory, path: Path, command: str) -> dict[str, Any]:
 
 
 def _damaged(run: RunDirectory, problem: str, command: str) -> InputError:
-    return InputError(f"{problem}; remove the file, and `fmnist {command} {run.path}` makes it again")
+    return InputError(f"{problem}; remove the file, and `{run.command(command)}` makes it again")

@@ -16,7 +16,7 @@ def check(run: RunDirectory) -> RunDirectory:
     """
     if found := problems(run):
         told = [f"{run.path} has damaged files:", *(f"  - {text}" for text in found)]
-        raise InputError("\n".join([*told, f"`fmnist doctor {run.path}` says what to do"]))
+        raise InputError("\n".join([*told, f"`{run.command('doctor')}` says what to do"]))
     return run
 
 

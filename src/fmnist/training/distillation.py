@@ -122,7 +122,7 @@ class Teacher:
         name = str(config.distillation.teacher)
         found = find_run_or_file(name)
         run = None if isinstance(found, Path) else found
-        path = found if isinstance(found, Path) else found.need(found.model, f"train --resume {found.path}")
+        path = found if isinstance(found, Path) else found.need(found.model, "train --resume")
         if not path.is_file():
             raise InputError(f"--teacher {name}: there is no such file; expected a run, or a .keras file")
         expected = list(dataset.class_names)

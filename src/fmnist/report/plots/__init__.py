@@ -95,7 +95,7 @@ def _probabilities(run: RunDirectory, dataset: Dataset) -> np.ndarray:
     if found.shape != expected:
         raise InputError(
             f"{run.predictions} holds probabilities {found.shape}, expected {expected} for {dataset.source}; "
-            f"`fmnist evaluate {run.path}` makes it again"
+            f"`{run.command('evaluate')}` makes it again"
         )
     return found
 
