@@ -12,7 +12,7 @@ import click
 
 from fmnist.cli.terminal import Bar, say
 from fmnist.config import kinds, leaf_fields, leaf_type
-from fmnist.data import Dataset, load_dataset
+from fmnist.data import Dataset, load, load_dataset
 from fmnist.errors import InputError
 from fmnist.run import schema
 from fmnist.run.directory import RunDirectory, find_run, find_run_or_file
@@ -29,7 +29,8 @@ data_dir_option = click.option(
     "--data-dir",
     type=click.Path(path_type=Path),
     default=None,
-    help="Folder of the four IDX files [default: $FMNIST_DATA, the cache, the system's package, a download].",
+    help="Folder of the four IDX files [default: the run's own, or else $FMNIST_DATA, the cache, the system's package, "
+    "a download].",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 
@@ -57,7 +58,8 @@ def run_command(name: str, *lines: str) -> Callable[[Callable[..., None]], click
     def make(function: Callable[..., None]) -> click.Command:
         @functools.wraps(function)
         def work(run_name: str, runs_dir: Path, data_dir: Path | None, **own: Any) -> None:
-            run, dataset = open_run(run_name, runs_dir), load_data(data_dir)
+            run = open_run(run_name, runs_dir)
+            dataset = load_data(data_dir, run)
             with run.lock():
                 function(run, dataset, **own)
 
@@ -84,8 +86,8 @@ def plain_name(name: str) -> str:
     return name
 
 
-def load_data(data_dir: Path | None) -> Dataset:
-    """Load the data set, with a progress bar on stderr for each file that has to be fetched."""
+def load_data(data_dir: Path | None, run: RunDirectory | None = None) -> Dataset:
+    """Load the data set, or that of a run, with a progress bar on stderr for each file that has to be fetched."""
     bars: dict[str, Bar] = {}
 
     def show(received: int, total: int | None, label: str) -> None:
@@ -98,7 +100,7 @@ def load_data(data_dir: Path | None) -> Dataset:
         bars[label].move(received, total=total, note=size(received))
 
     try:
-        return load_dataset(data_dir, progress=show)
+        return load(run, data_dir, progress=show) if run else load_dataset(data_dir, progress=show)
     finally:
         for bar in bars.values():
             bar.close()

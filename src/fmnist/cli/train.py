@@ -107,7 +107,7 @@ def command(
         run = options.open_run(resume_name, runs_dir)
     lock.check_free(run.path)
     with StopSignals() as stop:
-        dataset = options.load_data(data_dir)
+        dataset = options.load_data(data_dir, run if resume_name else None)
         say(f"Data      {dataset.source}")
         say(f"Run       {run.path}")
 

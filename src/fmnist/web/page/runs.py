@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fmnist.data import Dataset, load_dataset
+from fmnist.data import Dataset, load
 from fmnist.errors import FmnistError, InputError
 from fmnist.evaluation.evaluate import check_dataset
 from fmnist.run import results
@@ -22,6 +22,7 @@ class Facts:
     """The files of a run, as far as they are there."""
 
     name: str
+    run: RunDirectory
     config: dict[str, Any] = field(default_factory=dict)
     status: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -59,9 +60,9 @@ class Runs:
         try:
             history = read_history(run.history) if run.history.is_file() else []
             read = run.read_status(), results.metrics(run), results.diagnosis(run), history, results.exported_files(run)
-            return Facts(run.name, read_json(run.config), *read)
+            return Facts(run.name, run, read_json(run.config), *read)
         except FmnistError as error:
-            return Facts(run.name, problem=str(error))
+            return Facts(run.name, run, problem=str(error))
 
     def export(self, digest: str) -> tuple[Path, str] | None:
         """Return the exported file with a SHA-256, and a name to save it under; None where no run has it."""
@@ -84,7 +85,7 @@ class Runs:
         """
         run = self._all()[name]
         probabilities, labels = _predictions(run)
-        dataset = _dataset(self._data_dir)
+        dataset = _dataset(run.path, self._data_dir)
         check_dataset(read_json(run.config), dataset)
         if not np.array_equal(labels, dataset.test_labels):
             raise InputError("the run was evaluated on another test set than the one that is here")
@@ -112,5 +113,5 @@ def _kept_predictions(path: Path, changed: int) -> results.Predictions:
 
 
 @functools.lru_cache(1)
-def _dataset(data_dir: Path | None) -> Dataset:
-    return load_dataset(data_dir)
+def _dataset(path: Path, data_dir: Path | None) -> Dataset:
+    return load(RunDirectory(path), data_dir)
