@@ -1,4 +1,6 @@
-"""Formats numbers as people read them: shares, points, losses, durations, sizes and counts; shortens names."""
+"""Formats numbers as people read them: shares, points, losses, durations, sizes and counts; shortens names and lists."""
+
+from collections.abc import Sequence
 
 
 def number(value: float, digits: int = 0, *, sign: bool = False) -> str:
@@ -40,6 +42,12 @@ def size(count: float) -> str:
 def plural(count: int, noun: str, nouns: str = "") -> str:
     """Return a count with its noun: `1 epoch`, `2 epochs`; `nouns` is for those that take no `s`."""
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+
+
+def some(names: Sequence[str], most: int) -> str:
+    """List names, and tell how many are left out beyond the first `most`: `Coat, Bag, Dress and 7 more`."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def shorten(name: str, length: int) -> str:

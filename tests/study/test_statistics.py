@@ -41,6 +41,22 @@ def test_a_crossed_table_by_hand():
     assert found.margin == pytest.approx(student_quantile(144 / 98) * math.sqrt(3))
 
 
+def test_how_many_seeds_would_tell():
+    """Differences with standard deviation 1 and mean 1: the margin is below 1 from 7 seeds on (2.4469 / √7 = 0.92).
+
+    6 have 2.5706 / √6 = 1.05. With mean 0 and a difference of 1 worth having, the same 7 show that there is none; what
+    one more seed does not make smaller, the images' part, can hide anything for good.
+    """
+    assert Difference(1.0, 9.0, 2, 1.0).seeds_to_tell(0.0, 100) == 7
+    assert Difference(0.0, 9.0, 2, 1.0).seeds_to_tell(1.0, 100) == 7
+    assert Difference(1.0, 9.0, 2, 1.0, image_variance=1.0).seeds_to_tell(0.5, 100) is None
+    assert Difference(0.0, 9.0, 2, 1.0).seeds_to_tell(0.0, 100) is None
+    assert Difference(1.0, None, 1).seeds_to_tell(0.5, 100) is None
+    found = crossed(np.array([[0.0, 1.0], [2.0, 5.0]]))  # as worked out above: 9 and 4 - 1, over 2 · 2
+    assert (found.seed_variance, found.image_variance) == (4.5, 0.75)
+    assert paired([1.0, 3.0], [0.0, 0.0]).seed_variance == pytest.approx(2)
+
+
 def test_one_seed_leaves_the_images():
     differences = np.array([[0.0, 0.0, 1.0, 0.0, 1.0]])
     expected = 2.7764 * np.std(differences, ddof=1) / math.sqrt(5)

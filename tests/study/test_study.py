@@ -17,6 +17,7 @@ from fmnist.study import (
     forecast,
     is_done,
     list_studies,
+    page,
     plan,
     words,
     write_results,
@@ -208,8 +209,9 @@ def test_sentences_say_what_is_measurable(made_up):
     gained = 100 * difference["mean"]
     assert 3 < gained < 7 and difference["interval"][0] > 0
     assert "of the gap (" in helps["sentence"] and f"and gains {gained:.1f} ± " in helps["sentence"]
-    assert same["sentence"].startswith("same does nothing measurable: it leaves the gap as it is (0.0 ± 0.0 points)")
-    assert "within the noise" in same["sentence"]
+    assert same["sentence"].startswith("same makes no difference worth having to the gap (0.0 ± 0.0 points)")
+    assert difference["outcome"] == "helps" and "seeds_to_tell" not in difference
+    assert same["difference"]["gap"]["outcome"] == "no difference worth having"
 
 
 def test_the_gap_closed_is_a_share_of_the_baselines(made_up):
@@ -220,7 +222,8 @@ def test_the_gap_closed_is_a_share_of_the_baselines(made_up):
     assert words.value_table({"variants": [base, helps, same]})[2][6] == "never"
 
 
-HELD = "leaves the test accuracy within the noise (+0.5 ± 1.0 points)"
+UNTOLD = "ith 3 seeds it cannot be told whether it changes"
+GAP, ACCURACY = "the gap (+0.2 ± 2.0 points)", "the test accuracy (+0.5 ± 1.0 points)"
 
 
 @pytest.mark.parametrize(
@@ -230,29 +233,41 @@ HELD = "leaves the test accuracy within the noise (+0.5 ± 1.0 points)"
             (-4, 1),
             (2, 1),
             None,
-            "closes 80% of the gap (5.0 to 1.0 points) and gains 2.0 ± 1.0 points of test accuracy",
+            " closes 80% of the gap (5.0 to 1.0 points) and gains 2.0 ± 1.0 points of test accuracy.",
         ),
         (
             (-6, 1),
             (-2, 1),
             None,
-            "closes all of the gap (5.0 to −1.0 points) and costs 2.0 ± 1.0 points of test accuracy",
-        ),
-        ((3, 1), (0.5, 1), None, f"widens the gap by 3.0 ± 1.0 points (5.0 to 8.0 points) and {HELD}"),
-        (
-            (0.2, 1),
-            (0.5, 1),
-            (-0.05, 0.01),
-            f"leaves the gap as it is (+0.2 ± 1.0 points) and {HELD}; it lowers the test loss by 0.050 ± 0.010",
+            " closes all of the gap (5.0 to −1.0 points) and costs 2.0 ± 1.0 points of test accuracy.",
         ),
         (
-            (0.2, 1),
+            (3, 1),
             (0.5, 1),
             None,
-            f"does nothing measurable: it leaves the gap as it is (+0.2 ± 1.0 points) and {HELD}",
+            f" widens the gap by 3.0 ± 1.0 points (5.0 to 8.0 points). W{UNTOLD} {ACCURACY}.",
         ),
-        ((-4, None), (2, 1), None, "moves the gap by −4.00 points and gains 2.0 ± 1.0 points of test accuracy"),
-        (None, (2, 0.01), None, "gains 2.00 ± 0.01 points of test accuracy"),
+        (
+            (0.2, 2),
+            (0.5, 1),
+            (-0.05, 0.01),
+            f" lowers the test loss by 0.050 ± 0.010. W{UNTOLD} {GAP} or {ACCURACY}.",
+        ),
+        ((0.2, 2), (0.5, 1), None, f": w{UNTOLD} {GAP} or {ACCURACY}."),
+        (
+            (0.2, 0.7),
+            (0.1, 0.3),
+            None,
+            " makes no difference worth having to the gap (+0.2 ± 0.7 points) and makes no difference worth having to "
+            "the test accuracy (+0.1 ± 0.3 points).",
+        ),
+        (
+            (-4, None),
+            (2, 1),
+            None,
+            f" gains 2.0 ± 1.0 points of test accuracy. W{UNTOLD} the gap (−4.0 points).",
+        ),
+        (None, (2, 0.01), None, " gains 2.00 ± 0.01 points of test accuracy."),
     ],
 )
 def test_a_sentence_for_every_outcome(gap, accuracy, loss, expected):
@@ -273,9 +288,25 @@ def test_a_sentence_for_every_outcome(gap, accuracy, loss, expected):
         "gap_closed": 1 - after / 5,
     }
     base = {"summary": {"gap": {"mean": 0.05}, "seconds": seconds}}
-    assert words.sentence(row, base, 3) == f"x {expected}."
+    assert words.sentence(row, base, 3) == f"x{expected}"
     slow = {**row, "summary": {**row["summary"], "seconds": {"mean": 25.0}}}
-    assert words.sentence(slow, base, 3) == f"x {expected}; it takes 2.5 times as long."
+    assert words.sentence(slow, base, 3).replace("; it takes 2.5 times as long", "", 1) == f"x{expected}"
+
+
+def test_two_seeds_cannot_tell_and_say_how_many_would(made_up):
+    """−2.7 ± 23.4 points is no absence of an effect; and no gain whose interval holds 0 is a headline."""
+    base, helps, _ = made_up[2]["variants"]
+    open_ended = {"mean": -0.027, "interval": [-0.261, 0.207], "n": 2, "outcome": "cannot tell", "seeds_to_tell": 8}
+    accuracy, loss = dict(open_ended), {"mean": 0.0, "interval": [-1.0, 1.0], "n": 2}
+    row = helps | {"name": "x", "test_difference": {"test_accuracy": accuracy, "test_loss": loss}}
+    told = words.sentence(row, base, 2)
+    assert "With 2 seeds it cannot be told whether it changes the test accuracy (−2.7 ± 23.4 points; --seeds 8" in told
+    assert "nothing" not in told and "within the noise" not in told
+    row["test_difference"]["test_accuracy"] = accuracy | {"mean": 0.027, "interval": [-0.207, 0.261]}
+    cards = page._cards(made_up[2] | {"seeds": [0, 1], "variants": [base, row]})
+    assert cards[0] == ("Largest gain", "none", "that could be told from chance with 2 seeds")
+    better = row | {"name": "y", "test_difference": {"test_accuracy": helps["test_difference"]["test_accuracy"]}}
+    assert page._cards(made_up[2] | {"variants": [base, row, better]})[0][2] == "points of test accuracy: y"
 
 
 def test_the_page_says_it_all_and_needs_nothing_else(made_up):
@@ -286,7 +317,7 @@ def test_the_page_says_it_all_and_needs_nothing_else(made_up):
         assert row["sentence"].removeprefix(row["name"]) in told
     for table in (words.value_table(result), words.difference_table(result)):
         assert all(cell in told for cells in table for cell in cells)
-    assert told.index("helps closes") < told.index("same does nothing")
+    assert told.index("helps closes") < told.index("same makes no difference")
     assert len(page.all("svg")) >= 2 + 2 + 3
     assert not page.all("script") and not page.all("link") and not page.all("img")
     assert not [

@@ -75,7 +75,7 @@ def command(
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
-    from fmnist.predictor import open_model
+    from fmnist.predictor import UNTOLD, open_model
 
     predictor = open_model(model, runs_dir)
     rows, unreadable, seen = _answers(predictor, images, min(top, len(predictor.class_names)), show is not None)
@@ -84,6 +84,8 @@ def command(
         raise InputError("\n  ".join([f"{nothing}:", *(row["problem"] for row in unreadable)]))
     for row in unreadable:
         say(f"Left out  {row['problem']}")
+    if predictor.threshold is None:
+        say(UNTOLD)
     if show:
         _show(show, seen, rows)
     if as_json:

@@ -9,7 +9,7 @@ from fmnist.cli import options
 from fmnist.cli.terminal import print_table
 from fmnist.errors import FmnistError
 from fmnist.run import results
-from fmnist.run.directory import RunDirectory, list_runs, read_json
+from fmnist.run.directory import RunDirectory, list_runs, read_json, train_command
 from fmnist.study import list_studies
 from fmnist.text import percent, plural
 
@@ -24,7 +24,7 @@ def command(runs_dir: Path, as_json: bool) -> None:
         options.print_json({"runs_dir": str(runs_dir), "runs": rows, "studies": studies})
         return
     if not rows and not studies:
-        print(f"No runs in {runs_dir} yet; `fmnist train` makes one.")
+        print(f"No runs in {runs_dir} yet; `{train_command(runs_dir)}` makes one.")
     if rows:
         table = [["name", "preset", "state", "epochs", "test accuracy"]]
         for row in rows:
@@ -45,7 +45,7 @@ def _row(run: RunDirectory) -> dict[str, Any]:
         return {
             "name": run.name,
             "preset": str(config["preset"]),
-            "state": str(status.get("state", "empty")),
+            "state": run.state(),
             "epoch": int(status.get("epoch", 0)),
             "epochs": int(status.get("epochs", config["training"]["epochs"])),
             "accuracy": accuracy,

@@ -8,7 +8,7 @@ from fmnist.data.cache import Progress
 from fmnist.data.dataset import Dataset, load_dataset, load_official, read_folder
 from fmnist.errors import InputError
 from fmnist.run import results
-from fmnist.run.directory import STUDY_FILE, RunDirectory
+from fmnist.run.directory import STUDY_FILE, RunDirectory, runs_dir_flags
 
 
 def load(
@@ -58,5 +58,4 @@ def train_flags(run: RunDirectory) -> list[list[str]]:
     folder, runs_dir = folder_of(run), run.path.parent
     if (runs_dir / STUDY_FILE).is_file():
         runs_dir = runs_dir.parent
-    flags = [["--data-dir", str(folder)]] if folder else []
-    return flags if runs_dir == Path("runs") else [*flags, ["--runs-dir", str(runs_dir)]]
+    return [*([["--data-dir", str(folder)]] if folder else []), *runs_dir_flags(runs_dir)]

@@ -14,6 +14,7 @@ from fmnist.errors import InputError
 from fmnist.evaluation import calibration, metrics, novelty
 from fmnist.run import results
 from fmnist.run.directory import RunDirectory, atomic_path, read_json, write_json
+from fmnist.text import some
 
 # Fewer validation images than these tell too little for a temperature or a threshold.
 FEWEST = 50
@@ -28,8 +29,8 @@ def check_dataset(config: dict[str, Any], dataset: Dataset) -> None:
     names, shape = (tuple(config["dataset"][key]) for key in ("class_names", "image_shape"))
     if (names, shape) != (dataset.class_names, dataset.image_shape):
         raise InputError(
-            f"the run was trained on {len(names)} classes ({', '.join(names[:3])}, …) of {shape[0]}×{shape[1]} pixels, "
-            f"this data set has {dataset.num_classes} ({', '.join(dataset.class_names[:3])}, …) "
+            f"the run was trained on {len(names)} classes ({some(names, 3)}) of {shape[0]}×{shape[1]} pixels, "
+            f"this data set has {dataset.num_classes} ({some(dataset.class_names, 3)}) "
             f"of {dataset.image_shape[0]}×{dataset.image_shape[1]}; give the run's data with --data-dir"
         )
 

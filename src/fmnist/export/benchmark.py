@@ -36,7 +36,7 @@ def benchmark_run(
 
     Returns:
         What `benchmark.json` holds: `environment`, `run_id`, `num_images` of the test set, and `rows`, Keras first,
-        with `format`, `bytes`, `accuracy` and `agreement` (shares of the test images; the latter with Keras),
+        with `format`, `sha256`, `bytes`, `accuracy` and `agreement` (shares of the test images; the latter with Keras),
         `latency_median_ms` and `latency_p99_ms` (one image), `images_per_second` (256 at a time), `start_seconds`
         (from the start of a new Python to its first answer), and `peak_bytes` (of that process's memory; None where
         the system does not tell).
@@ -50,14 +50,14 @@ def benchmark_run(
     if not exported:
         raise InputError(f"{run.path} has no exported files; `{run.command('export')}` makes them")
     check_dataset(read_json(run.config), dataset)
-    files = [("model.keras", "Keras (the run's model)", "keras", run.model)]
-    files += [(row["format"], row["format"], row["format"], run.exports / row["file"]) for row in exported]
+    files = [("model.keras", "Keras (the run's model)", "keras", run.model, sha256(run.model))]
+    files += [(row["format"], *2 * (row["format"],), run.exports / row["file"], row["sha256"]) for row in exported]
     changed = [row["file"] for row in exported if sha256(run.exports / row["file"]) != row["sha256"]]
     if changed:
         raise InputError(f"changed since the export: {', '.join(changed)}; `{run.command('export')}` makes them again")
     rows: list[dict[str, Any]] = []
     keras: np.ndarray | None = None
-    for name, label, format, path in files:
+    for name, label, format, path, digest in files:
         note(label)
         job: dict[str, Any] = {"path": str(path), "format": format, "seconds": seconds, "started": time.time()}
         what, arrays = f"{label} cannot be measured", {"images": dataset.test_images}
@@ -65,7 +65,7 @@ def benchmark_run(
         keras = answers["probabilities"] if keras is None else keras
         parity = compare(answers["probabilities"], keras, dataset.test_labels)
         scores = {"accuracy": parity.accuracy, "agreement": parity.agreement}
-        rows.append({"format": name, "bytes": size(path), **scores, **values})
+        rows.append({"format": name, "sha256": digest, "bytes": size(path), **scores, **values})
     result: dict[str, Any] = {"environment": environment.machine(), "run_id": sha256(run.model)[:16]}
     result |= {"num_images": len(dataset.test_labels), "rows": rows}
     write_json(run.benchmark, result)

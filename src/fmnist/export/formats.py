@@ -1,6 +1,8 @@
 """The formats that `fmnist export` writes, a row a format. No other file names them; nothing heavy is loaded here."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from fmnist.errors import InputError, did_you_mean
 
@@ -67,6 +69,11 @@ _ROWS = (
 # fmt: on
 FORMATS = {row.name: row for row in _ROWS}
 DEFAULT_FORMATS = tuple(row.name for row in _ROWS if row.default)
+
+
+def outdated(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the formats, of the rows that `results.exported_files` gives, that were exported after the benchmark."""
+    return [row["format"] for row in rows if row.get("older") and FORMATS[row["format"]].measured]
 
 
 def check_formats(names: tuple[str, ...]) -> None:

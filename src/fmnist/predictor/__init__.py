@@ -5,7 +5,7 @@
 """
 
 from fmnist.predictor.opening import MODEL_SUFFIXES, open_model
-from fmnist.predictor.predictor import METADATA_KEY, Predictor
+from fmnist.predictor.predictor import METADATA_KEY, UNTOLD, Predictor
 from fmnist.predictor.trial import remember
 
-__all__ = ["METADATA_KEY", "MODEL_SUFFIXES", "Predictor", "open_model", "remember"]
+__all__ = ["METADATA_KEY", "MODEL_SUFFIXES", "UNTOLD", "Predictor", "open_model", "remember"]

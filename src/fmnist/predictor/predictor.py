@@ -10,6 +10,8 @@ import numpy as np
 from fmnist.errors import InputError, RunError
 from fmnist.evaluation.novelty import THRESHOLD, Novelty
 
+UNTOLD = "This model cannot tell whether a picture is unlike those that it was trained on."
+"""What is said of a model without novelty: of a run with fewer than 50 validation images, or a file from elsewhere."""
 Compute = Callable[[np.ndarray], np.ndarray]
 METADATA_KEY = "fmnist"
 """The name under which an exported file carries its facts, as the UTF-8 text of one JSON object."""

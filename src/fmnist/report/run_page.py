@@ -9,6 +9,7 @@ from fmnist.config import PRESETS, command_flags, leaf_fields, restore
 from fmnist.data import train_flags
 from fmnist.errors import InputError
 from fmnist.evaluation.metrics import frequent_confusions
+from fmnist.export.formats import outdated
 from fmnist.report.plots import PLOTS
 from fmnist.report.rendering import page_environment, picture
 from fmnist.run import results
@@ -46,7 +47,8 @@ def write_report(run: RunDirectory) -> Path:
         "best": best_epoch(history),
         "curve_sentence": curve_sentence(history, diagnosis) if history else "",
         "metrics": metrics,
-        "exported": results.exported_files(run),
+        "exported": (exported := results.exported_files(run)),
+        "outdated": outdated(exported),
         "confusions": frequent_confusions(metrics, _CONFUSIONS) if metrics else [],
         "settings": _settings(config),
         "environment": {key: value for key, value in environment.items() if value not in (None, {}, "")},

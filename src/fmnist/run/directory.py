@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import shlex
@@ -13,6 +14,7 @@ from typing import Any
 
 from fmnist.errors import InputError, RunError, did_you_mean
 from fmnist.run import lock
+from fmnist.text import some
 
 STUDY_FILE = "study.json"  # lies in a study's folder, beside the folders of its runs
 TEMPORARY = ".writing-"  # the prefix of half-written files; a killed process leaves them behind
@@ -54,11 +56,11 @@ class RunDirectory:
         return self.config.is_file()
 
     def state(self) -> str:
-        """Return `running`, `interrupted`, `finished` or, before the first status, `empty`.
+        """Return `running`, `interrupted`, `finished` or, before the first status, `not started`.
 
         Or `diverged`: a loss or weight stopped being a finite number; or `failed`, as on a full disk.
         """
-        return str(self.read_status().get("state", "empty"))
+        return str(self.read_status().get("state", "not started"))
 
     def read_status(self) -> dict[str, Any]:
         """Return `status.json`, empty before the first status; an `InputError` if it is damaged."""
@@ -205,6 +207,16 @@ def has_validation(run: RunDirectory) -> bool:
     return bool(config["dataset"].get("num_validation", config["data"]["validation_fraction"]))
 
 
+def runs_dir_flags(runs_dir: Path) -> list[list[str]]:
+    """Return the flag, with its value, that makes a command look for runs in a folder; none for the usual one."""
+    return [] if runs_dir == Path("runs") else [["--runs-dir", str(runs_dir)]]
+
+
+def train_command(runs_dir: Path) -> str:
+    """Return the command line that makes a first run in a folder, quoted for a shell."""
+    return shlex.join(["fmnist", "train", *itertools.chain.from_iterable(runs_dir_flags(runs_dir))])
+
+
 def find_run(text: str, runs_dir: Path = Path("runs")) -> RunDirectory:
     """Return the run that a path, a name in `runs_dir`, or `latest` stands for.
 
@@ -214,13 +226,13 @@ def find_run(text: str, runs_dir: Path = Path("runs")) -> RunDirectory:
     runs = list_runs(runs_dir)
     if text == "latest":
         if not runs:
-            raise InputError(f"there is no run in {runs_dir} yet; `fmnist train` makes one")
+            raise InputError(f"there is no run in {runs_dir} yet; `{train_command(runs_dir)}` makes one")
         return runs[-1]
     for candidate in (RunDirectory(text), RunDirectory(runs_dir / text)):
         if candidate.exists():
             return candidate
     hint = did_you_mean(text, [run.name for run in runs])
-    known = f" (runs there: {', '.join(run.name for run in runs[-5:])})" if runs else ""
+    known = f" (runs there: {some([run.name for run in reversed(runs)], 5)})" if runs else ""
     raise InputError(f"'{text}' is neither a run directory nor the name of a run in {runs_dir}{hint}{known}")
 
 

@@ -76,19 +76,33 @@ def exports(run: RunDirectory) -> dict[str, Any]:
 def exported_files(run: RunDirectory) -> list[dict[str, Any]]:
     """Return the rows of a run's exported files; once their speeds are measured also these, and Keras's row first.
 
-    A row that has speeds has `machine`, where they were measured. Speeds of other files than those that are there now
-    are left out.
+    A row that has speeds has `machine`, where they were measured. One that has none although others were measured has
+    `older`: the benchmark is older than the file.
     """
-    files = {row["format"]: row for row in exports(run).get("files", [])}
+    files = exports(run).get("files", [])
     measured = _stored(run, run.benchmark, "benchmark") if files else {}
-    if not measured or {row["format"] for row in measured["rows"][1:]} != files.keys():
-        return list(files.values())
-    return [files.get(row["format"], {}) | row | {"machine": measured["environment"]} for row in measured["rows"]]
+    if not measured:
+        return files
+    keras, *rows = ({**row, "machine": measured["environment"]} for row in measured["rows"])
+    speeds = {row["format"]: row for row in rows}
+    told = []
+    for file in files:
+        # Earlier versions did not write down of which file the speeds are.
+        found = speeds.get(file["format"], {"sha256": ""})
+        fits = found.get("sha256", file.get("sha256")) == file.get("sha256")
+        told.append(file | (found if fits else {"older": True}))
+    return [keras, *told] if any("machine" in row for row in told) else told
 
 
 def model_row(run: RunDirectory) -> dict[str, float]:
-    """Return the row of a finished run's history at whose end the model's weights were taken."""
+    """Return the row of a finished run's history at whose end the model's weights were taken.
+
+    Raises:
+        InputError: the history is missing, damaged or has no row.
+    """
     history, epoch = read_history(run.history), run.read_status().get("model_epoch")
+    if not history:
+        raise InputError(f"{run.history} has no epoch, and the run is {run.state()}; train it again with --overwrite")
     return next((row for row in history if row["epoch"] == epoch), history[-1])
 
 

@@ -11,8 +11,8 @@ from fmnist.report.rendering import page_environment, picture
 from fmnist.run.directory import RunDirectory, write_bytes
 from fmnist.run.history import read_history
 from fmnist.study import words
-from fmnist.study.result import METRICS
-from fmnist.text import duration
+from fmnist.study.result import HELPS, METRICS, outcome
+from fmnist.text import duration, plural
 
 
 def write_page(result: Mapping[str, Any], folder: Path) -> None:
@@ -82,11 +82,13 @@ def _cards(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     base = result["variants"][0]
     accuracy, gap = METRICS[0], next(metric for metric in METRICS if metric.name == "gap")
     cards = []
-    best = _ranked(result)[0]
-    if (found := best["test_difference"]["test_accuracy"]) is not None:
-        sure = abs(found["mean"]) > (words.margin(found) or 0)
-        note = f"points of test accuracy: {best['name']}" + ("" if sure else ", within the noise")
-        cards.append(("Largest gain", words.with_margin(found, accuracy, 1), note))
+    found = [(row["name"], gain) for row in _ranked(result) if (gain := row["test_difference"]["test_accuracy"])]
+    if gains := [pair for pair in found if outcome(pair[1], accuracy) == HELPS]:
+        name, gain = gains[0]
+        cards.append(("Largest gain", words.with_margin(gain, accuracy, 1), f"points of test accuracy: {name}"))
+    elif found:
+        seeds = plural(len(result["seeds"]), "seed")
+        cards.append(("Largest gain", "none", f"that could be told from chance with {seeds}"))
     if summary := base["summary"]["test_accuracy"]:
         cards.append(("Baseline", words.mean_cell(summary, accuracy) + "%", "on the test set"))
     if with_gap := [row for row in result["variants"] if row["summary"]["gap"]]:

@@ -11,7 +11,7 @@ from fmnist.errors import InputError
 from fmnist.evaluation.metrics import EPSILON
 from fmnist.run import results
 from fmnist.run.directory import RunDirectory, read_json
-from fmnist.study.definition import BASELINE, Study, folder_name
+from fmnist.study.definition import BASELINE, MAX_SEEDS, Study, folder_name
 from fmnist.study.runner import is_done
 from fmnist.study.statistics import Difference, crossed, paired, summarize
 
@@ -28,6 +28,8 @@ class Metric:
     title: str  # for people
     scale: float = 1.0  # the stored value is shown multiplied by it: shares, by 100, as percentages
     digits: int = 0  # shown after the point
+    better: int = 0  # 1 if more is better, -1 if less is, 0 where neither is said
+    worth: float = 0.0  # the smallest difference worth having; an interval within it shows that there is none
 
 
 def _gap(run: RunDirectory, last: Mapping[str, float]) -> float | None:
@@ -40,15 +42,32 @@ def _onset(run: RunDirectory, last: Mapping[str, float]) -> float | None:
 
 
 METRICS = (
-    Metric("test_accuracy", lambda run, last: results.metrics(run)["accuracy"], "test accuracy, %", 100, 2),
-    Metric("test_loss", lambda run, last: results.metrics(run)["loss"], "test loss", 1, 4),
+    Metric("test_accuracy", lambda run, last: results.metrics(run)["accuracy"], "test accuracy, %", 100, 2, 1, 0.005),
+    Metric("test_loss", lambda run, last: results.metrics(run)["loss"], "test loss", 1, 4, -1),
     Metric("val_accuracy", lambda run, last: last.get("val_accuracy"), "validation accuracy, %", 100, 2),
     Metric("val_loss", lambda run, last: last.get("val_loss"), "validation loss", 1, 4),
-    Metric("gap", _gap, "final gap, points", 100, 2),
+    Metric("gap", _gap, "final gap, points", 100, 2, -1, 0.01),
     Metric("onset", _onset, "gap opens at epoch", 1, 1),
     Metric("seconds", lambda run, last: run.read_status()["seconds"], "seconds", 1, 1),
     Metric("parameters", lambda run, last: read_json(run.config)["parameters"], "parameters"),
 )
+BY_NAME = {metric.name: metric for metric in METRICS}
+HELPS, HURTS, SAME, CANNOT_TELL = "helps", "hurts", "no difference worth having", "cannot tell"
+
+
+def outcome(difference: Mapping[str, Any], metric: Metric) -> str:
+    """Return what a difference shows: `HELPS`, `HURTS`, `SAME` or, with too few seeds or images, `CANNOT_TELL`.
+
+    Args:
+        difference: its `mean` and 95% `interval` (None for a single pair).
+        metric: of which something is better.
+    """
+    if difference["interval"] is None:
+        return CANNOT_TELL
+    low, high = difference["interval"]
+    if low <= 0 <= high:
+        return SAME if max(-low, high) <= metric.worth else CANNOT_TELL
+    return HELPS if metric.better * difference["mean"] > 0 else HURTS
 
 
 def collect(study: Study, folder: Path) -> dict[str, Any]:
@@ -118,7 +137,7 @@ def _comparison(name: str, rows: Mapping[str, list[Row]], images: Mapping[str, l
         return dict.fromkeys(("difference", "test_difference", "gap_closed"))
     pairs = {metric.name: _pairs(rows[name], rows[BASELINE], metric.name) for metric in METRICS}
     return {
-        "difference": {metric: _plain(paired(*values)) for metric, values in pairs.items()},
+        "difference": {metric: _plain(paired(*values), metric) for metric, values in pairs.items()},
         "test_difference": {
             metric: _test_difference(images[name], images[BASELINE], metric)
             for metric in ("test_accuracy", "test_loss")
@@ -130,7 +149,7 @@ def _comparison(name: str, rows: Mapping[str, list[Row]], images: Mapping[str, l
 def _test_difference(scores: list[Any], baseline: list[Any], name: str) -> dict[str, Any] | None:
     """Return the difference on the test set, with an interval over images and seeds together."""
     differences = [mine[name] - base[name] for mine, base in zip(scores, baseline, strict=True) if mine and base]
-    return _plain(crossed(np.stack(differences)) if differences else None)
+    return _plain(crossed(np.stack(differences)) if differences else None, name)
 
 
 def _pairs(runs: list[Row], baseline: list[Row], name: str) -> tuple[list[float], list[float]]:
@@ -147,9 +166,17 @@ def _gap_closed(gaps: list[float], baseline: list[float]) -> float | None:
     return 1 - float(np.mean(gaps)) / gap.mean
 
 
-def _plain(difference: Difference | None) -> dict[str, Any] | None:
-    """Return mean, 95% interval and number of seeds, ready for JSON."""
+def _plain(difference: Difference | None, name: str) -> dict[str, Any] | None:
+    """Return mean, 95% interval and number of seeds, ready for JSON; of what can be better or worse also the outcome.
+
+    Where that cannot be told, `seeds_to_tell` is the number of seeds that would; None if 100 would not.
+    """
     if difference is None:
         return None
     mean, margin = difference.mean, difference.margin
-    return {"mean": mean, "interval": margin if margin is None else [mean - margin, mean + margin], "n": difference.n}
+    plain = {"mean": mean, "interval": margin if margin is None else [mean - margin, mean + margin], "n": difference.n}
+    if (metric := BY_NAME[name]).better:
+        plain["outcome"] = outcome(plain, metric)
+        if plain["outcome"] == CANNOT_TELL and difference.seed_variance is not None:
+            plain["seeds_to_tell"] = difference.seeds_to_tell(metric.worth, MAX_SEEDS)
+    return plain

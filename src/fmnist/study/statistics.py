@@ -18,15 +18,33 @@ class Summary:
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean paired difference and the half-width of its 95% interval (None for a single pair)."""
+    """A mean paired difference and the half-width of its 95% interval (None for a single pair).
+
+    `seed_variance` is what one more seed adds to the variance, divided by the number of seeds in that of the mean;
+    `image_variance` stays, however many seeds there are.
+    """
 
     mean: float
     margin: float | None
     n: int
+    seed_variance: float | None = None
+    image_variance: float = 0.0
 
     def measurable(self) -> bool:
         """Whether the interval leaves out zero."""
         return self.margin is not None and abs(self.mean) > self.margin
+
+    def seeds_to_tell(self, worth: float, most: int) -> int | None:
+        """Return how many seeds are likely to show this difference, or that it is smaller than what it is `worth`.
+
+        It supposes that mean and variance stay as they are. None if not even the largest number of seeds would, or
+        nothing is known of how much seeds differ.
+        """
+        for seeds in range(self.n + 1, most + 1) if self.seed_variance is not None else ():
+            margin = student_quantile(seeds - 1) * math.sqrt(self.seed_variance / seeds + self.image_variance)
+            if margin < abs(self.mean) or abs(self.mean) + margin <= worth:
+                return seeds
+        return None
 
 
 def summarize(values: Sequence[float]) -> Summary | None:
@@ -43,7 +61,7 @@ def paired(values: Sequence[float], baseline: Sequence[float]) -> Difference | N
     if found is None:
         return None
     margin = None if found.sd is None else student_quantile(found.n - 1) * found.sd / math.sqrt(found.n)
-    return Difference(found.mean, margin, found.n)
+    return Difference(found.mean, margin, found.n, None if found.sd is None else found.sd**2)
 
 
 def crossed(differences: np.ndarray) -> Difference:
@@ -76,7 +94,8 @@ def crossed(differences: np.ndarray) -> Difference:
         return Difference(total, 0.0, seeds)
     degrees = variance**2 / sum(square**2 / degrees for square, degrees in parts)
     margin = student_quantile(max(degrees, 1.0)) * math.sqrt(variance / (seeds * images))
-    return Difference(total, margin, seeds)
+    of_images = (max(image_square, rest) - rest) / (seeds * images)
+    return Difference(total, margin, seeds, max(seed_square, rest) / images, of_images)
 
 
 def student_quantile(degrees: float) -> float:

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fmnist.study.result import METRICS, Metric
+from fmnist.study.definition import MAX_SEEDS
+from fmnist.study.result import BY_NAME, CANNOT_TELL, HELPS, HURTS, METRICS, SAME, Metric, outcome
 from fmnist.text import number, percent, plural
 
 Row = Mapping[str, Any]
-_BY_NAME = {metric.name: metric for metric in METRICS}
 # A run that takes this much more or less time than the baseline's is worth a word.
 _SLOWER, _FASTER = 1.15, 0.87
 
@@ -22,54 +22,68 @@ def add_sentences(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def sentence(row: Row, base: Row, seeds: int) -> str:
-    """Say what a variant does to the gap and to the test accuracy, or that nothing is measurable."""
+    """Say what a variant does to the gap and to the test accuracy, as far as the seeds can tell."""
     lost = [run for run in row["runs"] if run["state"] != "finished"]
     if len(lost) == len(row["runs"]):
         return f"{row['name']} failed with every seed: {lost[0]['message']}."
-    (gap, gap_counts), (accuracy, accuracy_counts), loss = _gap_words(row, base), _accuracy_words(row), _loss_words(row)
-    nothing = "" if gap_counts or accuracy_counts or loss else "does nothing measurable: it "
-    both = " and ".join(filter(None, (gap, accuracy)))
-    told = f"{row['name']} {nothing}{both}{loss}{_time_words(row, base)}."
+    does, unknown = [], []
+    for what, difference, name, words_of in (
+        ("the gap", row["difference"]["gap"], "gap", lambda found: _gap_words(found, row, base)),
+        ("the test accuracy", row["test_difference"]["test_accuracy"], "test_accuracy", _accuracy_words),
+    ):
+        found = outcome(difference, BY_NAME[name]) if difference else None
+        if found == CANNOT_TELL:
+            unknown.append(f"{what} ({_points(difference, name)}{_enough_seeds(difference)})")
+        elif found == SAME:
+            does.append(f"makes no difference worth having to {what} ({_points(difference, name)})")
+        elif found:
+            does.append(words_of(difference))
+    told, cannot = " and ".join(does) + _loss_words(row, bool(does)), " or ".join(unknown)
+    time, with_seeds = _time_words(row, base), f"with {plural(seeds, 'seed')}"
+    if told:
+        told = f"{row['name']} {told}{time}."
+        told += f" {with_seeds.capitalize()} it cannot be told whether it changes {cannot}." if cannot else ""
+    else:
+        told = f"{row['name']}: {with_seeds} it cannot be told whether it changes {cannot}{time}."
     if lost:
         told += f" Its loss stopped being a number with {len(lost)} of {seeds} seeds, which are left out here."
     return told
 
 
-def _gap_words(row: Row, base: Row) -> tuple[str, bool]:
-    """Return what became of the gap, and whether that is measurable."""
-    difference, metric, closed = row["difference"]["gap"], _BY_NAME["gap"], row["gap_closed"]
-    if difference is None:
-        return "", False
-    if difference["interval"] is None:
-        return f"moves the gap by {_signed(difference, metric)} points", False
-    low, high = difference["interval"]
-    if low <= 0 <= high:
-        return f"leaves the gap as it is ({with_margin(difference, metric, 1)} points)", False
+def _points(difference: Row, name: str) -> str:
+    return f"{with_margin(difference, BY_NAME[name], 1)} points"
+
+
+def _enough_seeds(difference: Row) -> str:
+    """Say how many seeds would tell, where a result has it."""
+    if "seeds_to_tell" not in difference:
+        return ""
+    seeds = difference["seeds_to_tell"]
+    return f"; --seeds {seeds} would tell" if seeds else f"; not even {MAX_SEEDS} seeds would tell"
+
+
+def _gap_words(difference: Row, row: Row, base: Row) -> str:
+    """Say what became of a gap that changed measurably."""
+    closed = row["gap_closed"]
     before, after = (number(100 * part["summary"]["gap"]["mean"], 1) for part in (base, row))
     if difference["mean"] < 0 and closed is not None:
-        return f"closes {percent(closed, 0) if closed < 0.995 else 'all'} of the gap ({before} to {after} points)", True
-    verb, size = "widens" if difference["mean"] > 0 else "lowers", with_margin(difference, metric, 1, sign=False)
-    return f"{verb} the gap by {size} points ({before} to {after} points)", True
+        return f"closes {percent(closed, 0) if closed < 0.995 else 'all'} of the gap ({before} to {after} points)"
+    verb, size = "widens" if difference["mean"] > 0 else "lowers", with_margin(difference, BY_NAME["gap"], 1, sign=False)
+    return f"{verb} the gap by {size} points ({before} to {after} points)"
 
 
-def _accuracy_words(row: Row) -> tuple[str, bool]:
-    """Return what became of the test accuracy, and whether that is measurable."""
-    difference, metric = row["test_difference"]["test_accuracy"], _BY_NAME["test_accuracy"]
-    if difference is None:
-        return "", False
-    low, high = difference["interval"]
-    if low <= 0 <= high:
-        return f"leaves the test accuracy within the noise ({with_margin(difference, metric, 1)} points)", False
-    verb = "gains" if low > 0 else "costs"
-    return f"{verb} {with_margin(difference, metric, 1, sign=False)} points of test accuracy", True
+def _accuracy_words(difference: Row) -> str:
+    """Say what became of a test accuracy that changed measurably."""
+    verb = "gains" if difference["mean"] > 0 else "costs"
+    return f"{verb} {with_margin(difference, BY_NAME['test_accuracy'], 1, sign=False)} points of test accuracy"
 
 
-def _loss_words(row: Row) -> str:
-    difference, metric = row["test_difference"]["test_loss"], _BY_NAME["test_loss"]
-    if difference is None or difference["interval"][0] <= 0 <= difference["interval"][1]:
+def _loss_words(row: Row, goes_on: bool) -> str:
+    difference, metric = row["test_difference"]["test_loss"], BY_NAME["test_loss"]
+    if difference is None or outcome(difference, metric) not in (HELPS, HURTS):
         return ""
     verb = "lowers" if difference["mean"] < 0 else "raises"
-    return f"; it {verb} the test loss by {with_margin(difference, metric, 3, sign=False)}"
+    return f"{'; it ' if goes_on else ''}{verb} the test loss by {with_margin(difference, metric, 3, sign=False)}"
 
 
 def _time_words(row: Row, base: Row) -> str:
@@ -82,9 +96,9 @@ def _about_baseline(base: Row) -> str:
     found = base["summary"]
     if found["test_accuracy"] is None:
         return f"The baseline failed with every seed: {base['runs'][0]['message']}."
-    told = f"The baseline reaches {mean_cell(found['test_accuracy'], _BY_NAME['test_accuracy'])}% on the test set"
+    told = f"The baseline reaches {mean_cell(found['test_accuracy'], BY_NAME['test_accuracy'])}% on the test set"
     if found["gap"]:
-        told += f", with a gap of {mean_cell(found['gap'], _BY_NAME['gap'])} points between training and validation"
+        told += f", with a gap of {mean_cell(found['gap'], BY_NAME['gap'])} points between training and validation"
     return told + "."
 
 
@@ -177,6 +191,11 @@ def _notes(result: Row) -> list[str]:
             "With one seed the intervals on the test set hold for other images only; another seed may turn a "
             "difference round, and nothing else has an interval."
         )
+    worth = {name: number(100 * BY_NAME[name].worth, 1) for name in ("test_accuracy", "gap")}
+    notes.append(
+        f"No difference worth having: the 95% interval lies within ±{worth['test_accuracy']} points of test accuracy, or "
+        f"±{worth['gap']} points of the gap."
+    )
     notes.append("Final gap: training minus validation accuracy at the epoch whose weights the model has.")
     if count > 1:
         notes.append(

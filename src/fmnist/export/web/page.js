@@ -48,10 +48,13 @@ function show({ class_names: names, image_shape: [height, width], threshold }, {
   const [best, second] = order, share = probabilities[best];
   find("#name").textContent = names[best];
   find("#share").textContent = percent(share);
-  find("#mood").textContent = share >= SURE ? "The model is sure."
+  const strange = unfamiliarity > threshold; // null where the model cannot tell
+  find("#mood").textContent = strange ? "Of the classes that the model knows, this one fits best."
+    : share >= SURE ? "The model is sure."
     : share >= LIKELY ? `Likely; the next guess is ${names[second]}.`
     : `The model is torn between ${names[best]} and ${names[second]}.`;
-  find("#stranger").hidden = !(unfamiliarity > threshold);
+  find("#stranger").hidden = !strange;
+  find("#untold").hidden = unfamiliarity !== null;
   find("#bars tbody").replaceChildren(...order.slice(0, 12).map((label) => {
     const row = document.createElement("tr"), bar = document.createElement("i");
     const [name, middle, figure] = ["th", "td", "td"].map((kind) => row.appendChild(document.createElement(kind)));

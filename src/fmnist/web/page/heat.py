@@ -5,6 +5,8 @@ import numpy as np
 # The side of the cover, as a share of the picture's: large enough to hide a sleeve.
 _SHARE = 0.22
 _FACTOR = 8
+# The loss of probability that is drawn in full orange, in every picture.
+_FULL = 0.3
 
 
 def covers(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -41,13 +43,14 @@ def heat(probability: float, covered: np.ndarray, masks: np.ndarray) -> np.ndarr
 def overlay(image: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Lay heat over a picture, uint8 (H, W): the more a place mattered, the more orange it is, uint8 (8·H, 8·W, 3).
 
+    The same loss of probability has the same colour in every picture, so that one in which nothing mattered stays grey.
     The picture is enlarged pixel by pixel, the heat smoothly.
     """
     from PIL import Image
 
     size = (image.shape[1] * _FACTOR, image.shape[0] * _FACTOR)
     grey = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.NEAREST), np.float64)
-    scaled = Image.fromarray((values / max(float(values.max()), 0.02)).astype(np.float32))
+    scaled = Image.fromarray((values / _FULL).astype(np.float32))
     strength = np.asarray(scaled.resize(size, Image.Resampling.BICUBIC), np.float64).clip(0, 1)[..., None]
     light = grey[..., None] / 255
     orange = np.array([255.0, 120.0, 0.0]) * (0.45 + 0.55 * light)

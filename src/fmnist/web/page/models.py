@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse
 
-from fmnist.export.formats import FORMATS
+from fmnist.export.formats import FORMATS, outdated
 from fmnist.web.access import EXPORTS
 from fmnist.web.page.rendering import QUIET, panel, render
 from fmnist.web.page.runs import Runs
@@ -32,17 +32,18 @@ def build(blocks: gradio.Blocks, runs: Runs, served: str) -> None:
 def _table(runs: Runs, name: str | None) -> str:
     facts = runs.facts(name)
     if facts is None:
-        return render("models.html", exports=[], name="")
+        return render("models.html", exports=[])
     digests = [str(row.get("sha256", "")) for row in facts.exports]
     links = [EXPORTS + digest if runs.export(digest) else "" for digest in digests]
     rows = [row | {"link": link} for row, link in zip(facts.exports, links, strict=True)]
     return render(
         "models.html",
-        name=facts.name,
+        run=facts.run,
         exports=rows,
         purposes={name: form.purpose for name, form in FORMATS.items()} | {"model.keras": "the run's own model"},
         shape=facts.config.get("dataset", {}).get("image_shape", ("H", "W")),
-        timed=all("latency_median_ms" in row for row in rows),
+        timed="machine" in rows[0] if rows else False,
+        outdated=outdated(rows),
         machine=rows[0].get("machine", {}).get("processor") if rows else "",
     )
 

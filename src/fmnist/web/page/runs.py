@@ -11,8 +11,9 @@ from fmnist.data import Dataset, load
 from fmnist.errors import FmnistError, InputError
 from fmnist.evaluation.evaluate import check_dataset
 from fmnist.run import results
-from fmnist.run.directory import RunDirectory, list_runs, read_json
+from fmnist.run.directory import STUDY_FILE, RunDirectory, list_runs, read_json
 from fmnist.run.history import read_history
+from fmnist.text import some
 
 _MAX_PICTURES = 60
 
@@ -21,7 +22,6 @@ _MAX_PICTURES = 60
 class Facts:
     """The files of a run, as far as they are there."""
 
-    name: str
     run: RunDirectory
     config: dict[str, Any] = field(default_factory=dict)
     status: dict[str, Any] = field(default_factory=dict)
@@ -30,6 +30,11 @@ class Facts:
     history: list[dict[str, float]] = field(default_factory=list)
     exports: list[dict[str, Any]] = field(default_factory=list)
     problem: str = ""
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.run.name
 
 
 class Runs:
@@ -43,6 +48,11 @@ class Runs:
         names = [*self._all()]
         own = self._served.name if self._served is not None else served  # its folder's name goes before its own
         return names, next((name for name in (own, served, *names) if name in names), None)
+
+    def left_out(self) -> str:
+        """Say which runs are not among the choices: those of studies."""
+        studies = [path.parent.name for path in sorted(self._folder.glob(f"*/{STUDY_FILE}"))]
+        return f"The runs of studies are left out: {some(studies, 5)}." if studies else ""
 
     def _all(self) -> dict[str, RunDirectory]:
         runs = {run.name: run for run in reversed(list_runs(self._folder))}
@@ -60,9 +70,9 @@ class Runs:
         try:
             history = read_history(run.history) if run.history.is_file() else []
             read = run.read_status(), results.metrics(run), results.diagnosis(run), history, results.exported_files(run)
-            return Facts(run.name, run, read_json(run.config), *read)
+            return Facts(run, read_json(run.config), *read)
         except FmnistError as error:
-            return Facts(run.name, run, problem=str(error))
+            return Facts(run, problem=str(error))
 
     def export(self, digest: str) -> tuple[Path, str] | None:
         """Return the exported file with a SHA-256, and a name to save it under; None where no run has it."""

@@ -31,7 +31,8 @@ def build(blocks: gradio.Blocks, runs: Runs, served: str) -> None:
     def fill() -> list[Any]:
         names, first = runs.choices(served)
         beside = gradio.Dropdown([_NONE, *names], value=_NONE, filterable=len(names) > 8)
-        return [gradio.Dropdown(names, value=first, filterable=len(names) > 8), beside, *choose(first, None)]
+        all_runs = gradio.Dropdown(names, value=first, filterable=len(names) > 8, info=runs.left_out() or None)
+        return [all_runs, beside, *choose(first, None)]
 
     def choose(name: str | None, beside: str | None) -> tuple[str, str, str]:
         return _overview(runs, name, beside), _matrix(runs, name), ""
@@ -129,17 +130,17 @@ def _verdict(runs: Runs, first: Facts, second: Facts) -> str:
     # The standard error of a paired difference: only pictures on which they disagree tell them apart.
     differences = other.astype(float) - correct
     margin = _95 * float(differences.std()) / math.sqrt(len(differences))
-    numbers = f"{_points(differences.mean())} points, ±{100 * margin:.2f} by the luck of these pictures"
-    if abs(differences.mean()) <= margin:
-        return f"No difference that chance could not make ({numbers}). Several seeds tell more: fmnist compare."
     better = second.name if differences.mean() > 0 else first.name
-    return f"{better} is better here ({numbers}). How much of that is the seeds' luck, fmnist compare tells."
+    by = f"{100 * abs(differences.mean()):.2f} ± {100 * margin:.2f} points of test accuracy"
+    if abs(differences.mean()) <= margin:
+        return f"Chance alone could make this difference ({by}). Several seeds tell more: fmnist compare."
+    return f"{better} is better on these pictures, by {by}. How much of that is the seeds' luck, fmnist compare tells."
 
 
 def _matrix(runs: Runs, name: str | None) -> str:
     facts = runs.facts(name)
     if facts is None or not facts.metrics:
-        return render("matrix.html", metrics={}, name=facts.name if facts else "")
+        return render("matrix.html", metrics={}, run=facts.run if facts else None)
     counts = np.array(facts.metrics["confusion_matrix"])
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     np.fill_diagonal(shares, 0)

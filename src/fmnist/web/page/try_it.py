@@ -13,6 +13,7 @@ import numpy as np
 from fmnist.data.sources import OFFICIAL_CLASS_NAMES
 from fmnist.errors import FmnistError, InputError
 from fmnist.images import decode, prepare
+from fmnist.predictor import UNTOLD
 from fmnist.web.page import heat
 from fmnist.web.page.rendering import QUIET, asset, panel, png, render
 from fmnist.web.service import Service
@@ -42,9 +43,8 @@ async def look_at(service: Service, content: str | None) -> AsyncIterator[str]:
         image = await asyncio.to_thread(lambda: prepare(decode(picture, "this picture"), predictor.image_shape))
         *shares, unfamiliarity = (await service.batcher.answer(image[np.newaxis]))[0]
         probabilities = np.array(shares)
-        facts = _facts(service, image, probabilities)
-        if service.threshold is not None and unfamiliarity > service.threshold:
-            facts["stranger"] = _STRANGER
+        strange = service.threshold is not None and unfamiliarity > service.threshold
+        facts = _facts(service, image, probabilities, strange)
         yield render("answer.html", **facts, mattered=None)
         covered, masks = heat.covers(image)
         label = int(probabilities.argmax())
@@ -71,17 +71,20 @@ def _bytes(content: str | None, limit: int) -> bytes:
     return picture
 
 
-def _facts(service: Service, image: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
+def _facts(service: Service, image: np.ndarray, probabilities: np.ndarray, strange: bool) -> dict[str, Any]:
     names, order = service.predictor.class_names, np.argsort(-probabilities, kind="stable")
     rows = [{"name": names[label], "share": float(probabilities[label])} for label in order]
     best, second, *_ = rows
-    if best["share"] >= _SURE:
+    if strange:
+        mood = "Of the classes that the model knows, this one fits best."
+    elif best["share"] >= _SURE:
         mood = "The model is sure."
     elif best["share"] >= _LIKELY:
         mood = f"Likely; the next guess is {second['name']}."
     else:
         mood = f"The model is torn between {best['name']} and {second['name']}."
-    return {"rows": rows, "seen": image, "shape": image.shape, "mood": mood}
+    told = {"stranger": _STRANGER if strange else "", "untold": UNTOLD if service.threshold is None else ""}
+    return {"rows": rows, "seen": image, "shape": image.shape, "mood": mood, **told}
 
 
 def _examples(service: Service) -> list[tuple[str, str]]:
