@@ -47,7 +47,12 @@ def section(result: dict) -> list[str]:
     lines = [f"### `{name}`", "", result["description"], ""]
     lines += [f"`fmnist compare {name}`: {runs} runs. {words.setup(result)}", ""]
     lines += [f"{environment['processor']}; Keras {environment['keras']}.", ""]
-    lines += [*(f"- {re.sub('; it takes [0-9.]+ times as long', '', row['sentence'])}" for row in words.add_sentences(result)["variants"])]
+    lines += [
+        *(
+            f"- {re.sub('; it takes [0-9.]+ times as long', '', row['sentence'])}"
+            for row in words.add_sentences(result)["variants"]
+        )
+    ]
     lines += [""]
     for title, table in (
         (f"Mean ± standard deviation over {len(result['seeds'])} seeds:", words.value_table(result)),

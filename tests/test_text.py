@@ -71,6 +71,14 @@ def test_plurals():
     assert text.plural(2, "class", "classes") == "2 classes"
 
 
+def test_a_list_tells_how_many_it_leaves_out_and_has_no_ellipsis_where_all_are_named():
+    names = ("mug", "plate", "spoon", "fork")
+    assert [text.some(names, most) for most in (3, 4, 5)] == [
+        "mug, plate, spoon and 1 more",
+        *["mug, plate, spoon, fork"] * 2,
+    ]
+
+
 def test_losses_and_names():
     assert [text.loss(value) for value in (0.28349, 2302.585, 3e12)] == ["0.283", "2,303", "3.0e+12"]
     assert [text.shorten("Ankle boot", length) for length in (10, 7, 1)] == ["Ankle boot", "Ankle…", "…"]

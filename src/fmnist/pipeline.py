@@ -54,7 +54,11 @@ def train(
         if (run.path / STUDY_FILE).is_file():
             raise InputError(f"{run.path} holds a study; take another --name")
         if run.exists() and not overwrite:
-            mend = "" if run.state() in ("finished", "diverged") else f"; continue it with `{run.command('train --resume')}`"
+            mend = (
+                ""
+                if run.state() in ("finished", "diverged")
+                else f"; continue it with `{run.command('train --resume')}`"
+            )
             raise InputError(
                 f"{run.path} holds a run already ({run.state()}){mend}; "
                 "take another --name, or --overwrite to replace it"

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -80,10 +81,15 @@ def test_train_evaluate_report_and_runs_speak_json(run_cli, tmp_path, tiny_data_
     trained = json.loads(out)
     assert code == 0 and trained["state"] == "finished"
     assert trained["last_epoch"]["epoch"] == trained["model_epoch"] == 1
-    code, out, _ = run_cli("evaluate", "first", "--data-dir", tiny_data_dir, *where)
+    # Neither is told again where the data lies: the run knows.
+    code, out, _ = run_cli("evaluate", "first", *where)
     assert code == 0 and json.loads(out)["accuracy"] == trained["test"]["accuracy"]
-    code, out, _ = run_cli("report", "latest", "--data-dir", tiny_data_dir, *where)
+    code, out, _ = run_cli("report", "latest", *where)
     assert code == 0 and json.loads(out)["report"] == str(tmp_path / "first" / "report.html")
+    _, out, _ = run_cli("diagnose", "first", *where)
+    commands = [shlex.split(offer["command"]) for offer in json.loads(out)["advice"]]
+    flags = ["--data-dir", str(tiny_data_dir), "--runs-dir", str(tmp_path)]
+    assert commands and all(command[-4:] == flags for command in commands)
     code, out, _ = run_cli("runs", *where)
     (row,) = json.loads(out)["runs"]
     assert code == 0 and (row["name"], row["epoch"], row["accuracy"]) == ("first", 1, trained["test"]["accuracy"])

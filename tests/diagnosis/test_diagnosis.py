@@ -359,7 +359,9 @@ def test_a_solved_problem_is_neither_still_improving_nor_unstable(ragged):
     losses = [loss * (ragged if epoch % 2 else 1) for epoch, loss in enumerate(SOLVED["val_loss"])]
     found = diagnose(SOLVED | {"val_loss": losses}, validation_size=600)
     assert (found.verdict, found.cause) == ("good fit", "solved") and not found.advice
-    assert "correct on 100.0% of the training images and on 100.0% of the validation images" in " ".join(found.text().split())
+    assert "correct on 100.0% of the training images and on 100.0% of the validation images" in " ".join(
+        found.text().split()
+    )
     assert found.gap_opens is None and found.turns is None
     rates = {"accuracy": SOLVED["accuracy"], "val_accuracy": SOLVED["val_accuracy"]}
     assert diagnose(rates, validation_size=600).cause == "solved"
@@ -374,7 +376,9 @@ def test_a_state_is_told_as_measured_and_a_movement_as_the_trends():
     accuracies = (f"{100 * last[f'{part}_accuracy']:.1f}% of the" for part in ("train", "val"))
     assert all(accuracy in text for accuracy in accuracies)
     assert f"training loss is {last['train_loss']:.3f} and the validation loss {last['val_loss']:.3f}" in text
-    assert found.trend[-1][0] == 20 and "its trend is lowest there" in text and f"ends at {found.trend[-1][1]:.3f}" in text
+    assert (
+        found.trend[-1][0] == 20 and "its trend is lowest there" in text and f"ends at {found.trend[-1][1]:.3f}" in text
+    )
     for sentence in re.findall(r"[^.:]*validation loss (?:has )?(?:rose|risen|fell)[^.:]*", text):
         assert "trend of the validation loss" in sentence
 

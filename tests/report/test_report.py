@@ -8,7 +8,7 @@ import pytest
 from support.pages import Page, make_history, write_run
 
 from fmnist.config import leaf_fields, preset
-from fmnist.data.sources import OFFICIAL_FILES
+from fmnist.data import sources
 from fmnist.errors import InputError
 from fmnist.evaluation.metrics import frequent_confusions
 from fmnist.report import plots, rendering, run_page
@@ -104,12 +104,12 @@ def test_what_is_missing_names_the_command_that_makes_it(bare):
     for path in (bare.metrics, bare.predictions, bare.environment, bare.status):
         path.unlink()
     page = Page(run_page.write_report(bare))
-    assert "The model has not met the test set yet: fmnist evaluate bare" in page.text
-    assert "This picture is not drawn yet: fmnist report bare" in page.text
+    assert f"The model has not met the test set yet: fmnist evaluate {bare.path}" in page.text
+    assert f"This picture is not drawn yet: fmnist report {bare.path}" in page.text
     assert "Validation accuracy 90.00% after the last epoch" in page.text
     assert "Environment and data" not in page.text
     bare.history.unlink()
-    assert "No epoch is done yet: fmnist train --resume bare" in Page(run_page.write_report(bare)).text
+    assert f"No epoch is done yet: fmnist train --resume {bare.path}" in Page(run_page.write_report(bare)).text
 
 
 def test_an_unfinished_run_says_so(bare):
@@ -118,11 +118,12 @@ def test_an_unfinished_run_says_so(bare):
     assert "Its state is diverged , after 4 whole epochs: the loss became nan." in text and "--resume" not in text
     write_json(bare.status, {"state": "failed", "epoch": 1, "seconds": 5, "message": "the disk is full"})
     text = Page(run_page.write_report(bare)).text
-    assert "Its state is failed , after 4 whole epochs: the disk is full. fmnist train --resume bare goes on" in text
+    assert "Its state is failed , after 4 whole epochs: the disk is full. fmnist train --resume" in text
+    assert f"--resume {bare.path} goes on" in text
 
 
 def test_without_a_configuration_there_is_no_report(tmp_path):
-    with pytest.raises(InputError, match=r"no config\.json; `fmnist train` makes it"):
+    with pytest.raises(InputError, match=r"cannot read .*config\.json"):
         run_page.write_report(RunDirectory(tmp_path / "nothing"))
 
 
@@ -215,28 +216,44 @@ def test_frequent_confusions():
         ("reference", {"flip": True, "limit": 500, "epochs": 3, "optimizer": "adamw", "weight_decay": 1e-05}),
     ],
 )
-def test_the_train_command_gives_the_same_configuration(name, overrides):
+def test_the_train_command_gives_the_same_configuration(name, overrides, tmp_path):
     from fmnist.cli.train import command
 
     config = preset(name, **overrides)
     stored = json.loads(json.dumps(config.to_dict()))
-    line = run_page.train_command("my run", stored, {})
+    line = run_page.train_command(RunDirectory(tmp_path / "my runs" / "my run"), stored)
     words = shlex.split(line.replace("\\\n", ""))
     assert words[:2] == ["fmnist", "train"]
     given = command.make_context("train", words[2:]).params
     assert (given["preset_name"], given["name"]) == (name, "my run")
+    assert given["runs_dir"] == tmp_path / "my runs"
     flags = {key: value for key, value in given.items() if key in leaf_fields() and value is not None}
     assert preset(name, **flags) == config
     assert flags.keys() <= overrides.keys()
 
 
-def test_the_train_command_names_data_that_is_not_the_official():
-    stored = preset("fast").to_dict()
-    digests = {file.name: file.sha256 for file in OFFICIAL_FILES}
-    official = {"data_source": "the cache", "data_sha256": digests}
-    own = {"data_source": "my data", "data_sha256": {**digests, OFFICIAL_FILES[0].name: "0"}}
-    assert "--data-dir" not in run_page.train_command("x", stored, official)
-    assert "--data-dir 'my data'" in run_page.train_command("x", stored, own)
+def test_the_train_command_names_the_folder_that_the_data_was_read_from(tmp_path):
+    """Also of runs of earlier versions, which have it as their data's source."""
+    stored, run = preset("fast").to_dict(), RunDirectory(tmp_path)
+    digests = sources.official_sha256()
+    other = {**digests, sources.FILE_NAMES[0]: "0"}
+    for environment, named in (
+        ({"data_source": "the cache", "data_dir": None, "data_sha256": digests}, False),
+        ({"data_source": "my data", "data_dir": "/my data", "data_sha256": digests}, True),
+        ({"data_source": "the cache", "data_sha256": digests}, False),
+        ({"data_source": "/my data", "data_sha256": other}, True),
+    ):
+        write_json(run.environment, environment)
+        assert ("--data-dir '/my data'" in run_page.train_command(run, stored)) == named
+        assert ("--data-dir" in run_page.train_command(run, stored)) == named
+
+
+def test_no_class_is_the_hardest_where_all_are_alike(bare):
+    assert "The hardest class is" in Page(run_page.write_report(bare)).text
+    metrics = read_json(bare.metrics)
+    perfect = [row | {"precision": 1.0, "recall": 1.0, "f1": 1.0} for row in metrics["per_class"]]
+    write_json(bare.metrics, metrics | {"per_class": perfect})
+    assert "ardest" not in Page(run_page.write_report(bare)).text
 
 
 def test_command(run_cli, bare, tiny_data_dir):
@@ -282,14 +299,22 @@ def test_exported_files_and_their_speed(bare):
     run_page.write_report(bare)
     text = Page(bare.report).text
     assert "onnx (forced: its gate refused it) 1,655 kB 80.00% 99.00% How fast they are" in text
-    assert "fmnist benchmark bare" in text
+    assert f"How fast they are has not been measured yet: fmnist benchmark {bare.path}" in text
     speed = {"latency_median_ms": 0.123, "latency_p99_ms": 0.5, "images_per_second": 5000.4, "start_seconds": 0.4}
     rows = [row | speed | {"format": name, "peak_bytes": 6e7} for name in ("model.keras", "onnx")]
     write_json(bare.benchmark, {"environment": {"cores": 2, "processor": "P"}, "rows": rows})
     run_page.write_report(bare)
     text = Page(bare.report).text
     assert "onnx (forced: its gate refused it) 1,655 kB 80.00% 99.00% 0.12 ms 0.50 ms 5,000 0.40 s 60 MB" in text
-    assert "model.keras 1,655 kB" in text and "fmnist benchmark bare" not in text
+    assert "model.keras 1,655 kB" in text and "fmnist benchmark" not in text
+    # What was exported after the benchmark is told; a format that no benchmark measures is not missed.
+    later = [row | {"format": name, "file": "model.onnx", "sha256": "2"} for name in ("onnx", "litert", "web")]
+    write_json(bare.exports_index, {"files": later})
+    text = Page(run_page.write_report(bare)).text
+    assert (
+        f"The benchmark is older than litert: fmnist benchmark {bare.path}" in text and "not been measured" not in text
+    )
+    assert "web 1,655 kB 80.00% 99.00% – – – – –" in text
     (bare.exports / "model.onnx").unlink()
     run_page.write_report(bare)
     assert "Exported files" not in Page(bare.report).text

@@ -1,10 +1,12 @@
 """The run directory: atomic files, the lock, reading what others wrote, finding runs."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -36,7 +38,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("status", "state"),
     [
-        (None, "empty"),
+        (None, "not started"),
         ({"state": "finished"}, "finished"),
         ({"state": "diverged", "message": "the loss became nan in epoch 1 of 2, at step 3"}, "diverged"),
         ({"state": "failed", "message": "cannot write x: No space left on device"}, "failed"),
@@ -127,5 +129,22 @@ def test_runs_are_found_by_path_name_and_latest(tmp_path):
     assert find_run(str(tmp_path / "first"), tmp_path / "nowhere").name == "first"
     with pytest.raises(InputError, match="did you mean 'second'"):
         find_run("secnd", tmp_path)
-    with pytest.raises(InputError, match="no run in .* yet"):
-        find_run("latest", tmp_path / "nowhere")
+    with pytest.raises(InputError, match="no run in .* yet; `fmnist train --runs-dir '.*no where'` makes one"):
+        find_run("latest", tmp_path / "no where")
+    assert directory.train_command(Path("runs")) == "fmnist train"
+
+
+def test_a_list_of_runs_tells_how_many_it_leaves_out(tmp_path):
+    for number in range(7):
+        write_json(RunDirectory(tmp_path / f"run-{number}").config, {})
+    with pytest.raises(InputError, match=r"runs there: (run-\d, ){4}run-\d and 2 more\)"):
+        find_run("other", tmp_path)
+
+
+def test_a_command_about_a_run_is_quoted_for_the_shell(tmp_path):
+    """By its path, since a name alone is looked for in `runs`."""
+    run = RunDirectory(tmp_path / "my runs" / "it's")
+    assert shlex.split(run.command("train --resume")) == ["fmnist", "train", "--resume", str(run.path)]
+    with pytest.raises(InputError) as caught:
+        run.need(run.metrics, "evaluate")
+    assert f"`{run.command('evaluate')}` makes it" in str(caught.value)

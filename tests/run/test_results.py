@@ -109,7 +109,23 @@ def test_speeds_join_the_files_they_were_measured_with(run):
     assert [row["format"] for row in found] == ["model.keras", "a", "b"]
     assert found[1] == {"format": "a", "file": "a", "bytes": 1, "latency_median_ms": 1, "machine": {"cores": 2}}
     (run.exports / "a").unlink()
-    assert results.exported_files(run) == [{"format": "b", "file": "b", "bytes": 1}]
+    assert [row["format"] for row in results.exported_files(run)] == ["model.keras", "b"]
+
+
+def test_speeds_of_another_file_than_the_present_are_left_out(run):
+    """One that was exported again, or for the first time, after the benchmark: that is older, not missing."""
+    export(run, "a", "b", "c")
+    files = [{"format": name, "file": name, "sha256": f"new {name}"} for name in ("a", "b", "c")]
+    write_json(run.exports_index, {"files": files})
+    rows = [
+        {"format": name, "sha256": f"{age} {name}", "start_seconds": 1} for name, age in (("a", "new"), ("b", "old"))
+    ]
+    write_json(run.benchmark, {"environment": {}, "rows": [{"format": "model.keras"}, *rows]})
+    keras, a, *rest = results.exported_files(run)
+    assert (keras["format"], a["start_seconds"], "older" in a) == ("model.keras", 1, False)
+    assert rest == [files[1] | {"older": True}, files[2] | {"older": True}]
+    run.benchmark.unlink()
+    assert results.exported_files(run) == files
 
 
 def test_the_models_row_is_that_of_its_epoch_or_the_last(run):
@@ -117,6 +133,9 @@ def test_the_models_row_is_that_of_its_epoch_or_the_last(run):
     assert results.model_row(run)["epoch"] == 3
     write_json(run.status, {"state": "finished", "model_epoch": 2})
     assert results.model_row(run) == {"epoch": 2, "loss": 0.5}
+    write_history(run.history, [])
+    with pytest.raises(InputError, match=r"history.csv has no epoch, and the run is finished; .* --overwrite"):
+        results.model_row(run)
 
 
 def test_whether_a_run_was_trained_on_this_data():

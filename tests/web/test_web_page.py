@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 import re
+from html import escape
 
 import numpy as np
 import pytest
@@ -67,9 +68,30 @@ def test_an_unfamiliar_picture_is_marked():
     assert "Perhaps not" not in looks(server, address(png(bright(1))))[0]
     object.__setattr__(server.predictor, "unfamiliarity", lambda images: np.full(len(images), 1.5, np.float32))
     server.service.threshold = 1.0
-    assert "Perhaps not a garment" in looks(server, address(png(bright(1))))[0]
+    told = looks(server, address(png(bright(1))))[0]
+    assert "Perhaps not a garment" in told and "this one fits best" in told and "is sure" not in told
+    assert "cannot tell whether a picture is unlike" not in told
     row = server.predict(files={"image": png(bright(1))}).json()["predictions"][0]
     assert (row["unfamiliarity"], row["familiar"]) == (1.5, False)
+
+
+def test_a_model_without_novelty_says_so(server):
+    told = looks(server, address(png(bright(1))))[0]
+    assert "The model is sure. This model cannot tell whether a picture is unlike" in told
+
+
+def test_heat_has_one_scale_in_probability():
+    """The same loss has the same colour in every picture; where nothing mattered, the picture stays grey."""
+    image = np.full((28, 28), 200, np.uint8)
+
+    def colour(loss):  # how far red and blue are apart
+        drawn = heat.overlay(image, np.full(image.shape, loss)).astype(int)
+        return int((drawn[..., 0] - drawn[..., 2]).max())
+
+    assert colour(0) == 0 and colour(0.019) < 20 < 60 < colour(0.1) < colour(0.3) == colour(0.9)
+    values = np.full(image.shape, 0.1)
+    values[5, 5] = 0.9  # what mattered more elsewhere changes nothing here
+    assert (heat.overlay(image, values)[-1, -1] == heat.overlay(image, np.full(image.shape, 0.1))[-1, -1]).all()
 
 
 def test_heat_lies_where_covering_costs_most():
@@ -131,11 +153,51 @@ def test_a_run_is_shown_alone_and_beside_another(runs):
     assert "Test accuracy" in alone
     both = training._overview(runs, "one", "two")
     assert "Side by side" in both
-    assert "is better here" in both
+    assert re.search(r"one is better on these pictures, by \d+\.\d\d ± \d+\.\d\d points of test accuracy\.", both)
+    assert both.count("\N{MINUS SIGN}") and "by \N{MINUS SIGN}" not in both
+    backwards = training._overview(runs, "two", "one")
+    assert "one is better on these pictures, by" in backwards
     assert "Side by side" not in training._overview(runs, "one", "one")
     assert "JSON" in training._overview(runs, "bad", None)
     assert "not there any more" in training._overview(runs, "../one", None)
     assert "No runs yet" in training._overview(runs, None, None)
+
+
+def test_the_page_draws_the_trend_that_the_diagnosis_tells(runs):
+    run = runs.facts("one").run
+    write_json(run.diagnosis, {"sentences": ["Short."], "advice": [], "trend": [[1, 0.6], [2, 0.5]]})
+    try:
+        assert "trend of the validation loss ends at 0.5000" in training._overview(runs, "one", None)
+        assert "trend of" not in training._overview(runs, "one", "two")
+    finally:
+        run.diagnosis.unlink()
+
+
+def test_what_the_page_leaves_out_is_told_and_what_it_suggests_can_be_run(tmp_path):
+    runs = Runs(tmp_path / "my runs", None)
+    run = made_up_run(tmp_path / "my runs", "one", np.arange(200) % 10, 0.9)
+    assert runs.left_out() == ""
+    (tmp_path / "my runs" / "remedies").mkdir()
+    write_json(tmp_path / "my runs" / "remedies" / "study.json", {})
+    assert runs.left_out() == "The runs of studies are left out: remedies."
+    run.metrics.unlink()
+    run.exports_index.unlink()
+    shown = training._overview(runs, "one", None) + training._matrix(runs, "one") + models._table(runs, "one")
+    for name in ("diagnose", "evaluate", "export"):
+        assert f"<code>{escape(run.command(name))}</code>".replace("&#x27;", "&#39;") in shown
+
+
+def test_a_benchmark_that_is_older_than_an_export_is_called_older(tmp_path):
+    run = made_up_run(tmp_path, "one", np.arange(200) % 10, 0.9)
+    speeds = {"latency_median_ms": 1.0, "images_per_second": 5.0}
+    rows = [
+        {"format": name, "accuracy": 0.9, "agreement": 1.0, "bytes": 1, **speeds} for name in ("model.keras", "onnx")
+    ]
+    write_json(run.benchmark, {"environment": {"processor": "P"}, "rows": rows})
+    assert "Speeds were measured on P." in models._table(Runs(tmp_path, None), "one")
+    files = read_json(run.exports_index)["files"]
+    write_json(run.exports_index, {"files": [*files, files[0] | {"format": "litert"}]})
+    assert "The benchmark is older than litert: <code>fmnist benchmark" in models._table(Runs(tmp_path, None), "one")
 
 
 def test_the_matrix_names_its_cells_and_escapes_them(runs):

@@ -108,7 +108,9 @@ def _verdict(history: History, found: Judgement) -> str:
     end, train_end = loss(val[-1]), loss(_measured(history, found, "train", last))
     if found.cause == verdict.SOLVED:
         measured = loss(_measured(history, found, "val", last))
-        return f"Good fit: the task is solved. The validation {what} is {measured}, and next to nothing is left to gain."
+        return (
+            f"Good fit: the task is solved. The validation {what} is {measured}, and next to nothing is left to gain."
+        )
     if found.cause == "rise" and found.turn:  # the middle of the turns, which is the one that is told
         lowest = int(np.abs(found.epochs - found.turn[0]).argmin())
     then = loss(_measured(history, found, "train", found.epochs[lowest]))
@@ -139,10 +141,7 @@ def _verdict(history: History, found: Judgement) -> str:
     if found.verdict == verdict.STILL_IMPROVING:
         start = loss(val[third(len(val))])
         return f"Still improving: {over} (from {start} to {end}), so the end is not in sight."
-    return (
-        f"Good fit: {over}, so it has levelled off, at {end}; "
-        f"the training {what} is {train_end}."
-    )
+    return f"Good fit: {over}, so it has levelled off, at {end}; the training {what} is {train_end}."
 
 
 def _measured(history: History, found: Judgement, part: str, epoch: float) -> float:

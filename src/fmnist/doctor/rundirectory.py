@@ -80,7 +80,9 @@ def _checkpoints(run: RunDirectory, state: str, resume: str) -> Iterator[Check]:
 
 def _results(run: RunDirectory) -> Iterator[Check]:
     """Yield whether a finished run's model opens, and whether what was made from it belongs to it."""
-    yield attempt("model", lambda: describe(open_model(run.need(run.model, "train --resume"))), "train again with --overwrite")
+    yield attempt(
+        "model", lambda: describe(open_model(run.need(run.model, "train --resume"))), "train again with --overwrite"
+    )
     evaluate, export = run.command("evaluate"), run.command("export")
     if run.metrics.is_file() and run.predictions.is_file():
         yield attempt("scores", lambda: _scores(run), evaluate)

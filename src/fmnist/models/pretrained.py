@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from fmnist.config import FAMILIES, Config
 from fmnist.errors import FmnistError, InputError, RunError
 from fmnist.run.directory import RunDirectory, find_run, find_run_or_file, read_json, sha256
+from fmnist.text import some
 
 if TYPE_CHECKING:
     import keras
@@ -123,5 +124,5 @@ def _from_run(model: keras.Model, name: str, class_names: tuple[str, ...]) -> st
     told = f"Starting from the weights of {run.path}"
     if trained_on == class_names:
         return told
-    few = f"{len(trained_on)}: {', '.join(trained_on[:3])}, …"
+    few = f"{len(trained_on)}: {some(trained_on, 3)}"
     return f"{told}; the last layer is fresh, since that run has other classes ({few})"

@@ -9,6 +9,7 @@ import numpy as np
 
 from fmnist.errors import InputError, RunError
 from fmnist.evaluation.novelty import THRESHOLD, Novelty
+from fmnist.text import some
 
 UNTOLD = "This model cannot tell whether a picture is unlike those that it was trained on."
 """What is said of a model without novelty: of a run with fewer than 50 validation images, or a file from elsewhere."""
@@ -117,7 +118,9 @@ def checked(
     # A quantized output is off by half a step of 1/256 a class.
     tolerance = 0.01 + answer.shape[1] / 512
     if not (np.isfinite(answer).all() and answer.min() >= 0 and abs(answer[0].sum() - 1) <= tolerance):
-        raise InputError(f"{name}: gives {np.round(answer[0, :4], 3).tolist()}…, no probabilities; {contract}")
+        raise InputError(
+            f"{name}: gives {some([f'{value:.3f}' for value in answer[0]], 4)}, no probabilities; {contract}"
+        )
     names = tuple(metadata.get("class_names") or map(str, range(answer.shape[1])))
     if len(names) != answer.shape[1] or not all(isinstance(text, str) for text in names):
         raise InputError(f"{name}: has {len(names)} class names for {answer.shape[1]} classes; export it again")

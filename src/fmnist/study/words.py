@@ -68,7 +68,10 @@ def _gap_words(difference: Row, row: Row, base: Row) -> str:
     before, after = (number(100 * part["summary"]["gap"]["mean"], 1) for part in (base, row))
     if difference["mean"] < 0 and closed is not None:
         return f"closes {percent(closed, 0) if closed < 0.995 else 'all'} of the gap ({before} to {after} points)"
-    verb, size = "widens" if difference["mean"] > 0 else "lowers", with_margin(difference, BY_NAME["gap"], 1, sign=False)
+    verb, size = (
+        "widens" if difference["mean"] > 0 else "lowers",
+        with_margin(difference, BY_NAME["gap"], 1, sign=False),
+    )
     return f"{verb} the gap by {size} points ({before} to {after} points)"
 
 
