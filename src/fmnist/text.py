@@ -1,4 +1,4 @@
-"""Formats numbers as people read them: shares, points, losses, durations, sizes and counts; shortens names and lists."""
+"""Formats numbers as people read them: shares, points, losses, durations, sizes, counts; shortens names and lists."""
 
 from collections.abc import Sequence
 

@@ -54,7 +54,7 @@ def folder_of(run: RunDirectory) -> Path | None:
 
 
 def train_flags(run: RunDirectory) -> list[list[str]]:
-    """Return the flags, each with its value, with which `fmnist train` takes the same data as a run, and puts the new run beside it."""
+    """Return the flags, each with its value, of a `fmnist train` on the data of a run, with the new run beside it."""
     folder, runs_dir = folder_of(run), run.path.parent
     if (runs_dir / STUDY_FILE).is_file():
         runs_dir = runs_dir.parent

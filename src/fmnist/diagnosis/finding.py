@@ -40,7 +40,7 @@ class Diagnosis:
         gap_opens: the first epoch from which on the training loss lies at least a quarter below the validation loss.
         turns: the epoch at which the validation loss is lowest, if it has risen by 10% since.
         final_gap: training minus validation accuracy as measured at the end, in percentage points.
-        trend: (epoch, validation loss without its jitter), what "the trend" in the sentences means; empty without losses.
+        trend: (epoch, validation loss without its jitter), "the trend" of the sentences; empty without losses.
         noise: standard deviation of the validation loss from epoch to epoch, as a share of its value.
         best_epoch: where the trend of the validation loss is lowest.
         epochs_saved, seconds_saved: what stopping there would have saved; seconds only where they are known.

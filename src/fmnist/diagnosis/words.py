@@ -1,7 +1,7 @@
 """Puts what was found in a history into plain sentences, each with its numbers. Judges nothing.
 
-A state, such as the accuracies at the end, is told as it was measured; a movement, such as a rise, as that of the trend,
-which is then named.
+A state, such as the accuracies at the end, is told as it was measured. A movement, such as a rise, is that of the
+trend, which is then named.
 """
 
 from typing import Any

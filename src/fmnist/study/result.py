@@ -174,7 +174,8 @@ def _plain(difference: Difference | None, name: str) -> dict[str, Any] | None:
     if difference is None:
         return None
     mean, margin = difference.mean, difference.margin
-    plain = {"mean": mean, "interval": margin if margin is None else [mean - margin, mean + margin], "n": difference.n}
+    interval = None if margin is None else [mean - margin, mean + margin]
+    plain: dict[str, Any] = {"mean": mean, "interval": interval, "n": difference.n}
     if (metric := BY_NAME[name]).better:
         plain["outcome"] = outcome(plain, metric)
         if plain["outcome"] == CANNOT_TELL and difference.seed_variance is not None:

@@ -40,7 +40,9 @@ class Difference:
         It supposes that mean and variance stay as they are. None if not even the largest number of seeds would, or
         nothing is known of how much seeds differ.
         """
-        for seeds in range(self.n + 1, most + 1) if self.seed_variance is not None else ():
+        if self.seed_variance is None:
+            return None
+        for seeds in range(self.n + 1, most + 1):
             margin = student_quantile(seeds - 1) * math.sqrt(self.seed_variance / seeds + self.image_variance)
             if margin < abs(self.mean) or abs(self.mean) + margin <= worth:
                 return seeds

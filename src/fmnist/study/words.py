@@ -44,7 +44,7 @@ def sentence(row: Row, base: Row, seeds: int) -> str:
         told = f"{row['name']} {told}{time}."
         told += f" {with_seeds.capitalize()} it cannot be told whether it changes {cannot}." if cannot else ""
     else:
-        told = f"{row['name']}: {with_seeds} it cannot be told whether it changes {cannot}{time}."
+        told = f"{row['name']}: {with_seeds} it cannot be told whether it changes {cannot or 'anything'}{time}."
     if lost:
         told += f" Its loss stopped being a number with {len(lost)} of {seeds} seeds, which are left out here."
     return told
@@ -194,10 +194,10 @@ def _notes(result: Row) -> list[str]:
             "With one seed the intervals on the test set hold for other images only; another seed may turn a "
             "difference round, and nothing else has an interval."
         )
-    worth = {name: number(100 * BY_NAME[name].worth, 1) for name in ("test_accuracy", "gap")}
+    accuracy, gap = (number(100 * BY_NAME[name].worth, 1) for name in ("test_accuracy", "gap"))
     notes.append(
-        f"No difference worth having: the 95% interval lies within ±{worth['test_accuracy']} points of test accuracy, or "
-        f"±{worth['gap']} points of the gap."
+        f"No difference worth having: the 95% interval lies within ±{accuracy} points of test accuracy, or ±{gap} points "
+        "of the gap."
     )
     notes.append("Final gap: training minus validation accuracy at the epoch whose weights the model has.")
     if count > 1:

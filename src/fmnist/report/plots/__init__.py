@@ -92,7 +92,8 @@ def _probabilities(run: RunDirectory, dataset: Dataset) -> np.ndarray:
 PLOTS = (
     Plot("curves", _curves, "history", "curves", "Accuracy and loss after each epoch.",
          "Solid lines are measured after each epoch. The dotted line is the average kept while the epoch runs: it lags "
-         "behind, and feels augmentation and dropout. The thin line is the trend: the validation loss without its jitter."),
+         "behind, and feels augmentation and dropout. The thin line is the trend: the validation loss without its "
+         "jitter."),
     Plot("samples-train", _train_samples, "", "samples", "The first images of the training set with their classes.",
          heading="The first training images"),
     Plot("samples-test", _test_samples, "", "samples", "The first images of the test set with their classes.",
