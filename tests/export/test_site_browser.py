@@ -16,7 +16,7 @@ from fmnist.errors import RunError
 from fmnist.export.exporter import export_run
 from fmnist.images import decode, prepare
 from fmnist.predictor import open_model
-from fmnist.run.directory import RunDirectory
+from fmnist.run.directory import RunDirectory, read_json, write_json
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -186,6 +186,20 @@ def test_the_camera_is_answered_and_a_strange_picture_is_called_strange(page):
     page.get_by_role("button", name="Take the picture").click()
     page.locator("#found").wait_for()
     page.locator("#stranger", has_text="Perhaps none of these").wait_for()
+    assert "this one fits best" in page.locator("#mood").inner_text()  # whatever its probability
+    assert page.locator("#untold").is_hidden()
+
+
+def test_a_model_that_cannot_tell_the_strange_says_so(browser, host, folder):
+    shutil.copytree(folder / "web", folder / "untold", dirs_exist_ok=True)
+    facts = read_json(folder / "untold" / "model.json")
+    write_json(folder / "untold" / "model.json", {name: facts[name] for name in facts if name != "familiarity"})
+    page = browser.new_page(service_workers="block")
+    page.goto(f"{host.address}untold/")
+    choose(page, picture(4))
+    page.locator("#untold", has_text="cannot tell whether a picture is unlike").wait_for()
+    assert page.locator("#stranger").is_hidden()
+    page.context.close()
 
 
 def test_what_is_no_picture_is_told(page):

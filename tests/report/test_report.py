@@ -253,7 +253,7 @@ def test_no_class_is_the_hardest_where_all_are_alike(bare):
     metrics = read_json(bare.metrics)
     perfect = [row | {"precision": 1.0, "recall": 1.0, "f1": 1.0} for row in metrics["per_class"]]
     write_json(bare.metrics, metrics | {"per_class": perfect})
-    assert "ardest" not in Page(run_page.write_report(bare)).text
+    assert "The hardest class" not in Page(run_page.write_report(bare)).text
 
 
 def test_command(run_cli, bare, tiny_data_dir):

@@ -196,8 +196,8 @@ def _notes(result: Row) -> list[str]:
         )
     accuracy, gap = (number(100 * BY_NAME[name].worth, 1) for name in ("test_accuracy", "gap"))
     notes.append(
-        f"No difference worth having: the 95% interval lies within ±{accuracy} points of test accuracy, or ±{gap} points "
-        "of the gap."
+        f"No difference worth having: the 95% interval lies within ±{accuracy} points of test accuracy, or ±{gap} "
+        "points of the gap."
     )
     notes.append("Final gap: training minus validation accuracy at the epoch whose weights the model has.")
     if count > 1:

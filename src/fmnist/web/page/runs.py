@@ -11,7 +11,7 @@ from fmnist.data import Dataset, load
 from fmnist.errors import FmnistError, InputError
 from fmnist.evaluation.evaluate import check_dataset
 from fmnist.run import results
-from fmnist.run.directory import STUDY_FILE, RunDirectory, list_runs, read_json
+from fmnist.run.directory import STUDY_FILE, RunDirectory, list_runs, read_json, train_command
 from fmnist.run.history import read_history
 from fmnist.text import some
 
@@ -48,6 +48,10 @@ class Runs:
         names = [*self._all()]
         own = self._served.name if self._served is not None else served  # its folder's name goes before its own
         return names, next((name for name in (own, served, *names) if name in names), None)
+
+    def train_command(self) -> str:
+        """Return the command line that makes a run in the folder."""
+        return train_command(self._folder)
 
     def left_out(self) -> str:
         """Say which runs are not among the choices: those of studies."""

@@ -54,7 +54,7 @@ def _overview(runs: Runs, name: str | None, beside: str | None) -> str:
     if name and not chosen:
         return render("training.html", gone=name)
     shown = [{"facts": facts, "cards": _cards(facts)} for facts in chosen]
-    values: dict[str, Any] = {"runs": shown, "charts": _charts(chosen)}
+    values: dict[str, Any] = {"runs": shown, "charts": _charts(chosen), "command": runs.train_command()}
     if len(chosen) == 2:
         values |= {"rows": _rows(*chosen), "verdict": _verdict(runs, *chosen)}
     return render("training.html", **values)
