@@ -150,7 +150,7 @@ def test_a_damaged_run_hides_no_other(run_cli, tmp_path):
     for name, content in (("bad", {}), ("good", {"preset": "fast", "training": {"epochs": 4}})):
         write_json(RunDirectory(tmp_path / name).config, content)
     code, out, _ = run_cli("runs", "--runs-dir", tmp_path)
-    assert code == 0 and re.search(r"bad +\? +damaged", out) and re.search(r"good +fast +empty +0/4", out)
+    assert code == 0 and re.search(r"bad +\? +damaged", out) and re.search(r"good +fast +not started +0/4", out)
 
 
 @pytest.mark.parametrize(

@@ -499,7 +499,7 @@ def test_the_curves_mark_and_the_report_opens_with_what_it_says(run_cli, tiny_ru
     assert found["advice"][0]["command"] in page
     run.diagnosis.unlink()
     run_cli("report", run.path, "--data-dir", tiny_data_dir)
-    assert "fmnist diagnose copy" in run.report.read_text("utf-8")
+    assert f"fmnist diagnose {run.path}" in run.report.read_text("utf-8")
 
 
 def test_diagnose_a_file_writes_nothing(run_cli, tmp_path, monkeypatch):
@@ -517,7 +517,7 @@ def test_a_run_that_failed_in_its_first_epoch(run_cli, tiny_run, tmp_path):
     run.path.mkdir()
     shutil.copy(tiny_run.config, run.config)
     code, _, err = run_cli("diagnose", run.path)
-    assert code == 2 and "has no history.csv; `fmnist train` makes it" in err
+    assert code == 2 and "has no history.csv; `fmnist train --resume" in err
     run.status.write_text('{"state": "failed", "message": "the loss became nan in epoch 1 of 2, at step 4"}')
     code, out, _ = run_cli("diagnose", run.path)
     assert code == 0 and out.startswith("Diverged: from epoch 1 of 1") and "--learning-rate 0.0001" in out
