@@ -18,10 +18,10 @@ SOURCE = Path(__file__).parents[1] / "src"
 ROOMS: dict[str, set[str] | None] = {
     "errors": set(),
     "text": set(),
-    "config": {"numpy"},
+    "config": set(),
     "run": {"numpy", "keras", "filelock", "pydantic"},
     "backend": None,
-    "data": {"numpy", "PIL", "filelock", "platformdirs"},
+    "data": {"numpy", "filelock", "platformdirs"},
     "images": {"numpy", "PIL"},
     "models": None,
     "evaluation": None,
