@@ -162,7 +162,8 @@ def _eroded(mask: np.ndarray, size: int) -> np.ndarray:
 def _filtered(mask: np.ndarray, margin: int, *filters: ImageFilter.RankFilter) -> np.ndarray:
     padded = Image.fromarray((np.pad(mask, margin) * 255).astype(np.uint8))
     for one in filters:
-        padded = padded.filter(one)
+        if one.size > 1:  # Pillow 12.3 divides by zero in a window of one pixel, which changes nothing
+            padded = padded.filter(one)
     return np.asarray(padded, np.float32)[margin:-margin, margin:-margin] / 255
 
 
