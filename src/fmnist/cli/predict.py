@@ -119,7 +119,7 @@ def _answers(
     try:
         for number, name in enumerate(names, 1):
             try:
-                found, many = read_pictures(name, predictor.image_shape, stdin)
+                found, many = read_pictures(name, predictor.image_shape, stdin, predictor.preparation)
                 waiting += [(name, index if many else None) for index in range(len(found))]
                 pictures.append(found)
             except InputError as error:

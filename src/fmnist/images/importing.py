@@ -1,9 +1,11 @@
 """Turns a folder with a sub-folder of pictures for each class into a data set that every command takes."""
 
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,11 @@ from PIL import Image
 
 from fmnist.data import FILE_NAMES, read_folder, split_indices, write_idx
 from fmnist.data.dataset import CLASSES_FILE
+from fmnist.data.preparation import PREPARATION_FILE, Preparation, border
 from fmnist.errors import InputError, RunError
 from fmnist.images.decoding import decode
 from fmnist.images.reading import NO_PICTURE, pictures_in
-from fmnist.images.recipe import flatten, prepare
+from fmnist.images.recipe import contained, flatten, prepare
 
 SIDE = 28
 KEPT_SIDE = 64  # pictures that all have one size up to this keep it
@@ -35,7 +38,7 @@ def import_folder(
     strict: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Write a folder of pictures as a data set: four IDX files and `classes.txt`.
+    """Write a folder of pictures as a data set: four IDX files, `classes.txt` and `preparation.json`.
 
     Args:
         folder: holds a sub-folder for each class, named like it; pictures may lie deeper. Hidden files are left out.
@@ -78,9 +81,9 @@ def import_folder(
     sizes = {picture.shape for picture in pictures}
     shape = image_shape or (sizes.pop() if len(sizes) == 1 else (SIDE, SIDE))
     # The data set's form has dark borders.
-    light = bool(pictures) and bool(np.median([_border(picture) for picture in pictures]) > 127.5)
+    light = bool(pictures) and bool(np.median([border(picture) for picture in pictures]) > 127.5)
     inverted = None if photos else light if invert is None else invert
-    images = np.array([_fitted(picture, shape) for picture in pictures], np.uint8).reshape(-1, *shape)
+    images = np.array([contained(picture, shape) for picture in pictures], np.uint8).reshape(-1, *shape)
     if inverted:
         images = 255 - images
     names, truth = tuple(classes), np.array(labels, np.uint8)
@@ -91,7 +94,8 @@ def import_folder(
         told += "; expected more pictures, or another --test-fraction"
         raise InputError("\n  ".join([told, *(row["problem"] for row in unreadable)]))
     train, test = (np.random.default_rng(seed).permutation(part) for part in (train, test))
-    _write(target, [images[train], truth[train], images[test], truth[test]], names)
+    how = Preparation("photo" if photos else "whole", bool(inverted))
+    _write(target, [images[train], truth[train], images[test], truth[test]], names, how)
     return {
         "folder": str(target),
         "images": len(images),
@@ -131,28 +135,10 @@ def _picture(picture: Image.Image, image_shape: tuple[int, int] | None, photos: 
     if photos:
         return prepare(picture, shape)
     levels = np.asarray(flatten(picture, 255))
-    return levels if image_shape is None and max(levels.shape) <= KEPT_SIDE else _fitted(levels, shape)
+    return levels if image_shape is None and max(levels.shape) <= KEPT_SIDE else contained(levels, shape)
 
 
-def _fitted(levels: np.ndarray, image_shape: tuple[int, int]) -> np.ndarray:
-    """Return a picture shrunk or enlarged to fit, as a whole, on a ground of its border's level."""
-    if levels.shape == image_shape:
-        return levels
-    scale = min(image_shape[0] / levels.shape[0], image_shape[1] / levels.shape[1])
-    height, width = (max(1, round(length * scale)) for length in levels.shape)
-    top, left = (image_shape[0] - height) // 2, (image_shape[1] - width) // 2
-    result = np.full(image_shape, round(_border(levels)), np.uint8)
-    small = Image.fromarray(levels).resize((width, height), Image.Resampling.LANCZOS)
-    result[top : top + height, left : left + width] = np.asarray(small)
-    return result
-
-
-def _border(levels: np.ndarray) -> float:
-    """Return the median level of a picture's outermost pixels."""
-    return float(np.median(np.concatenate([levels[0], levels[-1], levels[:, 0], levels[:, -1]])))
-
-
-def _write(target: Path, arrays: list[np.ndarray], names: tuple[str, ...]) -> None:
+def _write(target: Path, arrays: list[np.ndarray], names: tuple[str, ...], how: Preparation) -> None:
     """Write the files into a new folder beside the target, read them back, and rename it."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -161,6 +147,7 @@ def _write(target: Path, arrays: list[np.ndarray], names: tuple[str, ...]) -> No
             for name, array in zip(FILE_NAMES, arrays, strict=True):
                 write_idx(fresh / f"{name}.gz", array)
             (fresh / CLASSES_FILE).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+            (fresh / PREPARATION_FILE).write_text(json.dumps(asdict(how)) + "\n", encoding="utf-8")
             read_folder(fresh)
             os.chmod(fresh, 0o755)
             if target.exists():

@@ -11,6 +11,7 @@ import numpy as np
 
 from fmnist.data import read_idx
 from fmnist.data.idx import MAX_BYTES
+from fmnist.data.preparation import PHOTO, Preparation
 from fmnist.errors import InputError
 from fmnist.images.decoding import OTHER_SUFFIXES, SUFFIXES, decode, read_rest
 from fmnist.images.recipe import prepare
@@ -56,13 +57,16 @@ def pictures_in(folder: Path) -> list[Path]:
     )
 
 
-def read_pictures(name: str, image_shape: tuple[int, int], stdin: IO[bytes] | None = None) -> tuple[np.ndarray, bool]:
+def read_pictures(
+    name: str, image_shape: tuple[int, int], stdin: IO[bytes] | None = None, how: Preparation = PHOTO
+) -> tuple[np.ndarray, bool]:
     """Return the pictures in a file in a model's form.
 
     Args:
         name: a picture, an IDX file (gzipped or not) or a `.npy` array, told by its content; or `-` for stdin.
         image_shape: the model's height and width, in pixels.
         stdin: where `-` is read from.
+        how: the preparation of the pictures that the model was trained on.
 
     Returns:
         uint8 (N, H, W), and whether the file is an array of pictures rather than one picture. Pictures go through
@@ -72,16 +76,18 @@ def read_pictures(name: str, image_shape: tuple[int, int], stdin: IO[bytes] | No
         InputError: the file cannot be read, is damaged or no picture, or an array has not the model's size.
     """
     if name == STDIN:
-        return _read(stdin or io.BytesIO(), "stdin", None, image_shape)
+        return _read(stdin or io.BytesIO(), "stdin", None, image_shape, how)
     try:
         with open(name, "rb") as handle:
             regular = stat.S_ISREG(os.fstat(handle.fileno()).st_mode)
-            return _read(handle, name, name if regular else None, image_shape)
+            return _read(handle, name, name if regular else None, image_shape, how)
     except OSError as error:
         raise InputError(f"{name}: cannot be read: {error.strerror or error}") from error
 
 
-def _read(handle: IO[bytes], name: str, path: str | None, image_shape: tuple[int, int]) -> tuple[np.ndarray, bool]:
+def _read(
+    handle: IO[bytes], name: str, path: str | None, image_shape: tuple[int, int], how: Preparation
+) -> tuple[np.ndarray, bool]:
     """Read from an open file; `path` is where it can be opened again, None for a pipe."""
     start = handle.read(len(_NPY_START))
     npy, idx = start == _NPY_START, start[:2] in _IDX_STARTS
@@ -92,7 +98,7 @@ def _read(handle: IO[bytes], name: str, path: str | None, image_shape: tuple[int
     if idx:
         limit = MAX_PACKED_BYTES if start[:2] == _GZIP_START else MAX_BYTES
         return _fitting(read_idx(source, ndim=3, name=name, limit=limit), image_shape, name), True
-    return prepare(decode(source, name), image_shape)[np.newaxis], False
+    return prepare(decode(source, name), image_shape, how)[np.newaxis], False
 
 
 def _npy(source: str | bytes, name: str) -> np.ndarray:
