@@ -3,6 +3,7 @@
 import glob
 import io
 import os
+import re
 import stat
 from pathlib import Path
 from typing import IO
@@ -21,7 +22,7 @@ MAX_PACKED_BYTES = 128 * 2**20
 """What a gzipped IDX file may unpack to, in bytes: 170,000 pictures of 28 × 28. Others are as large as they are."""
 NO_PICTURE = f"the folder holds no picture; looked for {', '.join(sorted(SUFFIXES))}"
 _GZIP_START = b"\x1f\x8b"
-_IDX_STARTS = (b"\0\0", _GZIP_START)
+_IDX_START = re.compile(rb"\0\0[\x08-\x0e][\x01-\x0f]|" + _GZIP_START)  # others begin with two zeros as well: HEIC, ICO
 _NPY_START = b"\x93NUMPY"
 
 
@@ -90,7 +91,7 @@ def _read(
 ) -> tuple[np.ndarray, bool]:
     """Read from an open file; `path` is where it can be opened again, None for a pipe."""
     start = handle.read(len(_NPY_START))
-    npy, idx = start == _NPY_START, start[:2] in _IDX_STARTS
+    npy, idx = start == _NPY_START, bool(_IDX_START.match(start))
     # An array that lies in a file may be of any size.
     source = path if path is not None and (npy or idx) else read_rest(handle, name, start)
     if npy:
