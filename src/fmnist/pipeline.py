@@ -203,7 +203,7 @@ def _facts(config: Config, dataset: Dataset) -> dict[str, Any]:
             "num_train": train,
             "num_validation": validation,
             "num_test": len(dataset.test_labels),
-            "preparation": asdict(dataset.preparation),
+            **({"preparation": asdict(dataset.preparation)} if dataset.preparation else {}),
         },
     }
 

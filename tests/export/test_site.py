@@ -188,7 +188,9 @@ def test_the_page_names_no_other_host_and_no_place_on_its_own():
 
 
 @pytest.mark.skipif(not shutil.which("node"), reason="needs node; in a browser: test_site_browser.py")
-@pytest.mark.parametrize("how", [Preparation(method, negate) for method in METHODS for negate in (False, True)])
+@pytest.mark.parametrize(
+    "how", [None, *(Preparation(method, negate) for method in METHODS for negate in (False, True))]
+)
 def test_each_preparation_gives_the_same_pixels_as_in_python(how, tmp_path):
     """Sizes larger, smaller, equal and not square, with every alpha: as `decode` of the page gives them, RGBA."""
     rng = np.random.default_rng(0)
@@ -201,7 +203,7 @@ def test_each_preparation_gives_the_same_pixels_as_in_python(how, tmp_path):
     shutil.copytree(str(PAGE), tmp_path / "page")
     (tmp_path / "package.json").write_text('{"type": "module"}')
     given = [{"width": p.shape[1], "height": p.shape[0], "data": p.ravel().tolist()} for p in pictures]
-    (tmp_path / "given.json").write_text(json.dumps([given, site.numbers(), asdict(how)]))
+    (tmp_path / "given.json").write_text(json.dumps([given, site.numbers(), how and asdict(how)]))
     (tmp_path / "main.js").write_text(
         """import { readFileSync } from "node:fs";
         import { prepare } from "./page/recipe.js";

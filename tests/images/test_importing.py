@@ -97,7 +97,10 @@ def test_bad_pictures_are_named_and_left_out_or_refused(tmp_path, run_cli):
     (folder / "notes" / "x.txt").touch()
     code, out, err = run_cli("data", "import", folder, "--out", tmp_path / "out", "--strict")
     assert (code, out) == (2, "") and "bad.png: is no picture" in err and "empty.jpg: is empty" in err
-    assert "drawing.svg: is no picture" in err and "notes: the folder holds no picture; looked for .apng" in err
+    assert (
+        "drawing.svg: is a picture in the form SVG" in err
+        and "notes: the folder holds no picture; looked for .apng" in err
+    )
     assert not (tmp_path / "out").exists()
     code, out, err = run_cli("data", "import", folder, "--out", tmp_path / "out", "--json")
     assert code == 0 and [line.split()[2].rstrip(":") for line in err.splitlines()] == [
@@ -105,9 +108,40 @@ def test_bad_pictures_are_named_and_left_out_or_refused(tmp_path, run_cli):
         str(folder / "a" / "bad.png"),
         str(folder / "b" / "drawing.svg"),
         str(folder / "b" / "empty.jpg"),
+        "2",
     ]
     facts = json.loads(out)
     assert (facts["images"], facts["train"], facts["test"], len(facts["unreadable"])) == (10, 8, 2, 4)
+
+
+def test_links_are_followed_clutter_is_left_out_and_other_files_are_named(tmp_path, run_cli):
+    folder = write_classes(tmp_path / "in", {"a": 5})
+    write_classes(tmp_path / "elsewhere", {"b": 6})
+    (folder / "b").symlink_to(tmp_path / "elsewhere" / "b")
+    (folder / "a" / "again").symlink_to(folder / "a")  # a circle
+    for clutter in ("@eaDir", "$RECYCLE.BIN", "__MACOSX", ".Trashes"):
+        (folder / "a" / clutter).mkdir()
+        (folder / clutter).mkdir()
+        (folder / clutter / "x.png").write_bytes((folder / "a" / "0.png").read_bytes())
+        (folder / "a" / clutter / "x.png").write_bytes((folder / "a" / "0.png").read_bytes())
+    for other in ("noext", "photo.jpg!d", "raw.CR2", "notes.txt"):
+        (folder / "b" / other).touch()
+    code, out, err = run_cli("data", "import", folder, "--out", tmp_path / "out")
+    assert code == 0 and "Pictures   9 training, 2 test" in out
+    assert (
+        err.splitlines()[0]
+        == "Left out  4 files with no picture's ending: "
+        + ", ".join(str(folder / "b" / name) for name in ("noext", "notes.txt", "photo.jpg!d"))
+        + " and 1 more"
+    )
+
+
+def test_pictures_in_both_parts_are_told(tmp_path, run_cli):
+    folder = write_classes(tmp_path / "in", {"a": 5, "b": 5})
+    for number in range(5):
+        (folder / "a" / f"copy-{number}.png").write_bytes((folder / "a" / "0.png").read_bytes())
+    code, _, err = run_cli("data", "import", folder, "--out", tmp_path / "out", "--test-fraction", "0.5")
+    assert code == 0 and err == "Beware    1 picture of the test set also in training: scores on it will be too high\n"
 
 
 def test_for_people(tmp_path, run_cli):

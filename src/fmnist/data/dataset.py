@@ -31,7 +31,7 @@ class Dataset:
         class_names: a name for each label.
         source: one line on where the data came from.
         sha256: file name -> SHA-256 of its decompressed bytes, in hexadecimal.
-        preparation: how pictures became its images.
+        preparation: how pictures became its images, if that is known.
 
     Raises:
         InputError: arrays and names don't fit together; tells every problem at once.
@@ -44,7 +44,7 @@ class Dataset:
     class_names: tuple[str, ...]
     source: str
     sha256: dict[str, str] = field(default_factory=dict)
-    preparation: Preparation = PHOTO
+    preparation: Preparation | None = None
 
     def __post_init__(self) -> None:
         """Check that everything fits together."""
@@ -89,7 +89,7 @@ def load_dataset(data_dir: str | os.PathLike[str] | None = None, *, progress: Pr
     official = sources.obtain(progress=progress)
     train_x, train_y, test_x, test_y = (parse_idx(official.contents[name], name=name) for name in sources.FILE_NAMES)
     names, digests = sources.OFFICIAL_CLASS_NAMES, _official_digests()  # which obtain has verified
-    return Dataset(train_x, train_y, test_x, test_y, names, official.source, digests)
+    return Dataset(train_x, train_y, test_x, test_y, names, official.source, digests, PHOTO)
 
 
 def read_folder(folder: str | os.PathLike[str], *, named_by: str = "the data folder given") -> Dataset:

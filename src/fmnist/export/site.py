@@ -9,7 +9,6 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fmnist.data.preparation import PHOTO
 from fmnist.evaluation.novelty import THRESHOLD
 from fmnist.export.runtime import load_runtime
 from fmnist.images import decoding, recipe
@@ -40,8 +38,7 @@ def build(folder: Path, facts: dict[str, Any], runtime: dict[str, bytes]) -> Non
     ours = {part.name: part.read_bytes() for part in files("fmnist.export").joinpath("web").iterdir()}
     for name, content in (ours | runtime).items():
         (folder / name).write_bytes(content)
-    known = {"preparation": asdict(PHOTO)} | facts
-    known |= {"recipe": numbers(), "threshold": THRESHOLD, "working_side": decoding.WORKING_SIDE}
+    known = facts | {"recipe": numbers(), "threshold": THRESHOLD, "working_side": decoding.WORKING_SIDE}
     (folder / "model.json").write_text(json.dumps(known), encoding="utf-8")
     _icon().save(folder / "icon.png")
     worker, kept = folder / "service-worker.js", {}

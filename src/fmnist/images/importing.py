@@ -14,10 +14,10 @@ from PIL import Image
 
 from fmnist.data import FILE_NAMES, read_folder, split_indices, write_idx
 from fmnist.data.dataset import CLASSES_FILE
-from fmnist.data.preparation import PREPARATION_FILE, Preparation, border
+from fmnist.data.preparation import PHOTO, PREPARATION_FILE, Preparation, border
 from fmnist.errors import InputError, RunError
 from fmnist.images.decoding import decode
-from fmnist.images.reading import NO_PICTURE, pictures_in
+from fmnist.images.reading import NO_PICTURE, is_clutter, walk
 from fmnist.images.recipe import contained, flatten, prepare
 
 SIDE = 28
@@ -41,7 +41,8 @@ def import_folder(
     """Write a folder of pictures as a data set: four IDX files, `classes.txt` and `preparation.json`.
 
     Args:
-        folder: holds a sub-folder for each class, named like it; pictures may lie deeper. Hidden files are left out.
+        folder: holds a sub-folder for each class, named like it; pictures may lie deeper, and links are followed.
+            Hidden files, and what file managers leave behind, are left out.
         target: the folder to make.
         image_shape: height and width in pixels; by default the pictures' own if all have one size of at most 64 × 64,
             else 28 × 28.
@@ -55,14 +56,15 @@ def import_folder(
 
     Returns:
         `folder`, `images`, `train`, `test` (numbers), `class_names`, `class_counts`, `image_shape`, `inverted`, and
-        `unreadable`: for each picture and sub-folder left out its path and why.
+        `unreadable`: for each picture and sub-folder left out its path and why; `passed_over`: the files that are no
+        pictures by their names; `test_in_train`: the number of pictures that are in both parts, byte for byte.
 
     Raises:
         InputError: the folder has no such form, a class would have no picture in training or test, `target` holds
             something already, or, with `strict`, a picture cannot be read.
         RunError: the data set cannot be written.
     """
-    classes, unreadable = _classes(folder)
+    classes, unreadable, passed_over = _classes(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"{target} exists already; choose another folder with --out, or remove it")
     pictures: list[np.ndarray] = []
@@ -106,14 +108,20 @@ def import_folder(
         "image_shape": list(shape),
         "inverted": inverted,
         "unreadable": unreadable,
+        "passed_over": passed_over,
+        "test_in_train": len({*map(bytes, images[test])} & {*map(bytes, images[train])}),
     }
 
 
-def _classes(folder: Path) -> tuple[dict[str, list[Path]], list[dict[str, str]]]:
-    """Return the pictures of each class, the classes sorted, numbers by their value; and sub-folders without any."""
+def _classes(folder: Path) -> tuple[dict[str, list[Path]], list[dict[str, str]], list[str]]:
+    """Return the pictures of each class, the classes sorted, numbers by their value; sub-folders without any; others.
+
+    The others are files that are no pictures by their names.
+    """
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; expected one with a sub-folder of pictures for each class")
-    found = {path.name: pictures_in(path) for path in folder.iterdir() if path.is_dir() and path.name[0] != "."}
+    walked = {path.name: walk(path) for path in folder.iterdir() if path.is_dir() and not is_clutter(path.name)}
+    found = {name: pictures for name, (pictures, _) in walked.items()}
     names = [name for name, pictures in found.items() if pictures]
     if len(names) < 2 or len(names) > MAX_CLASSES:
         expected = f"expected one for each class, 2 to {MAX_CLASSES}"
@@ -126,14 +134,14 @@ def _classes(folder: Path) -> tuple[dict[str, list[Path]], list[dict[str, str]]]
     names.sort(key=(lambda name: (int(name), name)) if all(name.isdecimal() for name in names) else lambda n: (0, n))
     empty = [str(folder / name) for name in sorted(found.keys() - set(names))]
     told = [{"image": path, "problem": f"{path}: {NO_PICTURE}"} for path in empty]
-    return {name: found[name] for name in names}, told
+    return {name: found[name] for name in names}, told, [str(path) for _, others in walked.values() for path in others]
 
 
 def _picture(picture: Image.Image, image_shape: tuple[int, int] | None, photos: bool) -> np.ndarray:
     """Return a picture in the data set's size; a small one in its own, while it is not known whether all have it."""
     shape = image_shape or (SIDE, SIDE)
     if photos:
-        return prepare(picture, shape)
+        return prepare(picture, shape, PHOTO)
     levels = np.asarray(flatten(picture, 255))
     return levels if image_shape is None and max(levels.shape) <= KEPT_SIDE else contained(levels, shape)
 

@@ -10,7 +10,6 @@ import math
 import numpy as np
 from PIL import Image, ImageFilter
 
-from fmnist.data import preparation
 from fmnist.data.preparation import Preparation, border
 
 SIDE = 160  # at which background and object are told apart: with the margin, 4.8 pixels for one of the data set's
@@ -37,13 +36,16 @@ TRANSPARENT = 0.05  # transparent pixels are the background if their share is la
 SHARPEN = ImageFilter.UnsharpMask(radius=1.0, percent=150, threshold=0)
 
 
-def prepare(image: Image.Image, image_shape: tuple[int, int], how: Preparation = preparation.PHOTO) -> np.ndarray:
+def prepare(image: Image.Image, image_shape: tuple[int, int], how: Preparation | None = None) -> np.ndarray:
     """Return a picture in a data set's form; by default the object light on black, as large as it will go, centred.
 
     The picture is of mode L, LA, RGB or RGBA, the result uint8 (H, W) of height and width `image_shape`. A picture that
-    has this size already is passed through as it is, unless three quarters of its border tell that it is the negative
-    (of Fashion-MNIST's 70,000 images none does).
+    has this size already is passed through as it is; where it is known `how` photos are prepared, only if three
+    quarters of its border don't tell that it is the negative (of Fashion-MNIST's 70,000 images none does).
     """
+    if how is None:
+        own = (image.height, image.width) == image_shape
+        return np.asarray(flatten(image, 0)) if own else _cut_out(image, image_shape)
     if how.method == "whole":
         levels = contained(np.asarray(flatten(image, 255)), image_shape)
         return 255 - levels if how.negate else levels

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fmnist.data.preparation import PHOTO, Preparation
+from fmnist.data.preparation import Preparation
 from fmnist.errors import InputError, RunError
 from fmnist.evaluation.novelty import THRESHOLD, Novelty
 from fmnist.images import prepare
@@ -31,7 +31,7 @@ class Predictor:
         batch_size: pictures that are computed at a time.
         fixed_batch: whether the model takes batches of exactly that size only.
         novelty: what its training pictures looked like; None where the file does not tell.
-        preparation: how pictures became its training pictures.
+        preparation: how pictures became its training pictures; None where the file does not tell.
     """
 
     compute: Compute
@@ -42,7 +42,7 @@ class Predictor:
     batch_size: int = 32
     fixed_batch: bool = False
     novelty: Novelty | None = None
-    preparation: Preparation = PHOTO
+    preparation: Preparation | None = None
 
     def prepare(self, picture: Image.Image) -> np.ndarray:
         """Return a picture, of mode L, LA, RGB or RGBA, as the model takes it: uint8 (H, W)."""
@@ -133,7 +133,7 @@ def checked(
         novelty = None if known is None else Novelty.from_dict(known)
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
-    how = PHOTO if told is None else Preparation.from_dict(told, name)
+    how = None if told is None else Preparation.from_dict(told, name)
     size = count if fixed else batch_size
     return Predictor(compute, format, names, (shape[1], shape[2]), metadata, size, fixed, novelty, how)
 

@@ -47,8 +47,8 @@ _Settings = _Object[
 
 
 class Preparation(BaseModel):
-    method: _Text = "photo"
-    negate: _Flag = False
+    method: _Text
+    negate: _Flag
 
 
 class Dataset(BaseModel):
@@ -57,7 +57,7 @@ class Dataset(BaseModel):
     num_train: _Whole = 0
     num_validation: _Whole = 0
     num_test: _Whole = 0
-    preparation: Preparation = Preparation()
+    preparation: Preparation | None = None
 
 
 class Config(BaseModel):

@@ -5,9 +5,10 @@ import { BICUBIC, BOX, LANCZOS, blend, crop, flatten, picture, rank, resize, rou
 
 let R; // the numbers of fmnist.images.recipe, by their names there
 
-// image: RGBA; how: the model's preparation. Returns the levels, a byte each, row by row.
+// image: RGBA; how: the model's preparation, if it is known. Returns the levels, a byte each, row by row.
 export function prepare(image, [height, width], recipe, how) {
   R = recipe;
+  if (!how) return (image.width === width && image.height === height ? flatten(image, 0) : cutOut(image, width, height)).data;
   if (how.method === "whole") return turned(contained(flatten(image, 255), width, height), how.negate);
   if (image.height !== height || image.width !== width) return turned(cutOut(image, width, height), how.negate);
   const grey = flatten(image, how.negate ? 255 : 0), edge = border(grey);
