@@ -22,7 +22,7 @@ ROOMS: dict[str, set[str] | None] = {
     "run": {"numpy", "keras", "filelock", "pydantic"},
     "backend": None,
     "data": {"numpy", "filelock", "platformdirs"},
-    "images": {"numpy", "PIL"},
+    "images": {"numpy", "PIL", "pillow_heif"},
     "models": None,
     "evaluation": None,
     "diagnosis": {"numpy"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -205,6 +206,7 @@ def _facts(config: Config, dataset: Dataset) -> dict[str, Any]:
             "num_train": train,
             "num_validation": validation,
             "num_test": len(dataset.test_labels),
+            **({"preparation": asdict(dataset.preparation)} if dataset.preparation else {}),
         },
     }
 
