@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
+from fmnist.errors import InputError
 from fmnist.evaluation import metrics
+from fmnist.evaluation.evaluate import check_dataset
 
 PROBABILITIES = np.array([[0.5, 0.5, 0.0], [0.1, 0.8, 0.1], [0.25, 0.5, 0.25], [0.0, 0.0, 1.0]], np.float32)
 LABELS = np.array([0, 1, 2, 2], np.uint8)
@@ -49,3 +51,9 @@ def test_confusion_and_class_scores_agree_with_scikit_learn():
     rows = metrics.per_class(confusion)
     for name, column in zip(("precision", "recall", "f1", "support"), expected, strict=True):
         np.testing.assert_allclose([row[name] for row in rows], column)
+
+
+def test_data_of_other_classes_is_refused_and_no_ellipsis_stands_where_all_are_named(tiny_dataset):
+    config = {"dataset": {"class_names": ["mug", "plate", "spoon"], "image_shape": [28, 28]}}
+    with pytest.raises(InputError, match=r"on 3 classes \(mug, plate, spoon\) of .* has 10 \(0, 1, 2 and 7 more\)"):
+        check_dataset(config, tiny_dataset)
