@@ -109,6 +109,7 @@ def test_every_remedy_is_a_flag(run_cli, tmp_path, tiny_data_dir):
     [
         {},
         {"time_budget": 600.0},
+        {"time_budget": 20.0},
         {"time_budget": 600.0, "flip": False},
         {"time_budget": 600.0, "family": "fast", "shift": 0},
         {"time_budget": 60.0, "filters": (18, 64)},
@@ -117,7 +118,7 @@ def test_every_remedy_is_a_flag(run_cli, tmp_path, tiny_data_dir):
 )
 def test_the_flags_of_a_configuration_give_it_again(settings):
     """As the report and the diagnosis print them; a time budget chooses settings that flags may take back."""
-    config = preset("fast", **settings)
+    config = preset(**settings)
     words = [word for flag in command_flags(config) for word in flag]
     given = train.command.make_context("train", words).params
     known = {name: value for name, value in given.items() if name in leaf_fields() and value is not None}
