@@ -185,7 +185,7 @@ def test_a_plot_is_a_function_and_a_row(bare, tiny_dataset, monkeypatch):
     def draw(run, dataset, stem):
         return plots.sample_sheet(dataset.test_images[:2], [0, 1], ["a", "b"], stem, "Toy")
 
-    toy = plots.Plot("toy", draw, "metrics", "", "Two images.", "A caption.", "A heading")
+    toy = plots.Plot("toy", draw, "", "Two images.", "A caption.", "A heading", drawable=lambda run: run.metrics.is_file())
     monkeypatch.setattr(plots, "PLOTS", (*plots.PLOTS, toy))
     monkeypatch.setattr(run_page, "PLOTS", plots.PLOTS)
     assert bare.plots / "toy.svg" in plots.draw_all(bare, tiny_dataset)

@@ -12,7 +12,7 @@ from fmnist.cli import options
 @options.runs_dir_option
 @options.data_dir_option
 @options.json_option
-@click.option("--open/--no-open", "show", default=False, help="Show the report in the web browser.")
+@options.open_option
 def command(run_name: str, runs_dir: Path, data_dir: Path | None, as_json: bool, show: bool) -> None:
     """Draw the plots of RUN (a path, a name or `latest`) and write its report.
 
