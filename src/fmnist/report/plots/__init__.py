@@ -29,27 +29,16 @@ _SAMPLES = 40
 
 @dataclass(frozen=True)
 class Plot:
-    """A row of the table: a picture that `fmnist report` draws and shows.
+    """A row of the table: a picture that `fmnist report` draws and shows."""
 
-    Attributes:
-        name: of its files in `plots/`.
-        draw: draws it from a run and its data.
-        place: where the report shows it: one of its sections that have pictures, or "" for a section of its own.
-        label: what it shows, for those who cannot see it.
-        caption: below it.
-        heading: above it.
-        parts: side by side, of the same width; a narrow page has them in a column.
-        drawable: whether a run has what it needs; without that it is left out.
-    """
-
-    name: str
+    name: str  # of its files in `plots/`
     draw: Callable[[RunDirectory, Dataset, Path], list[Path]]
-    place: str
-    label: str
-    caption: str = ""
-    heading: str = ""
-    parts: int = 2
-    drawable: Callable[[RunDirectory], bool] = lambda run: True
+    place: str  # where the report shows it: one of its sections that have pictures, or "" for a section of its own
+    label: str  # what it shows, for those who cannot see it
+    caption: str = ""  # below it
+    heading: str = ""  # above it
+    parts: int = 2  # side by side, of the same width; a narrow page has them in a column
+    drawable: Callable[[RunDirectory], bool] = lambda run: True  # whether a run has what it needs
 
 
 def _has(name: str) -> Callable[[RunDirectory], bool]:
