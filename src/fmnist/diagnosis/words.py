@@ -93,9 +93,7 @@ def _verdict(history: History, found: Judgement) -> str:
             "most of what was learnt is lost."
         )
     if last == 1:
-        return (
-            f"Too short to tell: one epoch has no curve; a trend needs at least {verdict.MIN_EPOCHS} epochs with scores."
-        )
+        return f"Too short to tell: one epoch has no curve; a trend needs at least {verdict.MIN_EPOCHS} epochs."
     if found.train is None or found.validation is None or found.epochs is None:
         usable = int((np.isfinite(history.val_loss) | np.isfinite(history.val_accuracy)).sum())
         return (
