@@ -72,8 +72,8 @@ PRESETS = {
     name: (summary, Config(preset=name).with_overrides(**settings)) for name, (summary, settings) in _RECIPES.items()
 }
 
-# What the default preset takes over from so many seconds of time budget on, unless other settings are given: the network
-# and the augmentation that reached the best validation accuracy in that time on two cores.
+# What the default preset takes over from so many seconds of time budget on, unless other settings are given: the
+# network and augmentation that reached the best validation accuracy in that time on two cores.
 WITH_TIME: tuple[tuple[float, dict[str, Any]], ...] = (
     (200, {"family": "vgg", "filters": (18, 32, 64, 128)}),
     (30, {"filters": (18, 16, 96)}),
