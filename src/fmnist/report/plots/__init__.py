@@ -58,7 +58,7 @@ def _curves(run: RunDirectory, data: Dataset, stem: Path) -> list[Path]:
 
 
 def _within_epoch(run: RunDirectory, data: Dataset, stem: Path) -> list[Path]:
-    return within_epoch(results.first_epoch(run), stem, f"The one epoch of {shorten(run.name, 60)}")
+    return within_epoch(results.first_epoch(run), stem, f"The one epoch of {shorten(run.name, 24)}")
 
 
 def _train_samples(run: RunDirectory, data: Dataset, stem: Path) -> list[Path]:

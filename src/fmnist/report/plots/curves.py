@@ -62,8 +62,8 @@ def within_epoch(segments: Sequence[tuple[int, float]], path_stem: Path, title: 
     Args:
         segments: at least one; the steps done and the mean loss of each.
     """
-    figure = titled(6.6, 3.6, title)
-    axes = figure.add_axes((0.08, 0.14, 0.715, 0.63))
+    figure = titled(4.6, 3.6, title)
+    axes = figure.add_axes((0.11, 0.14, 0.6, 0.63))
     axes.set_title("Loss (as minimised)")
     axes.set_xlabel("Training steps")
     axes.grid(axis="y")
