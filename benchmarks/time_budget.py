@@ -30,8 +30,8 @@ def main() -> None:
             runs.append({"value": value, "seed": seed, "epochs": len(history), **result})
             runs[-1]["val_accuracy"] = history[-1]["val_accuracy"]
             print(runs[-1], flush=True)
-            content = {"command": f"fmnist train {' '.join(flags)} N --seed S", "runs": runs, "environment": environment}
-            measured.store(name, content)
+            command = f"fmnist train {' '.join(flags)} N --seed S"
+            measured.store(name, {"command": command, "runs": runs, "environment": environment})
 
 
 if __name__ == "__main__":
