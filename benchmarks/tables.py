@@ -9,8 +9,10 @@ import statistics
 import documents
 import measured
 
+from fmnist.text import plural
+
 # The presets of the README's table, in its order; `accurate` has its runs from the measurement of whole times.
-SHORT, LONG = ("fast", "reference"), ("best", "tiny", "micro")
+SHORT, LONG = ("standard", "fast", "reference"), ("best", "tiny", "micro")
 
 
 def mean_and_deviation(values: list[float], scale: float = 100, digits: int = 2) -> str:
@@ -105,6 +107,21 @@ def preset_section(result: dict) -> list[str]:
         f"| validation accuracy, % | {mean_and_deviation(last_epochs(result, 'val_accuracy'))} |",
         f"| test accuracy, % | {mean_and_deviation(scores)}{interval} |",
         f"| test loss | {mean_and_deviation([run['test_loss'] for run in runs], 1, 4)} |",
+        *_beside([run for run in runs if "beside" in run]),
+    ]
+
+
+def _beside(runs: list[dict]) -> list[str]:
+    """Say how much longer runs took than those of another preset that followed each of them."""
+    if not runs:
+        return []
+    training, whole = (
+        statistics.median(run[key] / run["beside"][key] for run in runs) for key in ("training_seconds", "seconds")
+    )
+    return [
+        "",
+        f"The training takes {training:.1f} times as long as that of `{runs[0]['beside']['preset']}`, and the whole "
+        f"command {whole:.1f} times: a run of each in turn on a busy machine, {plural(len(runs), 'pair')}.",
     ]
 
 

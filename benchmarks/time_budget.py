@@ -17,21 +17,21 @@ def main() -> None:
     which.add_argument("--limits", type=int, nargs="+", help="images, validation included")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     arguments = parser.parse_args()
-    flag, name, values = (
-        ("--time-budget", "time-budget", arguments.budgets)
+    flags, name, values = (
+        (["--time-budget"], "time-budget", arguments.budgets)
         if arguments.budgets
-        else ("--limit", "images", arguments.limits)
+        else (["--preset", "fast", "--limit"], "images", arguments.limits)
     )
     runs = []
     for seed in arguments.seeds:  # seed by seed, so that a slow hour of the machine meets every value
         for value in values:
-            result = measured.train(flag, str(value), "--seed", str(seed))
+            result = measured.train(*flags, str(value), "--seed", str(seed))
             environment, history = result.pop("environment"), result.pop("history")
             runs.append({"value": value, "seed": seed, "epochs": len(history), **result})
             runs[-1]["val_accuracy"] = history[-1]["val_accuracy"]
             print(runs[-1], flush=True)
-            content = {"command": f"fmnist train {flag} N --seed S", "runs": runs, "environment": environment}
-            measured.store(name, content)
+            command = f"fmnist train {' '.join(flags)} N --seed S"
+            measured.store(name, {"command": command, "runs": runs, "environment": environment})
 
 
 if __name__ == "__main__":

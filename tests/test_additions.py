@@ -108,7 +108,7 @@ ADDITIONS = {
                 ("from fmnist.report.plots.tiles import", "from fmnist.report.plots.toy import bar\n"),
                 (
                     "PLOTS = (",
-                    '    Plot("toy", bar, "", "", "How many test images there are.", heading="A toy plot"),\n',
+                    '    Plot("toy", bar, "", "How many test images there are.", heading="A toy plot"),\n',
                 ),
             ]
         },

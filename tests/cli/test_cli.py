@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import click
 import pytest
 
 from fmnist.cli import COMMANDS, train
@@ -98,6 +100,35 @@ def test_train_evaluate_report_and_runs_speak_json(run_cli, tmp_path, tiny_data_
     assert (row["epoch"], row["epochs"]) == (3, 3)  # a time budget decides the epochs while it trains
 
 
+def test_train_ends_in_the_verdict_and_what_to_do_next(run_cli, tmp_path, tiny_data_dir, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "60")
+    opened = []
+    monkeypatch.setattr(click, "launch", opened.append)
+    words = ["train", *QUICK, "--data-dir", tiny_data_dir]
+    code, out, err = run_cli(*words, "--name", "first", "--open")
+    assert code == 0, err
+    report = Path("runs", "first", "report.html")
+    assert opened == [str(report)]
+    headline = read_json(Path("runs", "first", "diagnosis.json"))["sentences"][0]
+    assert headline in " ".join(out.split()) and out.startswith("Verdict        Too short to tell: one epoch")
+    assert max(map(len, out.splitlines())) <= 60
+    assert re.search(r"^Test accuracy  \d+\.\d\d% of 200 images", out, re.MULTILINE)
+    assert [line.split() for line in out.splitlines()[-3:]] == [
+        ["Report", str(report)],
+        ["Next", "fmnist", "diagnose", "latest"],
+        ["fmnist", "predict", "latest", "photo.jpg"],
+    ]
+    code, out, _ = run_cli(*words, "--runs-dir", "my runs", "--name", "second", "--json")
+    told = json.loads(out)["diagnosis"]
+    assert (code, told) == (0, {"verdict": "too short to tell", "headline": headline})
+    code, out, _ = run_cli(*words, "--runs-dir", "my runs", "--train-only")
+    assert code == 0 and "Verdict" not in out
+    assert "fmnist predict latest photo.jpg --runs-dir 'my runs'\n" in out
+    code, out, err = run_cli(*words, "--name", "third", "--train-only", "--open")
+    assert (code, out, Path("runs", "third").exists()) == (2, "", False) and "--open shows the report" in err
+
+
 def test_every_remedy_is_a_flag(run_cli, tmp_path, tiny_data_dir):
     flags = "--dropout 0.1,0.1,0.1,0.5 --batch-normalization --l2 1e-4 --activation gelu --rotation 10 --zoom 0.1"
     where = ["--runs-dir", tmp_path, "--name", "first", "--data-dir", tiny_data_dir, "--train-only"]
@@ -115,15 +146,16 @@ def test_every_remedy_is_a_flag(run_cli, tmp_path, tiny_data_dir):
     [
         {},
         {"time_budget": 600.0},
+        {"time_budget": 20.0},
         {"time_budget": 600.0, "flip": False},
         {"time_budget": 600.0, "family": "fast", "shift": 0},
         {"time_budget": 60.0, "filters": (18, 64)},
-        {"epochs": 3, "dropout": (0.1, 0.2, 0.3), "batch_normalization": False},
+        {"epochs": 3, "dropout": (0.1, 0.1, 0.2, 0.3), "batch_normalization": False},
     ],
 )
 def test_the_flags_of_a_configuration_give_it_again(settings):
     """As the report and the diagnosis print them; a time budget chooses settings that flags may take back."""
-    config = preset("fast", **settings)
+    config = preset(**settings)
     words = [word for flag in command_flags(config) for word in flag]
     given = train.command.make_context("train", words).params
     known = {name: value for name, value in given.items() if name in leaf_fields() and value is not None}

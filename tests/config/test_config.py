@@ -122,12 +122,18 @@ def test_a_broken_mapping_is_refused(broken):
         restore(broken)
 
 
-def test_fast_suits_its_network_to_the_time():
-    assert preset("fast", time_budget=20.0).model == preset("fast").model
-    middle, long = preset("fast", time_budget=120.0), preset("fast", time_budget=600.0)
-    assert middle.model.filters == (18, 16, 96) and middle.augmentation.flip
-    assert long.model.family == "vgg" and long.training.time_budget == 600
+def test_the_default_preset_suits_its_network_to_the_time():
+    short, middle, long = preset(time_budget=20.0), preset(time_budget=120.0), preset(time_budget=600.0)
+    assert (short.model, short.augmentation) == (preset("fast").model, preset("fast").augmentation)
+    assert middle.model.filters == (18, 16, 96) and middle.augmentation == preset().augmentation
+    assert long.model.family == "vgg" and long.augmentation.flip and long.training.time_budget == 600
     for own in ({"family": "fast"}, {"filters": (18, 64)}, {"family": "fast", "filters": (18, 64)}):
-        given = preset("fast", time_budget=600.0, **own)
-        assert given.model == preset("fast").model and given.augmentation.flip
-    assert preset("reference", time_budget=600.0).model == preset("reference").model
+        given = preset(time_budget=600.0, **own)
+        assert given.model == preset(**own).model and given.augmentation.flip
+    for name in ("fast", "reference"):
+        assert preset(name, time_budget=600.0).model == preset(name).model
+
+
+def test_the_default_preset_has_curves():
+    """A first run is to show how a network learns: the diagnosis judges from 4 epochs on, and doubts less from 8."""
+    assert preset() == preset("standard") and preset().training.epochs >= 8

@@ -95,6 +95,8 @@ def test_definitions_on_clean_curves():
     both = diagnose(smooth(fall + 0.02 * np.maximum(epochs - 10, 0), flat + 0.02 * np.maximum(epochs - 10, 0)) | known)
     assert (both.verdict, both.cause) == ("unstable", "both rise")
     assert diagnose(smooth(fall[:3], flat[:3])).verdict == "too short to tell"
+    (headline, *_) = diagnose(smooth(fall[:1], flat[:1])).sentences
+    assert headline == "Too short to tell: one epoch has no curve; a trend needs at least 4 epochs."
     jagged = flat * np.where(epochs % 3 == 0, 1.6, 1.0)
     assert diagnose(smooth(fall, jagged) | known).verdict == "unstable"
     one_bad = flat * np.where(epochs == 9, 3.0, 1.0)

@@ -13,6 +13,7 @@ from fmnist.errors import InputError
 from fmnist.evaluation.metrics import frequent_confusions
 from fmnist.report import plots, rendering, run_page
 from fmnist.run.directory import RunDirectory, read_json, write_json
+from fmnist.run.history import write_history
 
 
 @pytest.fixture(scope="module")
@@ -180,13 +181,34 @@ def test_without_a_diagnosis_the_curves_have_their_own_sentence(bare):
     assert 'aria-label="Accuracy and loss after each epoch. Good fit: 1."' in page.source
 
 
+def test_one_epoch_has_no_curve_but_its_loss_is_drawn(bare, tiny_dataset):
+    """Runs of earlier versions have not kept it."""
+    write_history(bare.history, make_history(1))
+    names = {path.stem for path in plots.draw_all(bare, tiny_dataset)}
+    assert not names & {"curves", "within-epoch"}
+    page = Page(run_page.write_report(bare))
+    assert "Learning curves" in page.text and "One epoch has no curve." in page.text
+    assert "not drawn yet" not in page.text
+    write_json(bare.first_epoch, {"segments": [[10, 2.1], [20, 0.9], [25, 0.7]]})
+    names = {path.stem for path in plots.draw_all(bare, tiny_dataset)}
+    assert "within-epoch" in names and "curves" not in names
+    assert {"The one epoch of bare", "Training steps", "training 0.700"} <= set(
+        re.findall("<!-- (.*) -->", (bare.plots / "within-epoch.svg").read_text("utf-8"))
+    )
+    page = Page(run_page.write_report(bare))
+    assert "One epoch has no curve. This is the training loss within it" in page.text
+    assert any(str(found.get("aria-label")).startswith("Training loss over the steps") for found in page.all("div"))
+
+
 def test_a_plot_is_a_function_and_a_row(bare, tiny_dataset, monkeypatch):
     """The row alone brings it into `fmnist report`, its files and the page; without what it needs it is left out."""
 
     def draw(run, dataset, stem):
         return plots.sample_sheet(dataset.test_images[:2], [0, 1], ["a", "b"], stem, "Toy")
 
-    toy = plots.Plot("toy", draw, "metrics", "", "Two images.", "A caption.", "A heading")
+    toy = plots.Plot(
+        "toy", draw, "", "Two images.", "A caption.", "A heading", drawable=lambda run: run.metrics.is_file()
+    )
     monkeypatch.setattr(plots, "PLOTS", (*plots.PLOTS, toy))
     monkeypatch.setattr(run_page, "PLOTS", plots.PLOTS)
     assert bare.plots / "toy.svg" in plots.draw_all(bare, tiny_dataset)

@@ -67,6 +67,8 @@ def test_whole_files_are_in_order_and_keys_of_later_versions_are_let_through(nam
         ("status.json", ["seconds"], -1e15, "seconds is -1000000000000000.0, expected a number"),
         ("status.json", ["seconds"], float("nan"), "seconds is nan, expected a number"),
         ("status.json", ["message"], None, "message is None, expected text"),
+        ("first_epoch.json", ["segments", 1], [2], "segments[1]: list should have at least 2 items"),
+        ("first_epoch.json", ["segments", 1, 1], "x", "segments[1][1] is 'x', expected a number"),
         ("metrics.json", ["accuracy"], 1.5, "accuracy is 1.5, expected a number from 0 to 1"),
         ("metrics.json", ["accuracy"], False, "accuracy is False, expected a number from 0 to 1"),
         ("metrics.json", ["accuracy_interval"], [0.1], "accuracy_interval: list should have at least 2 items"),

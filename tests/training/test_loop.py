@@ -7,7 +7,7 @@ from support.small_data import StopAfter
 import fmnist
 from fmnist import backend
 from fmnist.errors import InputError, RunError
-from fmnist.run import checkpoints
+from fmnist.run import checkpoints, results
 from fmnist.run.directory import RunDirectory, read_json
 from fmnist.run.history import HISTORY_COLUMNS, read_history
 
@@ -16,7 +16,7 @@ import keras  # noqa: E402
 
 from fmnist.training import loop  # noqa: E402
 from fmnist.training.phase import Phase  # noqa: E402
-from fmnist.training.progress import Interrupted  # noqa: E402
+from fmnist.training.progress import Interrupted, Progress  # noqa: E402
 
 SMALL = {"filters": (4, 8, 8), "segment_steps": 3, "batch_size": 32}
 
@@ -45,6 +45,19 @@ def test_a_run_writes_what_it_promises(tiny_run):
     assert (status["state"], status["epoch"], status["step"]) == ("finished", 2, 2 * 8)
     assert status["seconds"] == pytest.approx(sum(row["seconds"] for row in rows), abs=0.01)
     assert {"keras", "python", "processor", "backend", "data_sha256"} <= set(read_json(tiny_run.environment))
+
+
+def test_the_losses_within_the_first_epoch_are_kept(tiny_run):
+    """Eight steps of 64 images, the last one smaller, in two segments: their mean is that of the history."""
+    (half, first), (end, second) = results.first_epoch(tiny_run)
+    assert (half, end) == (4, 8)
+    assert (256 * first + 224 * second) / 480 == pytest.approx(read_history(tiny_run.history)[0]["loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("segments", [3, [1], [[1, 2, 3]], [[1, "x"]], [[1, None]]])
+def test_a_checkpoint_with_other_segments_is_refused(segments):
+    with pytest.raises(ValueError, match="its state"):
+        Progress.from_state({"epochs": 1, "segments": segments})
 
 
 def test_the_measured_scores_are_the_saved_models(tiny_run, tiny_dataset):
@@ -98,6 +111,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(preset, settings, tiny_
     assert run.state() == "finished"
     assert read_json(run.status) | {"seconds": 0} == status | {"seconds": 0}
     assert timeless(read_history(run.history)) == timeless(read_history(whole.history))
+    assert len(results.first_epoch(run)) == 5 and results.first_epoch(run) == results.first_epoch(whole)
     for part, expected in zip(weights(run), weights(whole), strict=True):
         np.testing.assert_array_equal(part, expected)
 

@@ -18,10 +18,11 @@ from fmnist.run import schema
 from fmnist.run.directory import RunDirectory, find_run, find_run_or_file
 from fmnist.text import size
 
+RUNS_DIR = Path("runs")
 runs_dir_option = click.option(
     "--runs-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    default=Path("runs"),
+    default=RUNS_DIR,
     show_default=True,
     help="Folder in which the runs lie.",
 )
@@ -33,6 +34,7 @@ data_dir_option = click.option(
     "a download].",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+open_option = click.option("--open/--no-open", "show", default=False, help="Show the report in the web browser.")
 
 
 def open_run(name: str, runs_dir: Path) -> RunDirectory:

@@ -8,7 +8,7 @@ from fmnist.run.directory import RunDirectory
 
 
 @options.run_command("report", "fmnist report latest", "fmnist report runs/first --open")
-@click.option("--open/--no-open", "show", default=False, help="Show the report in the web browser.")
+@options.open_option
 def command(run: RunDirectory, dataset: Dataset, as_json: bool, show: bool) -> None:
     """Draw the plots of RUN (a path, a name or `latest`) and write its report.
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import datetime
 import os
+import shlex
+import shutil
 import signal
+import textwrap
 import threading
 from pathlib import Path
 from types import FrameType
@@ -14,7 +17,7 @@ import click
 
 from fmnist.cli import options
 from fmnist.cli.terminal import say
-from fmnist.config import PRESETS, preset
+from fmnist.config import DEFAULT_PRESET, PRESETS, preset
 from fmnist.errors import InputError
 from fmnist.run import lock, results
 from fmnist.run.directory import RunDirectory
@@ -75,13 +78,14 @@ class StopSignals:
     "The settings below replace the preset's.",
     epilog=options.examples("fmnist train", "fmnist train --preset reference --epochs 5 --name first"),
 )
-@click.option("--preset", "preset_name", default="fast", show_default=True, help="Network and recipe.")
+@click.option("--preset", "preset_name", default=DEFAULT_PRESET, show_default=True, help="Network and recipe.")
 @click.option("--name", default=None, help="Name of the run [default: preset, date, number].")
 @options.runs_dir_option
 @options.data_dir_option
 @click.option("--resume", "resume_name", metavar="RUN", default=None, help="Continue an interrupted run.")
 @click.option("--overwrite", is_flag=True, help="Replace a run of the same name.")
 @click.option("--train-only", is_flag=True, help="Stop after training: no evaluation, no report.")
+@options.open_option
 @options.json_option
 @options.setting_options
 def command(
@@ -92,10 +96,13 @@ def command(
     resume_name: str | None,
     overwrite: bool,
     train_only: bool,
+    show: bool,
     as_json: bool,
     **settings: Any,
 ) -> int:
     """Train, evaluate, report."""
+    if show and train_only:
+        raise click.UsageError("--open shows the report, and --train-only writes none")
     given = {key: value for key, value in settings.items() if value is not None}
     options.find_runs(given, runs_dir)
     if resume_name is None:
@@ -130,7 +137,10 @@ def command(
             return 128 + (stop.received or signal.SIGINT)
         finally:
             watcher.close()
-    _print_result(run, as_json)
+    where = [] if runs_dir == options.RUNS_DIR else ["--runs-dir", str(runs_dir)]
+    _print_result(run, [str(run.path)] if resume_name else ["latest", *where], as_json)
+    if show:
+        click.launch(str(run.report))
     return 0
 
 
@@ -142,11 +152,13 @@ def _path(runs_dir: Path, name: str | None, preset_name: str) -> Path:
     return next(path for n in range(1, 1_000_000) if not (path := runs_dir / f"{stem}-{n}").exists())
 
 
-def _print_result(run: RunDirectory, as_json: bool) -> None:
+def _print_result(run: RunDirectory, words: list[str], as_json: bool) -> None:
+    """Print what came out and what to do next; `words` are those by which the next commands find the run."""
     last, status = read_history(run.history)[-1], run.read_status()
-    result = results.metrics(run)
+    result, diagnosis = results.metrics(run), results.diagnosis(run)
     report = run.report if run.report.is_file() else None
     if as_json:
+        told = {"verdict": diagnosis["verdict"], "headline": diagnosis["sentences"][0]} if diagnosis else None
         options.print_json(
             {
                 "run": str(run.path),
@@ -154,18 +166,25 @@ def _print_result(run: RunDirectory, as_json: bool) -> None:
                 "seconds": status["seconds"],
                 "last_epoch": last,
                 "model_epoch": status["model_epoch"],
+                "diagnosis": told,
                 "test": {key: result[key] for key in ("accuracy", "loss", "accuracy_interval")} if result else None,
                 "report": report and str(report),
             }
         )
         return
+    if diagnosis:
+        _print_line("Verdict", diagnosis["sentences"][0])
     if result:
         low, high = result["accuracy_interval"]
-        print(
-            f"Test accuracy  {percent(result['accuracy'], 2)} of {result['num_images']:,} images "
-            f"(95% interval {percent(low, 2)} to {percent(high, 2)}), loss {result['loss']:.4f}"
-        )
-    else:
-        print(f"Model          {run.model}")
-    if report:
-        print(f"Report         {report}")
+        span = f"(95% interval {percent(low, 2)} to {percent(high, 2)}), loss {result['loss']:.4f}"
+        accuracy = f"{percent(result['accuracy'], 2)} of {result['num_images']:,} images"
+        _print_line("Test accuracy", f"{accuracy} {span}")
+    print(f"Report         {report}" if report else f"Model          {run.model}")
+    print(f"Next           {shlex.join(['fmnist', 'diagnose', *words])}")
+    print(f"               {shlex.join(['fmnist', 'predict', words[0], 'photo.jpg', *words[1:]])}")
+
+
+def _print_line(label: str, text: str) -> None:
+    """Print a text behind its label, in as many lines as the terminal needs."""
+    width = min(100, shutil.get_terminal_size().columns)
+    print(textwrap.fill(text, width, initial_indent=f"{label:15}", subsequent_indent=" " * 15))

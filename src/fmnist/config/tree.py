@@ -36,7 +36,9 @@ class TrainingConfig:
 
     epochs: int = setting(20, "Passes over the training images.", minimum=1, maximum=100_000)
     time_budget: float | None = setting(
-        None, "Longest time that training may take (90s, 10m); preset fast also chooses its network by it.", minimum=1.0
+        None,
+        "Longest time that training may take (90s, 10m); preset standard also chooses its network by it.",
+        minimum=1.0,
     )
     batch_size: int = setting(64, "Images a step.", minimum=1, maximum=65_536)
     optimizer: str = setting("adam", "Optimizer.", choices=("adam", "adamw", "sgd", "muon"))

@@ -96,6 +96,8 @@ def _verdict(history: History, found: Judgement) -> str:
             f"Diverged: the training {what} had come down to {loss(scores.min())} and ended at {loss(scores[-1])}; "
             "most of what was learnt is lost."
         )
+    if last == 1:
+        return f"Too short to tell: one epoch has no curve; a trend needs at least {verdict.MIN_EPOCHS} epochs."
     if found.train is None or found.validation is None or found.epochs is None:
         usable = int((np.isfinite(history.val_loss) | np.isfinite(history.val_accuracy)).sum())
         return (

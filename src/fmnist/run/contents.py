@@ -85,6 +85,10 @@ class Status(BaseModel):
     message: _Text = ""
 
 
+class FirstEpoch(BaseModel):
+    segments: _List[Annotated[_List[_Number], Field(min_length=2, max_length=2)]]
+
+
 class Scores(BaseModel):
     precision: _Share
     recall: _Share
@@ -161,6 +165,7 @@ FILES: dict[str, type[BaseModel]] = {
     "config.json": create_model("ConfigWithSettings", __base__=Config, **_SECTIONS),
     "environment.json": Environment,
     "status.json": Status,
+    "first_epoch.json": FirstEpoch,
     "metrics.json": Metrics,
     "diagnosis.json": Diagnosis,
     "exports.json": Exports,

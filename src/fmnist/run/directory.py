@@ -31,6 +31,7 @@ class RunDirectory:
         self.environment = self.path / "environment.json"
         self.status = self.path / "status.json"
         self.history = self.path / "history.csv"
+        self.first_epoch = self.path / "first_epoch.json"
         self.checkpoints = self.path / "checkpoints"
         self.features = self.path / "features.npz"
         self.teacher = self.path / "teacher.npz"

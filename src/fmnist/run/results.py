@@ -110,6 +110,14 @@ def model_row(run: RunDirectory) -> dict[str, float]:
     return next((row for row in history if row["epoch"] == epoch), history[-1])
 
 
+def first_epoch(run: RunDirectory) -> list[tuple[int, float]]:
+    """Return for each segment of the first epoch the steps done and the loss, a mean over the segment's images.
+
+    Empty where a run of an earlier version did not keep them.
+    """
+    return read_json(run.first_epoch)["segments"] if run.first_epoch.is_file() else []
+
+
 def environment(run: RunDirectory) -> dict[str, Any]:
     """Return `environment.json`: versions, machine and data that the run was made with."""
     return read_json(run.environment) if run.environment.is_file() else {}

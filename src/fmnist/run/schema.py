@@ -28,7 +28,8 @@ def problems(run: RunDirectory) -> list[str]:
     from fmnist.run import contents
 
     found = []
-    for path in (run.config, run.environment, run.status, run.metrics, run.diagnosis, run.exports_index, run.benchmark):
+    results = (run.first_epoch, run.metrics, run.diagnosis, run.exports_index, run.benchmark)
+    for path in (run.config, run.environment, run.status, *results):
         try:
             if path.is_file():
                 found += [f"{path.name}: {problem}" for problem in contents.problems(path.name, read_json(path))[:5]]

@@ -11,7 +11,7 @@ from fmnist import backend, models
 from fmnist.config import Config
 from fmnist.data import Dataset
 from fmnist.models import pretrained
-from fmnist.run.directory import RunDirectory, atomic_path
+from fmnist.run.directory import RunDirectory, atomic_path, write_json
 from fmnist.run.history import best_epoch, is_over, write_history
 from fmnist.training import cached_outputs, distillation
 from fmnist.training.phase import Examples, head_features, phases, split
@@ -110,6 +110,8 @@ def train(
                 if recipe.early_stopping:
                     state.keep_if_best(final)
                 write_history(run.history, state.progress.history)
+                if progress.epoch == 0:
+                    write_json(run.first_epoch, {"segments": progress.segments})
                 watcher.epoch(row)
                 length.after_epoch(state.progress, time.monotonic() - measured_at)
                 if state.progress.epoch < phase.end:  # between two phases there is nothing to go on with

@@ -28,6 +28,7 @@ class Progress:
     seconds: float = 0.0  # spent in the epoch under way
     images: int = 0  # seen in the epoch under way
     sums: dict[str, float] = field(default_factory=dict)  # running loss and accuracy, times `images`
+    segments: list[list[float]] = field(default_factory=list)  # in the epoch under way: steps done, loss of the segment
     history: list[dict[str, float]] = field(default_factory=list)
 
     @classmethod
@@ -41,8 +42,9 @@ class Progress:
             progress = cls(**state)
             counts = [progress.epochs, progress.epoch, progress.step, progress.images]
             rows = [value for row in progress.history for value in row.values()]
-            numbers = [progress.seconds, *progress.sums.values(), *rows]
-        except (TypeError, AttributeError) as error:
+            segments = [value for steps, loss in progress.segments for value in (steps, loss)]
+            numbers = [progress.seconds, *progress.sums.values(), *segments, *rows]
+        except (TypeError, AttributeError, ValueError) as error:
             raise ValueError(f"its state is not that of a run ({error})") from error
         if not all(isinstance(count, int) and count >= 0 for count in counts):
             raise ValueError(f"its state counts {counts}; expected whole numbers")
@@ -61,6 +63,7 @@ class Progress:
         for name in ("loss", "accuracy"):
             self.sums[name] = self.sums.get(name, 0.0) + result[name] * images
         self.images += images
+        self.segments.append([step, result["loss"]])
 
     def check_finite(self, values: Mapping[str, float]) -> None:
         """Refuse to go on with a value that is not finite.

@@ -14,7 +14,7 @@ import numpy as np
 from fmnist.data import Dataset
 from fmnist.errors import InputError
 from fmnist.report.plots.confusion import confusion
-from fmnist.report.plots.curves import curves
+from fmnist.report.plots.curves import curves, within_epoch
 from fmnist.report.plots.reliability import draw_reliability
 from fmnist.report.plots.tiles import mistakes, sample_sheet
 from fmnist.run import results
@@ -33,24 +33,32 @@ class Plot:
 
     name: str  # of its files in `plots/`
     draw: Callable[[RunDirectory, Dataset, Path], list[Path]]
-    needs: str  # the run's file without which it is left out, as `RunDirectory` names it; "" for none
     place: str  # where the report shows it: one of its sections that have pictures, or "" for a section of its own
     label: str  # what it shows, for those who cannot see it
     caption: str = ""  # below it
     heading: str = ""  # above it
     parts: int = 2  # side by side, of the same width; a narrow page has them in a column
+    drawable: Callable[[RunDirectory], bool] = lambda run: True  # whether a run has what it needs
 
-    def drawable(self, run: RunDirectory) -> bool:
-        """Whether the run has what the plot needs."""
-        return not self.needs or getattr(run, self.needs).is_file()
+
+def _has(name: str) -> Callable[[RunDirectory], bool]:
+    """Return whether a run has a file; `RunDirectory` has the names."""
+    return lambda run: getattr(run, name).is_file()
+
+
+def _epochs(run: RunDirectory) -> int:
+    return len(read_history(run.history)) if run.history.is_file() else 0
 
 
 def _curves(run: RunDirectory, data: Dataset, stem: Path) -> list[Path]:
-    if not (history := read_history(run.history)):  # no epoch is done
-        return []
+    history = read_history(run.history)
     found = results.diagnosis(run)
     marks = {name: moment["epoch"] for name in ("gap_opens", "turns") if (moment := found.get(name))}
     return curves(history, stem, f"Learning curves of {shorten(run.name, 60)}", trend=found.get("trend", ()), **marks)
+
+
+def _within_epoch(run: RunDirectory, data: Dataset, stem: Path) -> list[Path]:
+    return within_epoch(results.first_epoch(run), stem, f"The one epoch of {shorten(run.name, 24)}")
 
 
 def _train_samples(run: RunDirectory, data: Dataset, stem: Path) -> list[Path]:
@@ -90,28 +98,34 @@ def _probabilities(run: RunDirectory, dataset: Dataset) -> np.ndarray:
 
 
 PLOTS = (
-    Plot("curves", _curves, "history", "curves", "Accuracy and loss after each epoch.",
+    Plot("curves", _curves, "curves", "Accuracy and loss after each epoch.",
          "Solid lines are measured after each epoch. The dotted line is the average kept while the epoch runs: it lags "
          "behind, and feels augmentation and dropout. The thin line is the trend: the validation loss without its "
-         "jitter."),
-    Plot("samples-train", _train_samples, "", "samples", "The first images of the training set with their classes.",
+         "jitter.", drawable=lambda run: _epochs(run) > 1),
+    Plot("within-epoch", _within_epoch, "curves", "Training loss over the steps of the only epoch.",
+         "One epoch has no curve. This is the training loss within it, a point for every few steps, as training "
+         "minimises it: with smoothed labels, augmentation and dropout, where they are on.", parts=1,
+         drawable=lambda run: _epochs(run) == 1 and bool(results.first_epoch(run))),
+    Plot("samples-train", _train_samples, "samples", "The first images of the training set with their classes.",
          heading="The first training images"),
-    Plot("samples-test", _test_samples, "", "samples", "The first images of the test set with their classes.",
+    Plot("samples-test", _test_samples, "samples", "The first images of the test set with their classes.",
          heading="The first test images"),
-    Plot("confusion", _confusion, "metrics", "confusions",
-         "Confusion matrix: rows are the true classes, columns the predicted ones. The list has the largest.", parts=1),
-    Plot("mistakes", _mistakes, "predictions", "mistakes",
+    Plot("confusion", _confusion, "confusions",
+         "Confusion matrix: rows are the true classes, columns the predicted ones. The list has the largest.", parts=1,
+         drawable=_has("metrics")),
+    Plot("mistakes", _mistakes, "mistakes",
          "Wrongly classified test images, each with the predicted class, the confidence in it and the true class.",
-         "Above the true class, the class that the model predicted and how sure it was. Some labels may be wrong."),
-    Plot("reliability", _reliability, "predictions", "calibration",
+         "Above the true class, the class that the model predicted and how sure it was. Some labels may be wrong.",
+         drawable=_has("predictions")),
+    Plot("reliability", _reliability, "calibration",
          "Reliability diagram: the accuracy of the answers in each of 15 bins of confidence, beside the confidence.",
          "Blue: how often answers of that confidence are correct. Orange: what it lacks to the confidence, or beyond "
-         "it. Thin lines are 95% intervals."),
+         "it. Thin lines are 95% intervals.", drawable=_has("predictions")),
 )  # fmt: skip
 
 
 def draw_all(run: RunDirectory, dataset: Dataset) -> list[Path]:
-    """Draw into `plots/` of a run each of `PLOTS` whose file is there; return the files written.
+    """Draw into `plots/` of a run each of `PLOTS` that the run has what it needs for; return the files written.
 
     Raises:
         InputError: the data is not what the run was trained on, or a file of the run cannot be read.

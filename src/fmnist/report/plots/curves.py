@@ -65,6 +65,24 @@ def curves(
     return save(figure, path_stem)
 
 
+@styled()
+def within_epoch(segments: Sequence[tuple[int, float]], path_stem: Path, title: str) -> list[Path]:
+    """Draw the loss over the steps of one epoch.
+
+    Args:
+        segments: at least one; the steps done and the mean loss of each.
+    """
+    figure = titled(4.6, 3.6, title)
+    axes = figure.add_axes((0.11, 0.14, 0.6, 0.63))
+    axes.set_title("Loss (as minimised)")
+    axes.set_xlabel("Training steps")
+    axes.grid(axis="y")
+    axes.plot(*zip(*segments, strict=True), color=TRAINING, linewidth=1.8, marker="o", markersize=3.5)
+    last = segments[-1][1]
+    label_ends(axes, [(last, f"training {last:.3f}", TRAINING)])
+    return save(figure, path_stem)
+
+
 def along_epochs(axes: Axes, labelpad: float = 4) -> None:
     """Count epochs below, in whole numbers."""
     axes.set_xlabel("Epoch", labelpad=labelpad)
