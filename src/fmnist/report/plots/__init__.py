@@ -24,7 +24,7 @@ from fmnist.text import shorten
 
 __all__ = ["PLOTS", "Plot", "draw_all", "sample_sheet"]
 
-_SAMPLES = 40
+_SAMPLES, _SAMPLE_COLUMNS = 40, 8
 
 
 @dataclass(frozen=True)
@@ -35,21 +35,20 @@ class Plot:
         name: of its files in `plots/`.
         draw: draws it from a run and its data.
         needs: the run's file without which it is left out, as `RunDirectory` names it; "" for none.
-        place: where the report shows it: one of its sections that have pictures, or "" for a section of its own.
+        place: where the report shows it: one of its sections that have pictures, "" for a section of its own, or None
+            for nowhere.
         label: what it shows, for those who cannot see it.
         caption: below it.
         heading: above it.
-        parts: side by side, of the same width; a narrow page has them in a column.
     """
 
     name: str
     draw: Callable[[RunDirectory, Dataset, Path], list[Path]]
     needs: str
-    place: str
+    place: str | None
     label: str
     caption: str = ""
     heading: str = ""
-    parts: int = 2
 
     def drawable(self, run: RunDirectory) -> bool:
         """Whether the run has what the plot needs."""
@@ -61,17 +60,17 @@ def _curves(run: RunDirectory, data: Dataset, stem: Path) -> list[Path]:
         return []
     found = results.diagnosis(run)
     marks = {name: moment["epoch"] for name in ("gap_opens", "turns") if (moment := found.get(name))}
-    return curves(history, stem, f"Learning curves of {shorten(run.name, 60)}", **marks)
+    return curves(history, stem, f"Learning curves of {shorten(run.name, 45)}", **marks)
 
 
 def _train_samples(run: RunDirectory, data: Dataset, stem: Path) -> list[Path]:
     images, labels = data.train_images[:_SAMPLES], data.train_labels[:_SAMPLES]
-    return sample_sheet(images, labels, data.class_names, stem, "The first training images")
+    return sample_sheet(images, labels, data.class_names, stem, "The first training images", _SAMPLE_COLUMNS)
 
 
 def _test_samples(run: RunDirectory, data: Dataset, stem: Path) -> list[Path]:
     images, labels = data.test_images[:_SAMPLES], data.test_labels[:_SAMPLES]
-    return sample_sheet(images, labels, data.class_names, stem, "The first test images")
+    return sample_sheet(images, labels, data.class_names, stem, "The first test images", _SAMPLE_COLUMNS)
 
 
 def _confusion(run: RunDirectory, data: Dataset, stem: Path) -> list[Path]:
@@ -84,7 +83,7 @@ def _mistakes(run: RunDirectory, data: Dataset, stem: Path) -> list[Path]:
 
 
 def _reliability(run: RunDirectory, data: Dataset, stem: Path) -> list[Path]:
-    title = f"How often it is correct when it is so sure: {len(data.test_labels):,} test images"
+    title = f"Reliability: {len(data.test_labels):,} test images"
     return draw_reliability(_probabilities(run, data), data.test_labels, stem, title, results.temperature(run))
 
 
@@ -108,8 +107,7 @@ PLOTS = (
          heading="The first training images"),
     Plot("samples-test", _test_samples, "", "samples", "The first images of the test set with their classes.",
          heading="The first test images"),
-    Plot("confusion", _confusion, "metrics", "confusions",
-         "Confusion matrix: rows are the true classes, columns the predicted ones. The list has the largest.", parts=1),
+    Plot("confusion", _confusion, "metrics", None, "Confusion matrix."),  # a table on the page, which fits a phone
     Plot("mistakes", _mistakes, "predictions", "mistakes",
          "Wrongly classified test images, each with the predicted class, the confidence in it and the true class.",
          "Above the true class, the class that the model predicted and how sure it was. Some labels may be wrong."),

@@ -8,6 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from fmnist.errors import FmnistError
+from fmnist.evaluation.metrics import mistake_strengths
 from fmnist.text import number, percent
 from fmnist.web.page.chart import Line, chart
 from fmnist.web.page.rendering import QUIET, asset, panel, render
@@ -139,11 +140,7 @@ def _matrix(runs: Runs, name: str | None) -> str:
     if facts is None or not facts.metrics:
         return render("matrix.html", metrics={}, name=facts.name if facts else "")
     counts = np.array(facts.metrics["confusion_matrix"])
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    np.fill_diagonal(shares, 0)
-    # The square root keeps rare mistakes visible.
-    strength = np.sqrt(shares / max(float(shares.max()), 0.05))
-    cells = np.stack([counts.astype(object), strength.astype(object)], axis=-1).tolist()
+    cells = np.stack([counts.astype(object), mistake_strengths(counts)], axis=-1).tolist()
     names = facts.metrics["class_names"]
     return render("matrix.html", name=facts.name, metrics=facts.metrics, names=names, matrix=cells)
 
