@@ -107,7 +107,7 @@ def test_images_of_any_shape(tmp_path):
     images = np.zeros((3, 20, 33), np.uint8)
     names = ["a name far too long for its place", "$x$"]
     paths = plots.sample_sheet(images, [0, 1, 0], names, tmp_path / "s", "", columns=2)
-    assert texts(paths)[:2] == ["a name far t…", "$x$"]
+    assert texts(paths)[:2] == ["a name far…", "$x$"]
 
 
 def test_mistakes_come_most_confident_first(tmp_path):

@@ -23,8 +23,8 @@ _95 = 1.96
 def build(blocks: gradio.Blocks, runs: Runs, served: str) -> None:
     """Put the tab's parts onto the page; whenever that is opened, the runs are looked up, `served` first."""
     with gradio.Row(elem_classes="choices"):
-        run = gradio.Dropdown([], label="Run", min_width=140)
-        other = gradio.Dropdown([_NONE], value=_NONE, label="Compared with", min_width=140)
+        run = gradio.Dropdown([], label="Run", min_width=240)
+        other = gradio.Dropdown([_NONE], value=_NONE, label="Compared with", min_width=240)
     overview = panel("training")
     matrix = panel("matrix", js_on_load=asset("matrix.js"))
     pictures = panel("pictures")
