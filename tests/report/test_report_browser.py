@@ -80,6 +80,13 @@ def test_the_confusion_matrix_of_ten_classes_fits(show, report):
     assert matrix.evaluate("(box) => box.scrollWidth <= box.clientWidth")
 
 
+def test_what_keeps_people_from_using_a_page_is_found(browser, axe):
+    page = browser.new_page()
+    page.set_content("<html lang='en'><title>A page</title><p style='color: #ccc; background: #fff'>Too pale</p>")
+    assert [name for name, *_ in findings(page, axe)] == ["color-contrast"]
+    page.close()
+
+
 def test_nothing_keeps_people_from_using_it(show, axe, report, study):
     for path in (report, study):
         page = show(path)

@@ -70,6 +70,7 @@ def page(browser, address, request):
 def test_nothing_keeps_people_from_using_it(page, axe):
     page.set_input_files("#pad input[type=file]", files=[{"name": "a.png", "mimeType": "image/png", "buffer": PICTURE}])
     page.wait_for_selector(ANSWER)
+    page.wait_for_selector("#matrix button", state="attached")
     for tab in ("Try it", "Training", "Models"):
         page.get_by_role("tab", name=tab).click()
         assert findings(page, axe) == [], tab
