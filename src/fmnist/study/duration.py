@@ -36,12 +36,6 @@ def forecast(
     A job takes what the finished runs with the same settings but for the seed took; where there is none, its settings
     are probed: two epochs on 1,920 images in a temporary folder, the second of which is taken for the pace.
 
-    Args:
-        jobs: all of a study's.
-        dataset: to probe with.
-        tell: is given a line before each probe.
-        should_stop: asked while a probe runs.
-
     Raises:
         Interrupted: `should_stop` said so.
     """
@@ -63,7 +57,7 @@ def probe(config: Config, dataset: Dataset, should_stop: Callable[[], bool] = la
     """Return the seconds that a run with these settings is likely to take, from two short epochs.
 
     A run that stops early takes less, and one with a time budget takes that. Where only the last layer is trained
-    first, that stage and the rest are probed one after another.
+    first, that phase and the rest are probed one after another.
     """
     from fmnist import backend, pipeline
 

@@ -15,7 +15,7 @@ from keras import ops
 
 from fmnist import backend
 from fmnist.config import FAMILIES, AugmentationConfig, Config
-from fmnist.data import Dataset, split_indices
+from fmnist.data import Dataset, run_split
 from fmnist.evaluation import metrics
 from fmnist.models import head
 from fmnist.run.directory import RunDirectory
@@ -37,8 +37,8 @@ class Examples:
 
 def split(config: Config, dataset: Dataset) -> Examples:
     """Split the training images, or the first of them, in those to learn from and those to validate on."""
-    images, labels = dataset.train_images[: config.data.limit], dataset.train_labels[: config.data.limit]
-    train, val = split_indices(labels, config.data.validation_fraction, config.training.seed)
+    images, labels = dataset.train_images, dataset.train_labels
+    train, val = run_split(config.to_dict(), labels)
     return Examples(images[train], labels[train], images[val], labels[val])
 
 
@@ -119,11 +119,8 @@ def follow_average(
     Source: B. T. Polyak and A. B. Juditsky, "Acceleration of stochastic approximation by averaging", 1992, for
     averages; M. Tan and Q. V. Le, "EfficientNet", 2019, for exponential ones.
 
-    Args:
-        average: float32 arrays.
-        weights: those of the network now, in the same order and shapes.
-        decay: of a step, 0 to 1; smaller in the first steps, so that the fresh weights are soon forgotten.
-        steps: how many were taken since the last call; `done`: how many in all.
+    `decay` is of a step, 0 to 1, and smaller in the first steps, so that the fresh weights are soon forgotten; `steps`
+    were taken since the last call, `done` in all.
     """
     kept = np.float32(min(decay, (1 + done) / (10 + done)) ** steps)
     for mean, array in zip(average, weights, strict=True):

@@ -29,26 +29,15 @@ _SAMPLES, _SAMPLE_COLUMNS = 40, 8
 
 @dataclass(frozen=True)
 class Plot:
-    """A row of the table: a picture that `fmnist report` draws and shows.
+    """A row of the table: a picture that `fmnist report` draws and shows."""
 
-    Attributes:
-        name: of its files in `plots/`.
-        draw: draws it from a run and its data.
-        needs: the run's file without which it is left out, as `RunDirectory` names it; "" for none.
-        place: where the report shows it: one of its sections that have pictures, "" for a section of its own, or None
-            for nowhere.
-        label: what it shows, for those who cannot see it.
-        caption: below it.
-        heading: above it.
-    """
-
-    name: str
+    name: str  # of its files in `plots/`
     draw: Callable[[RunDirectory, Dataset, Path], list[Path]]
-    needs: str
-    place: str | None
-    label: str
-    caption: str = ""
-    heading: str = ""
+    needs: str  # the run's file without which it is left out, as `RunDirectory` names it; "" for none
+    place: str | None  # the report's section that shows it, "" for one of its own, None for none
+    label: str  # what it shows, for those who cannot see it
+    caption: str = ""  # below it
+    heading: str = ""  # above it
 
     def drawable(self, run: RunDirectory) -> bool:
         """Whether the run has what the plot needs."""
