@@ -29,6 +29,8 @@ def _kind(schema: dict[str, Any]) -> Markup:
         return Markup('<a href="#{0}">{0}</a>').format(schema["$ref"].rpartition("/")[2])
     if "anyOf" in schema:
         return Markup(" or ").join(map(_kind, schema["anyOf"]))
+    if "enum" in schema:
+        return Markup(", ").join(Markup("<code>{}</code>").format(value) for value in schema["enum"])
     low, high = (schema.get(f"{end}Items", schema.get(f"{end}imum")) for end in ("min", "max"))
     span = (
         ""

@@ -93,11 +93,11 @@ def panels(histories: Histories, path_stem: Path, title: str) -> list[Path]:
     figure = style.titled(width, height, title, _PANEL_COLUMNS, len(histories))
     baseline, *_ = histories.values()
     colours = {"train_loss": TRAINING, "val_loss": VALIDATION}
-    axes = None
     for number, (name, runs) in enumerate(histories.items()):
         row, column = divmod(number, _PANEL_COLUMNS)
         left, bottom = SIDE_STRIP + column * PART + 0.42, (rows - row - 1) * _PANEL_HEIGHT + 0.45
-        axes = style.axes_at(figure, left, bottom, PART - 0.62, _PANEL_HEIGHT - 0.8, sharey=axes)
+        first = next(iter(figure.axes), None)
+        axes = style.axes_at(figure, left, bottom, PART - 0.62, _PANEL_HEIGHT - 0.8, sharey=first)
         axes.set_title(shorten(name, 34), color=INK)
         along_epochs(axes, labelpad=1)
         if number:
@@ -105,7 +105,7 @@ def panels(histories: Histories, path_stem: Path, title: str) -> list[Path]:
                 _band(axes, baseline, key, 1, MUTED, band=False, linewidth=1, linestyle=(0, (1, 1.5)))
         for key, colour in colours.items():
             _band(axes, runs, key, 1, colour, linewidth=1.8)
-    axes.set_ylim(bottom=0)  # of all of them
+    figure.axes[0].set_ylim(bottom=0)  # and so of all
     return style.save(figure, path_stem)
 
 
