@@ -51,6 +51,14 @@ def run_cli(capsys):
     return run
 
 
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory):
+    """The source of axe-core, which finds what keeps people from using a page."""
+    from support.axe import load
+
+    return load(tmp_path_factory.mktemp("axe"))
+
+
 @pytest.fixture(scope="module")
 def browser():
     """A Chromium with a camera of its own, such as Debian has it."""

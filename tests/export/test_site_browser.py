@@ -4,12 +4,14 @@ import functools
 import http.server
 import io
 import itertools
+import json
 import shutil
 import threading
 
 import numpy as np
 import pytest
 from PIL import Image
+from support.axe import findings
 from support.photos import KINDS, fake_photo, garment
 
 from fmnist.errors import RunError
@@ -200,6 +202,65 @@ def test_a_model_that_cannot_tell_the_strange_says_so(browser, host, folder):
     page.locator("#untold", has_text="cannot tell whether a picture is unlike").wait_for()
     assert page.locator("#stranger").is_hidden()
     page.context.close()
+
+
+def test_an_answer_goes_away_with_its_picture(page):
+    found, empty = page.locator("#found"), page.locator("#empty")
+    choose(page, picture(4))
+    found.wait_for()
+    page.get_by_role("button", name="Draw").click()
+    assert empty.is_visible() and not found.is_visible()
+    page.get_by_role("button", name="Photo").click()
+    assert not page.get_by_alt_text("Your picture").is_visible()
+    choose(page, picture(4))
+    found.wait_for()
+    choose(page, b"no picture")
+    page.locator("#status", has_text="cannot open that as a picture").wait_for()
+    assert empty.is_visible() and not found.is_visible()
+
+
+def test_the_page_draws_examples_of_the_classes_that_it_can(browser, host, folder):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, service_workers="block")
+    context.set_default_timeout(120_000)
+    facts = json.loads((folder / "web" / "model.json").read_text("utf-8"))
+    names = ["Trouser", "Bag", "T-shirt/top", *facts["class_names"][3:]]
+    context.route("**/model.json", lambda route: route.fulfill(json=facts | {"class_names": names}))
+    page = context.new_page()
+    page.goto(f"{host.address}web/")
+    page.locator("#status", has_text="Ready.").wait_for()
+    examples = page.locator("#examples button")
+    assert [one.get_attribute("aria-label") for one in examples.all()] == ["T-shirt/top", "Trouser", "Bag"]
+    seen = []
+    for number in range(3):
+        # What was answered goes at once, not with the next answer.
+        script = "(one) => { one.click(); return document.querySelector('#found').hidden; }"
+        assert examples.nth(number).evaluate(script)
+        page.locator("#found").wait_for()
+        seen.append(
+            page.evaluate("[...document.querySelector('#seen').getContext('2d').getImageData(0, 0, 28, 28).data]")
+        )
+    levels = np.array(seen)[:, ::4].reshape(3, 28, 28)
+    assert (levels.max(axis=(1, 2)) > 100).all() and (levels[:, 0, 0] == 0).all()  # light on black
+    shirt, trouser, bag = (levels > 50).mean(axis=(1, 2))
+    assert trouser < shirt and trouser < bag
+    context.close()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_keeps_people_from_using_it(browser, host, axe, width, scheme):
+    context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme, bypass_csp=True)
+    context.set_default_timeout(120_000)
+    page = context.new_page()
+    page.goto(f"{host.address}web/")
+    page.locator("#status", has_text="Ready.").wait_for()
+    assert findings(page, axe) == []
+    page.get_by_role("button", name="Draw").click()
+    assert findings(page, axe) == []
+    choose(page, picture(4))
+    page.locator("#found").wait_for()
+    assert findings(page, axe) == []
+    context.close()
 
 
 def test_what_is_no_picture_is_told(page):

@@ -15,6 +15,7 @@ from support.pages import make_history, write_run
 
 from fmnist.errors import InputError
 from fmnist.report import plots
+from fmnist.report.plots import study as study_plots
 from fmnist.report.plots import style
 from fmnist.report.plots.curves import _apart, final_gap
 from fmnist.run.history import best_epoch
@@ -100,7 +101,7 @@ def test_sample_sheet_shows_every_pixel(tmp_path):
     assert texts(paths) == ["cat", "dog"] * 6 + ["Pets"]
     with Image.open(paths[0]) as picture:
         pixels = np.asarray(picture.convert("RGB")).astype(int)
-    dots, side, top, step = 4, 6, 20, 28 + 4  # a pixel of an image is 4 dots wide, margins are in pixels of an image
+    dots, side, top, step = 4, 6, 16, 28 + 4  # a pixel of an image is 4 dots wide, margins are in pixels of an image
     ink = np.array([int(style.INK[i : i + 2], 16) for i in (1, 3, 5)])
     for index in range(10):
         left = (side + index * step) * dots
@@ -115,7 +116,7 @@ def test_images_of_any_shape(tmp_path):
     images = np.zeros((3, 20, 33), np.uint8)
     names = ["a name far too long for its place", "$x$"]
     paths = plots.sample_sheet(images, [0, 1, 0], names, tmp_path / "s", "", columns=2)
-    assert texts(paths)[:2] == ["a name far t…", "$x$"]
+    assert texts(paths)[:2] == ["a name far…", "$x$"]
 
 
 def test_mistakes_come_most_confident_first(tmp_path):
@@ -208,3 +209,39 @@ def test_draw_all_refuses_broken_predictions(tmp_path, tiny_dataset):
         run.predictions.write_bytes(content)
         with pytest.raises(InputError, match="`fmnist evaluate .*` makes it again"):
             plots.draw_all(run, tiny_dataset)
+
+
+@pytest.fixture
+def histories():
+    """A baseline and nine variants, two seeds each, whose losses begin high and end low."""
+
+    def run(number, seed):
+        losses = {"train_loss": 2.3 + 0.1 * seed, "val_loss": 2.2 - 0.1 * seed}
+        rows = [{"epoch": epoch} | {key: loss / epoch for key, loss in losses.items()} for epoch in range(1, 13)]
+        return [row | {"val_accuracy": 0.9 - 0.1 * row["val_loss"] + 0.001 * number} for row in rows]
+
+    return {f"variant {number}": [run(number, seed) for seed in (0, 1)] for number in range(10)}
+
+
+@pytest.mark.parametrize("draw", [study_plots.overlay, study_plots.panels])
+def test_the_curves_of_a_study_stay_inside_their_frame(draw, histories, tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(style, "save", lambda figure, stem: figures.append(figure))
+    draw(histories, tmp_path / "curves", "A study")
+    for axes in figures[0].axes:
+        left, right, low, high = *axes.get_xlim(), *axes.get_ylim()
+        shapes = [line.get_xydata() for line in axes.lines] + [
+            band.get_paths()[0].vertices for band in axes.collections
+        ]
+        for x, y in (shape.T for shape in shapes):
+            assert left <= x.min() and x.max() <= right and low <= y.min() and y.max() <= high
+
+
+def test_blue_and_orange_say_training_and_validation_alone(histories, tmp_path):
+    """A variant has another colour, and a better one too."""
+    found = [study_plots.Effect("better", 2.0, 1.0), study_plots.Effect("worse", -2.0, 1.0)]
+    study_plots.effects({"Accuracy": found}, tmp_path / "effects", "A study")
+    study_plots.overlay(histories, tmp_path / "curves", "A study")
+    for name in ("effects", "curves"):
+        drawn = (tmp_path / f"{name}.svg").read_text("utf-8")
+        assert style.TRAINING not in drawn and style.VALIDATION not in drawn

@@ -93,7 +93,7 @@ def test_what_is_no_picture_is_refused_in_one_form(server, code, request_options
 
 @pytest.mark.parametrize(
     ("method", "path", "code"),
-    [("GET", "/api/v1/nothing", "not_found"), ("GET", "/", "not_found"), ("GET", "/docs", "not_found"),
+    [("GET", "/api/v1/nothing", "not_found"), ("GET", "/", "not_found"), ("GET", "/docs/", "not_found"),
      ("GET", "/api/v1/predict", "method_not_allowed"), ("DELETE", "/healthz", "method_not_allowed"),
      ("POST", "/metrics", "method_not_allowed")],
 )  # fmt: skip
@@ -102,6 +102,35 @@ def test_paths_and_methods_have_the_same_form(server, method, path, code):
     assert (answer.status_code, answer.json()["error"]["code"]) == (KINDS[code].status, code)
     if code == "method_not_allowed":
         assert answer.headers["allow"] in ("POST", "GET", "GET, HEAD")
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v1/model", "/api/v1/openapi.json", "/healthz", "/readyz", "/metrics", "/docs", "/api/v1/predict"]
+)
+def test_an_unknown_query_parameter_is_refused(server, path):
+    method = "POST" if path.endswith("predict") else "GET"
+    body = {"content": bytes(784), "headers": RAW} if method == "POST" else {}
+    answer = server.ask(method, path + "?top%20k=3&verbose", **body)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (400, "bad_parameter")
+    assert error["message"] == f"got the query parameter 'top k'; {path} takes none: leave it out"
+    assert server.ask(method, path + "?", **body).status_code == 200
+
+
+def test_the_documentation_names_all_that_the_description_has(server):
+    answer = server.ask("GET", "/docs")
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    description = server.ask("GET", "/api/v1/openapi.json").json()
+    for name in [*description["paths"], *description["components"]["schemas"], *KINDS]:
+        assert name in answer.text
+    assert "list of 1 to 64 × list of 28 × list of 28 × integer 0 to 255" in answer.text
+    assert "http://127.0.0.1:7860" in answer.text and "Bearer" not in answer.text
+    assert "<script" not in answer.text and "src=" not in answer.text and "url(" not in answer.text
+
+
+def test_the_documentation_shows_how_to_send_the_token():
+    text = Server(token="secret").ask("GET", "/docs", headers={"Authorization": "Bearer secret"}).text
+    assert "Bearer $TOKEN" in text and "secret" not in text
 
 
 def test_a_large_body_is_refused_before_it_is_read(server):

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.web_client import made_up_run, png
+from support.axe import findings
+from support.web_client import bright, made_up_run, png
 
 # Gradio leaves an event loop open.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")]
 
+PICTURE = png(bright(3))
 ANSWER = "#result .views figure:nth-child(2) img"
 
 
@@ -63,6 +65,54 @@ def page(browser, address, request):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     context.close()
     assert wrong == []
+
+
+def test_nothing_keeps_people_from_using_it(page, axe):
+    page.set_input_files("#pad input[type=file]", files=[{"name": "a.png", "mimeType": "image/png", "buffer": PICTURE}])
+    page.wait_for_selector(ANSWER)
+    page.wait_for_selector("#matrix button", state="attached")
+    for tab in ("Try it", "Training", "Models"):
+        page.get_by_role("tab", name=tab).click()
+        assert findings(page, axe) == [], tab
+
+
+def test_a_name_ends_before_the_arrow(page):
+    page.get_by_role("tab", name="Training").click()
+    page.wait_for_selector("#training .cards")
+    ends = """(names) => names.map((name) => [
+        name.getBoundingClientRect().right - parseFloat(getComputedStyle(name).paddingRight),
+        name.parentElement.querySelector("svg").getBoundingClientRect().left])"""
+    places = page.locator("input[role=combobox]").locator("visible=true").evaluate_all(ends)
+    assert len(places) == 2 and all(end <= arrow for end, arrow in places)
+
+
+def test_a_cell_of_the_matrix_is_large_enough_for_a_thumb(page):
+    page.get_by_role("tab", name="Training").click()
+    page.wait_for_selector("#matrix button")
+    boxes = [cell.bounding_box() for cell in page.locator("#matrix button").all()[:11]]
+    assert min(min(box["width"], box["height"]) for box in boxes) >= 44
+    page.locator("#matrix .scroll").evaluate("(box) => { box.scrollLeft = 1000; }")
+    name = page.locator("#matrix tbody th").first.bounding_box()
+    assert name["x"] >= 0, "a row's name stays in sight"
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_documentation_of_the_api_needs_no_network(browser, address, axe, width, scheme):
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page, asked, wrong = context.new_page(), [], []
+    page.on("request", lambda sent: asked.append(sent.url))
+    page.on("console", lambda message: message.type not in ("error", "warning") or wrong.append(message.text))
+    page.goto(address + "docs")
+    context.set_offline(True)
+    assert [url for url in asked if not url.endswith("favicon.ico")] == [address + "docs"] and wrong == []
+    assert page.locator("article:has-text('/api/v1/predict')").first.locator("pre").count() == 2
+    page.locator("summary").nth(1).click()
+    assert page.locator("text=The model that answers.").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("getComputedStyle(document.body).maxWidth") == "896px", "the style is there"
+    assert findings(page, axe) == []
+    context.close()
 
 
 def test_a_chosen_picture_is_answered(page, tiny_dataset):

@@ -51,6 +51,20 @@ def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_classes: i
     return np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
+def mistake_strengths(confusion: np.ndarray) -> np.ndarray:
+    """Return how strongly each cell of a confusion matrix is to be coloured, float (classes, classes), 0 to 1.
+
+    That is the square root of its share of the row's images, which keeps rare mistakes visible; a matrix without a
+    mistake of 5% is not blown up to full colour. The diagonal is 0.
+
+    Args:
+        confusion: integer (classes, classes), rows true, columns predicted.
+    """
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    np.fill_diagonal(shares, 0)
+    return np.sqrt(shares / max(float(shares.max()), 0.05))
+
+
 def per_class(confusion: np.ndarray) -> list[dict[str, float]]:
     """Return precision, recall and F1 (0 to 1; 0 where undefined) and support (images) of each class (row)."""
     return [

@@ -45,32 +45,29 @@ def _cell(value: float, column: str) -> str:
     return f"{value:.4f}" if "loss" in column else f"{value:.1f}" if column == "seconds" else _plain(value)
 
 
-def picture(path: Path, columns: int, rows: int = 1) -> Markup | None:
+def picture(path: Path) -> Markup | None:
     """Return a plot in the page's colours as an SVG element for each of its parts; a narrow page has them in a column.
 
-    Args:
-        path: of an SVG file that `plots` drew; None comes back where there is none.
-        columns, rows: of parts, all of the same size.
+    The path is of an SVG file that `plots` drew; None comes back where there is none.
     """
     if not path.is_file():
         return None
     _, start, rest = path.read_text(encoding="utf-8").partition("<svg ")
     size = re.search(r'width="[\d.]+pt" height="[\d.]+pt" viewBox="0 0 ([\d.]+) ([\d.]+)"', rest)
-    if not start or size is None:
+    name = re.search(r'id="(columns-(\d+)-parts-(\d+))"', rest)
+    if not start or size is None or name is None:
         return None
+    figure, columns, parts = name[1], int(name[2]), int(name[3])
     for colour, variable in _THEME.items():
         rest = rest.replace(colour, variable)
     # Ids are unique in a file; on the page five files meet.
     rest = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{path.stem}-", rest)
     side, top = 72 * style.SIDE_STRIP, 72 * style.TITLE_STRIP
-    width, height = (float(size[1]) - 2 * side) / columns, (float(size[2]) - top) / rows
-    corners = [(side + column * width, top + row * height) for row in range(rows) for column in range(columns)]
+    width, height = (float(size[1]) - 2 * side) / columns, (float(size[2]) - top) / -(-parts // columns)
+    corners = [(side + part % columns * width, top + part // columns * height) for part in range(parts)]
     first, *others = (f'viewBox="{x:.1f} {y:.1f} {width:.1f} {height:.1f}"' for x, y in corners)
     drawing = start + rest.replace(size[0], first, 1)
-    drawing += "".join(f'<svg {box}><use href="#{path.stem}-figure_1"/></svg>' for box in others)
-    # 4/3 CSS pixels are a point. What has one part is shrunk by a fifth at most, to keep its letters legible; of many
-    # rows three parts fit beside each other.
-    limits = f"max-width:{columns * width * 4 / 3:.0f}px;--part:{'15rem' if rows > 1 else '20.5rem'}"
-    limits += f";min-width:{width * 16 / 15:.0f}px" if columns == 1 else ""
+    drawing += "".join(f'<svg {box}><use href="#{path.stem}-{figure}"/></svg>' for box in others)
+    limits = f"--columns:{columns};--part:{width / 12:.2f}rem"  # 12 points are 16 pixels
     # Our own drawing; and the page's policy lets no script run.
     return Markup(f'<div class="panels" style="{limits}" aria-hidden="true">{drawing}</div>')

@@ -5,10 +5,12 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fmnist.config import PRESETS, command_flags, leaf_fields, restore
 from fmnist.data import train_flags
 from fmnist.errors import InputError
-from fmnist.evaluation.metrics import frequent_confusions
+from fmnist.evaluation.metrics import frequent_confusions, mistake_strengths
 from fmnist.export.formats import outdated
 from fmnist.report.plots import PLOTS
 from fmnist.report.rendering import page_environment, picture
@@ -50,11 +52,12 @@ def write_report(run: RunDirectory) -> Path:
         "exported": (exported := results.exported_files(run)),
         "outdated": outdated(exported),
         "confusions": frequent_confusions(metrics, _CONFUSIONS) if metrics else [],
+        "matrix": _matrix(metrics) if metrics else {},
         "settings": _settings(config),
         "environment": {key: value for key, value in environment.items() if value not in (None, {}, "")},
         "command": train_command(run, config),
         "plots": PLOTS,
-        "picture": lambda name, parts: picture(run.plots / f"{name}.svg", parts),
+        "picture": lambda name: picture(run.plots / f"{name}.svg"),
         "drawable": lambda plot: plot.drawable(run),
     }
     html = page_environment().get_template("report.html").render(context)
@@ -87,6 +90,13 @@ def _cards(
         cores = f" ({environment['cores']} cores)" if environment.get("cores") else ""
         cards.append(("Training time", duration(seconds), f"{environment.get('processor') or ''}{cores}"))
     return cards
+
+
+def _matrix(metrics: Content) -> dict[str, list[tuple[int, float]]]:
+    """Return the confusion matrix: of each true class the counts of the predicted ones, and how strong their colour."""
+    strengths = mistake_strengths(np.array(metrics["confusion_matrix"])).tolist()
+    rows = zip(metrics["class_names"], metrics["confusion_matrix"], strengths, strict=True)
+    return {name: list(zip(counts, strong, strict=True)) for name, counts, strong in rows}
 
 
 def curve_sentence(history: History, diagnosis: Content) -> str:

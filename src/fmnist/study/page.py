@@ -30,9 +30,7 @@ def write_page(result: Mapping[str, Any], folder: Path) -> None:
         "metrics": METRICS,
         "environment": {key: value for key, value in result["environment"].items() if value not in (None, {}, "")},
         "folder": shlex.quote(str(folder)),
-        "rows": math.ceil(len(result["variants"]) / pictures.PANEL_COLUMNS),
-        "columns": pictures.PANEL_COLUMNS,
-        "picture": lambda name, columns, rows=1: picture(plots / f"{name}.svg", columns, rows),
+        "picture": lambda name: picture(plots / f"{name}.svg"),
     }
     html = page_environment().get_template("study.html").render(context)
     write_bytes(RunDirectory(folder).report, html.encode())
@@ -40,13 +38,13 @@ def write_page(result: Mapping[str, Any], folder: Path) -> None:
 
 def _draw(result: Mapping[str, Any], folder: Path, plots: Path) -> None:
     title, seeds = f"Study {result['name']}", len(result["seeds"])
-    accuracy, gap = "Test accuracy, points", "Final gap, points"
+    accuracy, gap = "Test accuracy, points: more is better", "Final gap, points: less is better"
     effects = {
         accuracy: _effects(result, "test_difference", "test_accuracy"),
         gap: _effects(result, "difference", "gap"),
     }
     if shown := {panel: found for panel, found in effects.items() if found}:
-        pictures.effects(shown, {accuracy: 1, gap: -1}, plots / "effects", f"{title}: difference to the baseline")
+        pictures.effects(shown, plots / "effects", f"{title}: difference to the baseline")
     histories = {
         row["name"]: [
             read_history(RunDirectory(folder / run["run"]).history) for run in row["runs"] if run["state"] == "finished"

@@ -13,7 +13,7 @@ import re
 from base64 import b64decode
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote_plus, urlsplit
 
 from fmnist.web import api, bodies
 from fmnist.web.connections import end_with_server
@@ -95,6 +95,11 @@ class Guard:
                     extra.append((b"access-control-allow-headers", b"Authorization, Content-Type"))
                     await _answer(send_more, 204)
                     return
+            if ours and scope["query_string"]:
+                name = unquote_plus(scope["query_string"].decode("latin-1").split("&")[0].split("=")[0])
+                raise Problem(
+                    "bad_parameter", f"got the query parameter '{name[:100]}'; {path} takes none: leave it out"
+                )
             if route == "predict" and method == "POST":
                 await self._predict(scope, receive, send_more)
             elif ours:

@@ -3,19 +3,20 @@
 import base64
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Response, Security
+from fastapi import FastAPI, Request, Response, Security
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, Field
 
 from fmnist.run.environment import machine
+from fmnist.web import reference
 from fmnist.web.bodies import FORM, JSON, RAW
 from fmnist.web.problems import AGAIN, KINDS, Problem
 from fmnist.web.service import Service
 
 PREFIX = "/api/v1"
 PREDICT, MODEL, DESCRIPTION = f"{PREFIX}/predict", f"{PREFIX}/model", f"{PREFIX}/openapi.json"
-HEALTH, READY, METRICS = "/healthz", "/readyz", "/metrics"
-PATHS = frozenset({PREDICT, MODEL, DESCRIPTION, HEALTH, READY, METRICS})
+HEALTH, READY, METRICS, DOCS = "/healthz", "/readyz", "/metrics", "/docs"
+PATHS = frozenset({PREDICT, MODEL, DESCRIPTION, HEALTH, READY, METRICS, DOCS})
 
 COMMON_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -28,7 +29,7 @@ COMMON_HEADERS = [
 HEADERS = [
     *COMMON_HEADERS,
     (b"cache-control", b"no-store"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
 ]
 """What every answer of the API carries."""
 
@@ -44,15 +45,15 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class ErrorFacts(BaseModel):
     """What was wrong with a request."""
 
-    code: str = Field(json_schema_extra={"enum": list(KINDS)})
-    status: int
-    message: str
+    code: str = Field(description="The kind of error; a kind keeps its code.", json_schema_extra={"enum": list(KINDS)})
+    status: int = Field(description="The HTTP status.")
+    message: str = Field(description="What came, what was expected, how to mend it.")
 
 
 class Error(BaseModel):
     """The form of every error."""
 
-    error: ErrorFacts
+    error: ErrorFacts = Field(description="What was wrong.")
 
 
 class Prediction(BaseModel):
@@ -60,7 +61,7 @@ class Prediction(BaseModel):
 
     name: str = Field(alias="class", description="Name of the most probable class.")
     label: int = Field(ge=0, description="Its number.")
-    probability: Share
+    probability: Share = Field(description="Of that class.")
     probabilities: list[Share] = Field(description="Of every class, in the order of the model's class names.")
     unfamiliarity: float = Field(
         0, description="How unlike the training pictures it is; only where the model can tell."
@@ -71,7 +72,7 @@ class Prediction(BaseModel):
 class Predictions(BaseModel):
     """The answers, in the order of the pictures."""
 
-    predictions: list[Prediction]
+    predictions: list[Prediction] = Field(description="One for each picture.")
 
 
 class Model(BaseModel):
@@ -79,16 +80,16 @@ class Model(BaseModel):
 
     format: str = Field(description="Its runtime: litert, onnx or keras.")
     run: str | None = Field(description="Name of the run that it stems from, if it is known.")
-    class_names: list[str]
+    class_names: list[str] = Field(description="In the order of the probabilities.")
     image_shape: list[int] = Field(description="Height and width of the pictures it takes, in pixels.")
-    max_body_bytes: int
-    max_pictures: int
+    max_body_bytes: int = Field(description="Of a request's body.")
+    max_pictures: int = Field(description="In a request.")
 
 
 class State(BaseModel):
     """How the server is."""
 
-    status: str
+    status: str = Field(description="`ok` or `ready`.")
 
 
 def build(service: Service, token: bool) -> FastAPI:
@@ -98,7 +99,7 @@ def build(service: Service, token: bool) -> FastAPI:
         version=machine()["fmnist"] or "unknown",
         description="Says what a model sees in small pictures. Every error has the same form, with a stable code.",
         openapi_url=DESCRIPTION,
-        docs_url=None,  # these pages load scripts from elsewhere
+        docs_url=None,  # these pages load scripts from elsewhere; ours is below
         redoc_url=None,
         redirect_slashes=False,
         dependencies=[Security(HTTPBearer(auto_error=False))] if token else [],
@@ -108,13 +109,13 @@ def build(service: Service, token: bool) -> FastAPI:
         PREDICT,
         response_model=Predictions,
         responses=_problems(400, 401, 403, 408, 413, 415, 421, 422, 500, 503, 504),
-        openapi_extra={"requestBody": {"required": True, "content": _bodies(service)}},
+        openapi_extra={"requestBody": {"required": True, "content": _bodies(service)}, "x-commands": _COMMANDS},
         summary="Classify one or many pictures",
     )
     def predict() -> None:
         raise NotImplementedError  # described only: access.py answers it, since FastAPI takes as long as the model
 
-    @app.get(MODEL, response_model=Model, responses=_problems(401, 421), summary="Tell which model answers")
+    @app.get(MODEL, response_model=Model, responses=_problems(400, 401, 421), summary="Tell which model answers")
     async def model() -> dict[str, Any]:
         predictor = service.predictor
         return {
@@ -126,21 +127,34 @@ def build(service: Service, token: bool) -> FastAPI:
             "max_pictures": service.limits.pictures,
         }
 
-    @app.get(HEALTH, response_model=State, summary="Tell whether the process lives")
+    @app.get(HEALTH, response_model=State, responses=_problems(400), summary="Tell whether the process lives")
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
-    @app.get(READY, response_model=State, responses=_problems(503), summary="Tell whether requests are taken")
+    @app.get(READY, response_model=State, responses=_problems(400, 503), summary="Tell whether requests are taken")
     async def readyz() -> dict[str, str]:
         if service.stopping:
             raise Problem("stopping", "the server is going down", AGAIN)
         return {"status": "ready"}
 
-    @app.get(METRICS, responses={200: {"content": {"text/plain": {}}}}, summary="Counts, in Prometheus's text format")
+    counts = {200: {"content": {"text/plain": {}}}, **_problems(400, 401, 421)}
+
+    @app.get(METRICS, responses=counts, response_class=Response, summary="Tell the counts, in Prometheus's text format")
     async def metrics() -> Response:
         return Response(service.counters.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
+    @app.get(DOCS, include_in_schema=False)
+    async def docs(request: Request) -> Response:
+        return Response(reference.page(app.openapi(), DESCRIPTION, str(request.base_url)), media_type="text/html")
+
     return app
+
+
+# That ask for a prediction, as a user of a terminal has them; the address and the token are set before.
+_COMMANDS = [
+    f"-F image=@shoe.jpg -F image=@bag.png $SERVER{PREDICT}",
+    f"-H 'Content-Type: {RAW}' --data-binary @pixels.raw $SERVER{PREDICT}",
+]
 
 
 def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -167,16 +181,26 @@ def _bodies(service: Service) -> dict[str, Any]:
     raw = bytes(value for line in square for value in line)
     return {
         FORM: {
-            "schema": {"type": "object", "properties": {"image": array(1, most, binary)}, "required": ["image"]},
+            "schema": {
+                "description": "Picture files, each in a part of its own",
+                "type": "object",
+                "properties": {"image": array(1, most, binary)},
+                "required": ["image"],
+            },
             "encoding": {"image": {"contentType": files}},
         },
-        "image/*": {"schema": binary},
+        "image/*": {"schema": {**binary, "description": "One picture file"}},
         RAW: {
             "schema": {**binary, "description": f"{height * width} bytes a picture, light on black, row by row"},
             "example": base64.b64encode(raw).decode(),
         },
         JSON: {
-            "schema": {"type": "object", "properties": {"images": images}, "required": ["images"]},
+            "schema": {
+                "description": "The same bytes as numbers",
+                "type": "object",
+                "properties": {"images": images},
+                "required": ["images"],
+            },
             "example": {"images": [square]},
         },
     }

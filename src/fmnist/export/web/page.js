@@ -4,6 +4,12 @@ import { openModel } from "./model.js";
 
 // A class that is less probable than this is "unsure", in words.
 const SURE = 0.9, LIKELY = 0.6;
+// Outlines of examples in a square of 100 × 100, by the class that each shows.
+const EXAMPLES = {
+  "T-shirt/top": "M38 4L24 9L12 34L25 40L30 30V98H70V30L75 40L88 34L76 9L62 4Q50 14 38 4Z",
+  "Trouser": "M34 2H66L71 98H55L50 30L45 98H29Z",
+  "Bag": "M10 34H90L95 96H5ZM32 34C32 -2 68 -2 68 34H62C62 8 38 8 38 34Z",
+};
 
 const find = (selector) => document.querySelector(selector);
 const all = (selector) => [...document.querySelectorAll(selector)];
@@ -24,12 +30,14 @@ model.then(({ facts }) => {
     "The model runs on this device: no picture leaves it.";
   [find("#seen").height, find("#seen").width] = facts.image_shape;
   find("figcaption").textContent = `What the model saw: ${facts.image_shape.join(" × ")} pixels`;
+  Object.keys(EXAMPLES).filter((name) => names.includes(name)).forEach(offer);
   say("Ready.");
 }).catch((error) => say(`The model cannot be opened here: ${error.message}`));
 
 // source: a file or a canvas. Only the newest question is answered.
 async function ask(source) {
-  const mine = ++turn;
+  forget();
+  const mine = turn;
   try {
     const { facts, look } = await model;
     say("Looking …");
@@ -41,6 +49,14 @@ async function ask(source) {
   } catch (error) {
     if (mine === turn) say(error.name === "InvalidStateError" ? "This browser cannot open that as a picture." : error.message);
   }
+}
+
+// The input is another one: what was answered, or is being worked out, is about the last one.
+function forget() {
+  turn++;
+  clearTimeout(waiting);
+  find("#found").hidden = true;
+  find("#empty").hidden = false;
 }
 
 function show({ class_names: names, image_shape: [height, width], threshold }, { levels, probabilities, unfamiliarity }) {
@@ -81,9 +97,36 @@ function take(file) {
   choose("photo");
   preview.onload = () => { URL.revokeObjectURL(preview.src); };
   preview.src = URL.createObjectURL(file);
-  preview.hidden = false;
-  drop.classList.add("full");
+  fill(true);
   ask(file);
+}
+
+function fill(full) {
+  preview.hidden = !full;
+  drop.classList.toggle("full", full);
+}
+
+// An example, drawn here
+
+function offer(name) {
+  const button = document.createElement("button"), small = paint(name, 144);
+  button.type = "button";
+  button.ariaLabel = name;
+  button.append(small);
+  button.addEventListener("click", () => { forget(); paint(name, board.width).toBlob(take); });
+  find("#examples").append(button);
+  find("#examples").hidden = find("#pad .drop").hidden;
+}
+
+function paint(name, side) {
+  const canvas = document.createElement("canvas"), drawing = canvas.getContext("2d");
+  canvas.width = canvas.height = side;
+  drawing.fillStyle = "#fff";
+  drawing.fillRect(0, 0, side, side);
+  drawing.fillStyle = "#555";
+  drawing.setTransform(side / 125, 0, 0, side / 125, side / 10, side / 10);
+  drawing.fill(new Path2D(EXAMPLES[name]));
+  return canvas;
 }
 
 input.addEventListener("change", () => { take(input.files[0]); input.value = ""; });
@@ -121,6 +164,7 @@ function stopCamera() {
 
 function shoot() {
   if (!stream || !video.videoWidth) return;
+  forget();
   const side = Math.min(video.videoWidth, video.videoHeight), shot = document.createElement("canvas");
   shot.width = shot.height = side;
   shot.getContext("2d").drawImage(
@@ -150,13 +194,13 @@ function redraw() {
 }
 
 function askSoon() {
-  clearTimeout(waiting);
+  forget();
   if (strokes.some((stroke) => !stroke.erase)) waiting = setTimeout(() => ask(board), 250);
 }
 
 board.addEventListener("pointerdown", (event) => {
   board.setPointerCapture(event.pointerId);
-  clearTimeout(waiting);
+  forget();
   strokes.push({ points: [], width: Number(brush.value), erase: erasing });
   draw(event);
 });
@@ -179,8 +223,14 @@ function choose(mode) {
   for (const panel of all("[data-panel]")) panel.hidden = panel.dataset.panel !== mode;
   for (const tools of all("[data-tools]")) tools.hidden = tools.dataset.tools !== mode;
   stopCamera();
+  forget();
+  fill(false);
+  say("");
   if (mode === "camera") startCamera();
-  if (mode === "draw") say("Fill it in: the model knows photos, not outlines.");
+  if (mode === "draw") {
+    say("Fill it in: the model knows photos, not outlines.");
+    askSoon();
+  }
 }
 
 const actions = {

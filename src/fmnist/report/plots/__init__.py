@@ -24,7 +24,7 @@ from fmnist.text import shorten
 
 __all__ = ["PLOTS", "Plot", "draw_all", "sample_sheet"]
 
-_SAMPLES = 40
+_SAMPLES, _SAMPLE_COLUMNS = 40, 8
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,10 @@ class Plot:
 
     name: str  # of its files in `plots/`
     draw: Callable[[RunDirectory, Dataset, Path], list[Path]]
-    place: str  # where the report shows it: one of its sections that have pictures, or "" for a section of its own
+    place: str | None  # the report's section that shows it, "" for one of its own, None for none
     label: str  # what it shows, for those who cannot see it
     caption: str = ""  # below it
     heading: str = ""  # above it
-    parts: int = 2  # side by side, of the same width; a narrow page has them in a column
     drawable: Callable[[RunDirectory], bool] = lambda run: True  # whether a run has what it needs
 
 
@@ -54,21 +53,21 @@ def _curves(run: RunDirectory, data: Dataset, stem: Path) -> list[Path]:
     history = read_history(run.history)
     found = results.diagnosis(run)
     marks = {name: moment["epoch"] for name in ("gap_opens", "turns") if (moment := found.get(name))}
-    return curves(history, stem, f"Learning curves of {shorten(run.name, 60)}", trend=found.get("trend", ()), **marks)
+    return curves(history, stem, f"Learning curves of {shorten(run.name, 45)}", trend=found.get("trend", ()), **marks)
 
 
 def _within_epoch(run: RunDirectory, data: Dataset, stem: Path) -> list[Path]:
-    return within_epoch(results.first_epoch(run), stem, f"The one epoch of {shorten(run.name, 24)}")
+    return within_epoch(results.first_epoch(run), stem, f"The one epoch of {shorten(run.name, 18)}")
 
 
 def _train_samples(run: RunDirectory, data: Dataset, stem: Path) -> list[Path]:
     images, labels = data.train_images[:_SAMPLES], data.train_labels[:_SAMPLES]
-    return sample_sheet(images, labels, data.class_names, stem, "The first training images")
+    return sample_sheet(images, labels, data.class_names, stem, "The first training images", _SAMPLE_COLUMNS)
 
 
 def _test_samples(run: RunDirectory, data: Dataset, stem: Path) -> list[Path]:
     images, labels = data.test_images[:_SAMPLES], data.test_labels[:_SAMPLES]
-    return sample_sheet(images, labels, data.class_names, stem, "The first test images")
+    return sample_sheet(images, labels, data.class_names, stem, "The first test images", _SAMPLE_COLUMNS)
 
 
 def _confusion(run: RunDirectory, data: Dataset, stem: Path) -> list[Path]:
@@ -81,7 +80,7 @@ def _mistakes(run: RunDirectory, data: Dataset, stem: Path) -> list[Path]:
 
 
 def _reliability(run: RunDirectory, data: Dataset, stem: Path) -> list[Path]:
-    title = f"How often it is correct when it is so sure: {len(data.test_labels):,} test images"
+    title = f"Reliability: {len(data.test_labels):,} test images"
     return draw_reliability(_probabilities(run, data), data.test_labels, stem, title, results.temperature(run))
 
 
@@ -104,15 +103,14 @@ PLOTS = (
          "jitter.", drawable=lambda run: _epochs(run) > 1),
     Plot("within-epoch", _within_epoch, "curves", "Training loss over the steps of the only epoch.",
          "One epoch has no curve. This is the training loss within it, a point for every few steps, as training "
-         "minimises it: with smoothed labels, augmentation and dropout, where they are on.", parts=1,
+         "minimises it: with smoothed labels, augmentation and dropout, where they are on.",
          drawable=lambda run: _epochs(run) == 1 and bool(results.first_epoch(run))),
     Plot("samples-train", _train_samples, "samples", "The first images of the training set with their classes.",
          heading="The first training images"),
     Plot("samples-test", _test_samples, "samples", "The first images of the test set with their classes.",
          heading="The first test images"),
-    Plot("confusion", _confusion, "confusions",
-         "Confusion matrix: rows are the true classes, columns the predicted ones. The list has the largest.", parts=1,
-         drawable=_has("metrics")),
+    # A table on the page, which fits a phone.
+    Plot("confusion", _confusion, None, "Confusion matrix.", drawable=_has("metrics")),
     Plot("mistakes", _mistakes, "mistakes",
          "Wrongly classified test images, each with the predicted class, the confidence in it and the true class.",
          "Above the true class, the class that the model predicted and how sure it was. Some labels may be wrong.",

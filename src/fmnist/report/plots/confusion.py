@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.colors import to_rgba
 
+from fmnist.evaluation.metrics import mistake_strengths
 from fmnist.report.plots.style import INK, LEFT, MISTAKE, MUTED, PAPER, axes_at, save, styled, titled
 from fmnist.text import shorten
 
@@ -22,11 +23,8 @@ def confusion(matrix: np.ndarray, class_names: Sequence[str], path_stem: Path, t
     figure = titled(width, height, title)
     axes = axes_at(figure, left, bottom, side, side)
 
-    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    np.fill_diagonal(share, 0)
     colours = np.tile(to_rgba(MISTAKE), (number, number, 1))
-    # The square root keeps rare mistakes visible; rows without a mistake of 5% are not blown up to full colour.
-    colours[..., 3] = 0.7 * np.sqrt(share / max(share.max(), 0.05))
+    colours[..., 3] = 0.7 * mistake_strengths(matrix)
     colours[matrix == 0] = to_rgba(MUTED, 0.04)
     colours[np.diag_indices(number)] = to_rgba(MUTED, 0.15)
     axes.pcolormesh(colours, edgecolors=PAPER, linewidth=1)

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from fmnist.report.plots.style import INK, MUTED, TRAINING, VALIDATION, save, styled, titled
+from fmnist.report.plots.style import INK, MUTED, PART, SIDE_STRIP, TRAINING, VALIDATION, axes_at, save, styled, titled
 from fmnist.run.history import History, best_epoch
 from fmnist.text import number
 
@@ -36,14 +36,15 @@ def curves(
         trend: (epoch, validation loss without its jitter), as the diagnosis tells it.
         gap_opens, turns: the epochs that the diagnosis names, marked in place of the best epoch.
     """
-    figure = titled(10, 3.9, title)
+    figure = titled(2 * PART + 2 * SIDE_STRIP, 3.5, title, columns=2)
     best = best_epoch(history) if len(history) > 1 else None
     marks = {
         "accuracy": (gap_opens, "the gap opens: epoch {}") if gap_opens else (best, "best epoch: {}"),
         "loss": (turns, "validation loss turns: epoch {}") if turns else (best, "lowest validation loss: epoch {}"),
     }
-    for left, name, unit, factor in ((0.05, "accuracy", "Accuracy, %", 100), (0.55, "loss", "Loss (cross-entropy)", 1)):
-        axes = figure.add_axes((left, 0.125, 0.315, 0.655))
+    quantities = (("accuracy", "Accuracy, %", 100), ("loss", "Loss (cross-entropy)", 1))
+    for place, (name, unit, factor) in enumerate(quantities):
+        axes = axes_at(figure, SIDE_STRIP + place * PART + 0.42, 0.48, 2.2, 2.25)
         axes.set_title(unit, pad=18)
         along_epochs(axes)
         ends = list(_lines(axes, history, name, factor))
@@ -72,8 +73,8 @@ def within_epoch(segments: Sequence[tuple[int, float]], path_stem: Path, title: 
     Args:
         segments: at least one; the steps done and the mean loss of each.
     """
-    figure = titled(4.6, 3.6, title)
-    axes = figure.add_axes((0.11, 0.14, 0.6, 0.63))
+    figure = titled(PART + 2 * SIDE_STRIP, 3.5, title)
+    axes = axes_at(figure, SIDE_STRIP + 0.42, 0.48, 2.2, 2.25)
     axes.set_title("Loss (as minimised)")
     axes.set_xlabel("Training steps")
     axes.grid(axis="y")

@@ -8,12 +8,10 @@ from matplotlib.figure import Figure
 
 from fmnist.evaluation.calibration import BINS, at_temperature, expected_calibration_error, reliability
 from fmnist.evaluation.metrics import wilson_interval
-from fmnist.report.plots.style import INK, MISTAKE, MUTED, TRAINING, axes_at, save, styled, titled
+from fmnist.report.plots.style import INK, MISTAKE, MUTED, PART, SIDE_STRIP, TRAINING, axes_at, save, styled, titled
 from fmnist.text import percent
 
-# In inches. Each panel is as wide as the other, so that a page can take them apart.
-_PANEL, _HEIGHT = 5.0, 5.25
-_LEFT, _SIDE = 0.75, 3.3
+_HEIGHT, _LEFT, _SIDE = 4.6, 0.5, 2.5  # in inches
 _BOTTOM, _COUNTS, _BETWEEN = 0.55, 0.62, 0.12
 
 
@@ -25,9 +23,9 @@ def draw_reliability(
     panels = [("as the model gives it", probabilities)]
     if temperature is not None:
         panels.append((f"calibrated, temperature {temperature:.3g}", at_temperature(probabilities, temperature)))
-    figure = titled(_PANEL * len(panels), _HEIGHT, title)
+    figure = titled(PART * len(panels) + 2 * SIDE_STRIP, _HEIGHT, title, len(panels))
     for number, (name, shown) in enumerate(panels):
-        left = number * _PANEL + _LEFT
+        left = SIDE_STRIP + number * PART + _LEFT
         low = _axes(figure, left, _BOTTOM, _COUNTS)
         high = _axes(figure, left, _BOTTOM + _COUNTS + _BETWEEN, _SIDE)
         bins = reliability(shown, labels)
@@ -41,7 +39,7 @@ def draw_reliability(
 
 
 def _axes(figure: Figure, left: float, bottom: float, height: float) -> Axes:
-    axes = axes_at(figure, left, bottom, _PANEL - _LEFT - 0.45, height)
+    axes = axes_at(figure, left, bottom, PART - _LEFT - 0.3, height)
     axes.set_xlim(0, 1)
     axes.set_xticks(np.arange(6) / 5, [])
     return axes

@@ -11,14 +11,14 @@ from matplotlib.ticker import MaxNLocator
 
 from fmnist.report.plots import style
 from fmnist.report.plots.curves import along_epochs, label_ends
-from fmnist.report.plots.style import INK, MUTED, TRAINING, VALIDATION
+from fmnist.report.plots.style import INK, MUTED, PAPER, PART, SIDE_STRIP, TRAINING, VALIDATION
 from fmnist.run.history import History
 from fmnist.text import shorten
 
-# Okabe and Ito's colours and four more, in tones that show on white and on dark; from the eighth on lines are dashed.
-PALETTE = ("#0072b2", "#d65a00", "#009e73", "#b8579a", "#a88400", "#3d9fd4", "#7a68c4", "#8c6d4f")
-PANEL_COLUMNS = 3
-_WIDTH, _HEIGHT = 3.3, 2.45  # of a panel, in inches
+# Of the variants, in tones that show on white and on dark. Blue and orange are not among them: they say training and
+# validation. From the ninth on lines are dashed.
+PALETTE = ("#009e73", "#b8579a", "#a88400", "#7a68c4", "#8c6d4f", "#c2506e", "#1f93a3", "#6d9420")
+_PANEL_COLUMNS, _PANEL_HEIGHT = 3, 2.6
 Histories = Mapping[str, Sequence[History]]
 """Of the runs of each variant, the baseline first."""
 
@@ -33,29 +33,27 @@ class Effect:
 
 
 @style.styled()
-def effects(
-    panels: Mapping[str, Sequence[Effect]], better: Mapping[str, int], path_stem: Path, title: str
-) -> list[Path]:
+def effects(panels: Mapping[str, Sequence[Effect]], path_stem: Path, title: str) -> list[Path]:
     """Draw differences to the baseline as dots with intervals, a row a variant, a panel a quantity.
 
-    `better` decides the colour of what is measurable: by the panel's title 1 if more is better, -1 if less is.
+    What is measurable has a full dot, what is not an empty one.
     """
     rows = max(map(len, panels.values()))
-    figure = style.titled(10, style.TITLE_STRIP + 0.75 + 0.3 * rows, title)
-    width = (10 - 2 * style.SIDE_STRIP) / len(panels)
+    height = style.TITLE_STRIP + 0.75 + 0.3 * rows
+    figure = style.titled(len(panels) * PART + 2 * SIDE_STRIP, height, title, len(panels))
     for number, (name, found) in enumerate(panels.items()):
-        axes = style.axes_at(figure, style.SIDE_STRIP + number * width + 2.05, 0.42, width - 2.25, 0.3 * rows)
-        axes.set_title(name)
+        axes = style.axes_at(figure, SIDE_STRIP + number * PART + 1.75, 0.42, PART - 1.95, 0.3 * rows)
+        axes.set_title(name, x=-1.65 / (PART - 1.95))  # above the variants' names
         axes.axvline(0, color=MUTED, linewidth=0.9, zorder=1)
         axes.grid(axis="x")
         for place, effect in enumerate(found):
             measurable = effect.margin is not None and abs(effect.value) > effect.margin
-            colour = (TRAINING if effect.value * better[name] > 0 else VALIDATION) if measurable else MUTED
+            colour, fill = (INK, INK) if measurable else (MUTED, PAPER)
             if effect.margin is not None:
                 ends = (effect.value - effect.margin, effect.value + effect.margin)
                 axes.plot(ends, (place, place), color=colour, linewidth=2, solid_capstyle="round")
-            axes.plot(effect.value, place, "o", color=colour, markersize=6)
-        axes.set_yticks(range(len(found)), [shorten(effect.name, 30) for effect in found], color=INK)
+            axes.plot(effect.value, place, "o", color=colour, markerfacecolor=fill, markersize=6)
+        axes.set_yticks(range(len(found)), [shorten(effect.name, 25) for effect in found], color=INK)
         axes.set_ylim(rows - 0.5, -0.5)
         axes.xaxis.set_major_locator(MaxNLocator(5))
     return style.save(figure, path_stem)
@@ -63,27 +61,26 @@ def effects(
 
 @style.styled()
 def overlay(histories: Histories, path_stem: Path, title: str) -> list[Path]:
-    """Draw validation accuracy and validation loss of all variants over each other, the first one strongest."""
-    height = max(4.2, style.TITLE_STRIP + 1 + 0.19 * len(histories))
+    """Draw validation accuracy and validation loss of all variants over each other, the first one strongest.
+
+    The first quarter of the epochs is left out: it lies so far off that the variants would fall together.
+    """
+    height = max(3.6, style.TITLE_STRIP + 1 + 0.19 * len(histories))
     inside = height - style.TITLE_STRIP - 0.8
-    figure = style.titled(10, height, title)
-    halves = ((0.45, "val_accuracy", "Validation accuracy, %", 100), (5.35, "val_loss", "Validation loss", 1))
-    for left, key, unit, factor in halves:
-        axes = style.axes_at(figure, left, 0.48, 2.3, inside)
+    figure = style.titled(2 * PART + 2 * SIDE_STRIP, height, title, columns=2)
+    quantities = (("val_accuracy", "Validation accuracy, %", 100), ("val_loss", "Validation loss", 1))
+    late = {name: [run[len(run) // 4 :] for run in runs] for name, runs in histories.items()}
+    for place, (key, unit, factor) in enumerate(quantities):
+        axes = style.axes_at(figure, SIDE_STRIP + place * PART + 0.45, 0.48, 1.45, inside)
         axes.set_title(unit)
         along_epochs(axes, labelpad=1)
-        ends, late = [], []
-        for number, (name, runs) in enumerate(histories.items()):
+        ends = []
+        for number, (name, runs) in enumerate(late.items()):
             colour = INK if number == 0 else PALETTE[(number - 1) % len(PALETTE)]
             dashes = (0, (4, 1.5)) if number > len(PALETTE) else "solid"
             last = _band(axes, runs, key, factor, colour, linewidth=2.4 if number == 0 else 1.5, linestyle=dashes)
             if last is not None:
-                ends.append((last, f"{shorten(name, 27)} {last:.{1 if factor == 100 else 3}f}", colour))
-            # The first epochs lie so far off that the variants would fall together.
-            late += [factor * row[key] for run in runs for row in run if key in row and row["epoch"] > len(run) / 4]
-        if late:
-            margin = 0.05 * (max(late) - min(late)) or 0.01 * factor
-            axes.set_ylim(min(late) - margin, max(late) + margin)
+                ends.append((last, f"{shorten(name, 22)} {last:.{1 if factor == 100 else 3}f}", colour))
         label_ends(axes, ends, distance=0.165 / inside, weight="normal")
     return style.save(figure, path_stem)
 
@@ -91,16 +88,16 @@ def overlay(histories: Histories, path_stem: Path, title: str) -> list[Path]:
 @style.styled()
 def panels(histories: Histories, path_stem: Path, title: str) -> list[Path]:
     """Draw training and validation loss of each variant in a panel of its own, with the baseline's behind it."""
-    rows = math.ceil(len(histories) / PANEL_COLUMNS)
-    figure = style.titled(PANEL_COLUMNS * _WIDTH + 2 * style.SIDE_STRIP, rows * _HEIGHT + style.TITLE_STRIP, title)
+    rows = math.ceil(len(histories) / _PANEL_COLUMNS)
+    width, height = _PANEL_COLUMNS * PART + 2 * SIDE_STRIP, rows * _PANEL_HEIGHT + style.TITLE_STRIP
+    figure = style.titled(width, height, title, _PANEL_COLUMNS, len(histories))
     baseline, *_ = histories.values()
     colours = {"train_loss": TRAINING, "val_loss": VALIDATION}
-    every = [row for runs in histories.values() for run in runs for row in run]
-    top = max((row[key] for row in every for key in colours if key in row), default=1)
     for number, (name, runs) in enumerate(histories.items()):
-        row, column = divmod(number, PANEL_COLUMNS)
-        left, bottom = style.SIDE_STRIP + column * _WIDTH + 0.42, (rows - row - 1) * _HEIGHT + 0.45
-        axes = style.axes_at(figure, left, bottom, _WIDTH - 0.62, _HEIGHT - 0.8)
+        row, column = divmod(number, _PANEL_COLUMNS)
+        left, bottom = SIDE_STRIP + column * PART + 0.42, (rows - row - 1) * _PANEL_HEIGHT + 0.45
+        first = next(iter(figure.axes), None)
+        axes = style.axes_at(figure, left, bottom, PART - 0.62, _PANEL_HEIGHT - 0.8, sharey=first)
         axes.set_title(shorten(name, 34), color=INK)
         along_epochs(axes, labelpad=1)
         if number:
@@ -108,7 +105,7 @@ def panels(histories: Histories, path_stem: Path, title: str) -> list[Path]:
                 _band(axes, baseline, key, 1, MUTED, band=False, linewidth=1, linestyle=(0, (1, 1.5)))
         for key, colour in colours.items():
             _band(axes, runs, key, 1, colour, linewidth=1.8)
-        axes.set_ylim(0, min(top, 1.5) * 1.03)
+    figure.axes[0].set_ylim(bottom=0)  # and so of all
     return style.save(figure, path_stem)
 
 

@@ -20,6 +20,8 @@ DPI = 150
 # In inches: the strip at the top of every figure that holds only its title, and those at the sides that hold nothing.
 # The report has headlines of its own and cuts them off.
 TITLE_STRIP, SIDE_STRIP = 0.42, 0.1
+# Of a part of a figure, in inches: as wide as a phone's screen, so that letters are as large there as elsewhere.
+PART = 3.8
 LEFT = 0.155  # where titles and images begin
 PAPER, INK, MUTED, FAINT = "#ffffff", "#1b2430", "#566272", "#dfe3e8"
 # Blue and orange of Okabe and Ito's palette for colour-blind readers, the orange darkened to a contrast of 5 on white.
@@ -78,17 +80,21 @@ def families() -> list[str]:
     return [_LETTERS, *(name for name in _MORE_LETTERS if name in installed)]
 
 
-def titled(width: float, height: float, title: str) -> Figure:
-    """Return a figure of so many inches, its title in the top strip."""
+def titled(width: float, height: float, title: str, columns: int = 1, parts: int | None = None) -> Figure:
+    """Return a figure of so many inches, its title in the top strip.
+
+    A page may take it apart: into parts of one size, row by row, in so many columns; all of one row if not said.
+    """
     figure = Figure(figsize=(width, height))
+    figure.set_gid(f"columns-{columns}-parts-{parts or columns}")
     figure.text(LEFT / width, 1 - 0.14 / height, title, size=12, weight="bold", va="top")
     return figure
 
 
-def axes_at(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+def axes_at(figure: Figure, left: float, bottom: float, width: float, height: float, **options: Any) -> Axes:
     """Return axes of so many inches, so far from the figure's lower left corner."""
     wide, tall = figure.get_size_inches()
-    return figure.add_axes((left / wide, bottom / tall, width / wide, height / tall))
+    return figure.add_axes((left / wide, bottom / tall, width / wide, height / tall), **options)
 
 
 def save(figure: Figure, path_stem: Path) -> list[Path]:

@@ -1,5 +1,6 @@
 """Draws sheets of a data set's images: samples, and the most confident mistakes."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from fmnist.report.plots.style import DPI, INK, LEFT, MUTED, SIDE_STRIP, VALIDATION, save, styled, titled
+from fmnist.report.plots.style import DPI, INK, LEFT, MUTED, SIDE_STRIP, TITLE_STRIP, VALIDATION, save, styled, titled
 from fmnist.text import percent, shorten
 
 
@@ -45,7 +46,7 @@ def mistakes(
         for guess, index in zip(guesses, surest, strict=True)
     ]
     title = f"The {len(surest)} most confident of {len(wrong):,} mistakes" if len(surest) > 1 else "The only mistake"
-    return save(_tiles(images[surest], captions, title, 6, size=1.3), path_stem)
+    return save(_tiles(images[surest], captions, title, 6, size=1.1), path_stem)
 
 
 def _tiles(
@@ -53,16 +54,18 @@ def _tiles(
 ) -> Figure:
     """Compose images, each with lines of (text, colour) below, in one picture: axes for each would take far longer.
 
-    An image is about `size` inches wide. Its pixels become squares of whole dots, dark on light.
+    An image is about `size` inches wide. Its pixels become squares of whole dots, dark on light. A part is half a row,
+    where that goes, so that a narrow page has the images in their order.
     """
     number, height, width = images.shape
     dots = max(1, round(size * DPI / width))  # a pixel of the picture, in dots
     inch = DPI / dots  # in pixels of the picture
-    step_x = width + round(2 * (LEFT - SIDE_STRIP) * inch)  # so that the report can cut between two columns
-    step_y = round(height + (0.16 + 0.15 * len(captions[0])) * inch)
-    top, side = round(0.52 * inch), round(LEFT * inch)
+    step_x = width + round(2 * (LEFT - SIDE_STRIP) * inch)  # so that a page can cut between two columns
+    step_y = round(height + (0.18 + 0.16 * len(captions[0])) * inch)
+    top, side = math.ceil(TITLE_STRIP * inch), round(LEFT * inch)
     shape = top + -(-number // columns) * step_y, 2 * side + (columns - 1) * step_x + width
-    figure = titled(shape[1] / inch, shape[0] / inch, title)
+    halves = 2 - columns % 2
+    figure = titled(shape[1] / inch, shape[0] / inch, title, halves, -(-number // (columns // halves)))
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, shape[1]), ylim=(shape[0], 0))
     axes.axis("off")
     picture = np.zeros((*shape, 4), np.uint8)
@@ -71,7 +74,7 @@ def _tiles(
         x, y = side + index % columns * step_x, top + index // columns * step_y
         picture[y : y + height, x : x + width, 3] = 12 + image * (243 / 255)  # 12: the edge of an image shows
         for line, (text, colour) in enumerate(lines):
-            below = y + height + (0.05 + 0.145 * line) * inch
-            axes.text(x, below, shorten(text, round(step_x / inch * 72 / 4.3)), color=colour, size=7.5, va="top")
+            below = y + height + (0.05 + 0.155 * line) * inch
+            axes.text(x, below, shorten(text, round(step_x / inch * 72 / 4.6)), color=colour, size=8, va="top")
     axes.imshow(picture, interpolation="none", extent=(0, shape[1], shape[0], 0), aspect="auto")
     return figure

@@ -8,6 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from fmnist.errors import FmnistError
+from fmnist.evaluation.metrics import mistake_strengths
 from fmnist.text import number, percent
 from fmnist.web.page.chart import Line, chart
 from fmnist.web.page.rendering import QUIET, asset, panel, render
@@ -22,8 +23,8 @@ _95 = 1.96
 def build(blocks: gradio.Blocks, runs: Runs, served: str) -> None:
     """Put the tab's parts onto the page; whenever that is opened, the runs are looked up, `served` first."""
     with gradio.Row(elem_classes="choices"):
-        run = gradio.Dropdown([], label="Run", min_width=140)
-        other = gradio.Dropdown([_NONE], value=_NONE, label="Compared with", min_width=140)
+        run = gradio.Dropdown([], label="Run", min_width=240)
+        other = gradio.Dropdown([_NONE], value=_NONE, label="Compared with", min_width=240)
     overview = panel("training")
     matrix = panel("matrix", js_on_load=asset("matrix.js"))
     pictures = panel("pictures")
@@ -142,11 +143,7 @@ def _matrix(runs: Runs, name: str | None) -> str:
     if facts is None or not facts.metrics:
         return render("matrix.html", metrics={}, run=facts.run if facts else None)
     counts = np.array(facts.metrics["confusion_matrix"])
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    np.fill_diagonal(shares, 0)
-    # The square root keeps rare mistakes visible.
-    strength = np.sqrt(shares / max(float(shares.max()), 0.05))
-    cells = np.stack([counts.astype(object), strength.astype(object)], axis=-1).tolist()
+    cells = np.stack([counts.astype(object), mistake_strengths(counts)], axis=-1).tolist()
     names = facts.metrics["class_names"]
     return render("matrix.html", name=facts.name, metrics=facts.metrics, names=names, matrix=cells)
 
