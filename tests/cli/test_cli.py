@@ -33,7 +33,7 @@ def test_each_help_ends_in_two_examples(name, run_cli):
 
 
 def test_each_setting_is_a_flag(run_cli):
-    _, out, _ = run_cli("train", "--help")
+    _, out, _ = run_cli("train", "--help-all")
     assert all(f"--{name.replace('_', '-')}" in out for name in leaf_fields())
 
 
@@ -137,7 +137,7 @@ def test_a_run_is_named_after_preset_date_and_number(run_cli, tmp_path, tiny_dat
     for number in (1, 2):
         code, out, err = run_cli("train", *QUICK, "--data-dir", tiny_data_dir, "--runs-dir", tmp_path, "--train-only")
         assert code == 0 and re.search(rf"reference-\d{{4}}-\d\d-\d\d-{number}/model\.keras", out)
-    assert "Total params" in err and re.search(r"Epoch 1/1 +\d+\.\d s   train \d", err)
+    assert "Network   reference: " in err and re.search(r"Epoch 1/1 +\d+\.\d s   train \d", err)
 
 
 def test_a_damaged_run_hides_no_other(run_cli, tmp_path):

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from fmnist.cli import options
+from fmnist.cli import completion, options, settings
 from fmnist.cli.terminal import print_table, say
 from fmnist.cli.train import StopSignals
 from fmnist.errors import InputError
@@ -30,18 +30,17 @@ class _Seeds(click.ParamType):
         return numbers if len(numbers) > 1 else tuple(range(numbers[0]))
 
 
-@click.command(
-    "compare", epilog=options.examples("fmnist compare remedies", "fmnist compare my.yaml --seeds 5 --dry-run")
+@options.command(
+    "compare", "fmnist compare remedies", "fmnist compare my.yaml --seeds 5 --dry-run", cls=settings.SettingsCommand
 )
-@click.argument("study_name", metavar="STUDY")
+@click.argument("study_name", metavar="STUDY", shell_complete=completion.studies)
 @click.option("--name", default=None, help="Name of the study's folder [default: the study's name].")
 @click.option("--seeds", type=_Seeds(), default=None, help="How many seeds (from 0 on), or which: 5, or 3,7,11.")
 @click.option("--dry-run", is_flag=True, help="Show the runs and how long they will take, and train none.")
 @click.option("--overwrite", is_flag=True, help="Make runs again that were made with other settings or other data.")
 @options.runs_dir_option
 @options.data_dir_option
-@options.json_option
-@options.setting_options
+@settings.setting_options
 def command(
     study_name: str,
     name: str | None,
@@ -51,7 +50,7 @@ def command(
     runs_dir: Path,
     data_dir: Path | None,
     as_json: bool,
-    **settings: Any,
+    **flags: Any,
 ) -> int:
     """Train a baseline and its variants with the same seeds, and say what each variant changes.
 
@@ -60,8 +59,8 @@ def command(
     """
     from fmnist import study as studies
 
-    given = {key: value for key, value in settings.items() if value is not None}
-    options.find_runs(given, runs_dir)
+    given = {key: value for key, value in flags.items() if value is not None}
+    settings.find_runs(given, runs_dir)
     if "seed" in given:
         raise InputError("--seed is for one run; a study takes --seeds 5, or --seeds 3,7,11")
     study = studies.read_study(study_name).changed(given, seeds)

@@ -15,14 +15,15 @@ _BAR_WIDTH = 24
 
 
 # A group, so that there can be commands below it; called without one, it describes the data set.
-@click.group(
+@options.command(
     "data",
+    "fmnist data",
+    "fmnist data --data-dir my-images --samples my-samples.png",
+    cls=click.Group,
     invoke_without_command=True,
     subcommand_metavar="[import FOLDER]",
-    epilog=options.examples("fmnist data", "fmnist data --data-dir my-images --samples my-samples.png"),
 )
 @options.data_dir_option
-@options.json_option
 @click.option(
     "--samples",
     type=click.Path(dir_okay=False, path_type=Path),

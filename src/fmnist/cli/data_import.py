@@ -21,11 +21,10 @@ class _Size(click.ParamType):
         return int(parts[0]), int(parts[-1])
 
 
-@click.command(
+@options.command(
     "import",
-    epilog=options.examples(
-        "fmnist data import my-pictures --out my-data", "fmnist data import shoes --out shoes-28 --photos --strict"
-    ),
+    "fmnist data import my-pictures --out my-data",
+    "fmnist data import shoes --out shoes-28 --photos --strict",
 )
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--out", "target", type=click.Path(path_type=Path), required=True, help="Folder to make.")
@@ -46,7 +45,6 @@ class _Size(click.ParamType):
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides split and order.")
 @click.option("--strict", is_flag=True, help="Refuse the folder if a picture cannot be read.")
-@options.json_option
 def command(folder: Path, target: Path, as_json: bool, **settings: Any) -> None:
     """Make a data set of FOLDER, which holds a sub-folder of pictures for each class, named like it.
 

@@ -2,19 +2,16 @@
 
 from pathlib import Path
 
-import click
-
 from fmnist.cli import options
 from fmnist.text import plural
 
 _SIGNS = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
 
 
-@click.command("doctor", epilog=options.examples("fmnist doctor", "fmnist doctor runs/first"))
-@click.argument("target", metavar="[RUN|FILE]", required=False)
+@options.command("doctor", "fmnist doctor", "fmnist doctor runs/first")
+@options.run_argument("target", metavar="[RUN|FILE]", required=False)
 @options.runs_dir_option
 @options.data_dir_option
-@options.json_option
 def command(target: str | None, runs_dir: Path, data_dir: Path | None, as_json: bool) -> int:
     """Check the installation, the engine and the data; or a run, a study, a model, a data file or a history.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from fmnist.cli import options
+from fmnist.cli import completion, options
 from fmnist.cli.terminal import print_table, say
 from fmnist.data import Dataset
 from fmnist.errors import RunError
@@ -28,6 +28,7 @@ def _formats(context: click.Context, parameter: click.Parameter, text: str) -> t
     default=",".join(DEFAULT_FORMATS),
     show_default=True,
     callback=_formats,
+    shell_complete=completion.formats,
     metavar="NAME,NAME,…",
     help=f"Also: {', '.join(name for name, form in FORMATS.items() if not form.default)}.",
 )

@@ -23,16 +23,10 @@ if TYPE_CHECKING:
 _TOGETHER = 512
 
 
-@click.command(
-    "predict",
-    epilog=options.examples(
-        "fmnist predict latest shoe.jpg", "fmnist predict model.tflite photos/ --csv > answers.csv"
-    ),
-)
-@click.argument("model")
-@click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
+@options.command("predict", "fmnist predict latest shoe.jpg", "fmnist predict model.tflite photos/ --csv > answers.csv")
+@options.run_argument("model")
+@click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=click.Path())
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="Classes to name, best first.")
-@options.json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values with a header.")
 @click.option(
     "--show",

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import click
-
 from fmnist.cli import options
 from fmnist.cli.terminal import print_table
 from fmnist.errors import FmnistError
@@ -14,9 +12,8 @@ from fmnist.study import list_studies
 from fmnist.text import percent, plural
 
 
-@click.command("runs", epilog=options.examples("fmnist runs", "fmnist runs --runs-dir elsewhere --json"))
+@options.command("runs", "fmnist runs", "fmnist runs --runs-dir elsewhere --json")
 @options.runs_dir_option
-@options.json_option
 def command(runs_dir: Path, as_json: bool) -> None:
     """List the runs in a folder, the newest last, and the studies."""
     rows, studies = [_row(run) for run in list_runs(runs_dir)], list_studies(runs_dir)

@@ -12,16 +12,14 @@ from typing import Any
 
 import click
 
-from fmnist.cli import options
+from fmnist.cli import completion, options, settings
 from fmnist.cli.terminal import say
-from fmnist.config import PRESETS, preset
+from fmnist.config import preset
 from fmnist.errors import InputError
 from fmnist.run import lock, results
 from fmnist.run.directory import RunDirectory
 from fmnist.run.history import read_history
 from fmnist.text import percent
-
-PRESET_LINES = "\n".join(f"  {name:10} {summary}" for name, (summary, _) in PRESETS.items())
 
 
 class StopSignals:
@@ -69,21 +67,31 @@ class StopSignals:
         return self.received is not None
 
 
-@click.command(
+@options.command(
     "train",
-    help=f"Train a model, evaluate it on the test set and write a report.\n\n\b\nPresets:\n{PRESET_LINES}\n\n"
-    "The settings below replace the preset's.",
-    epilog=options.examples("fmnist train", "fmnist train --preset reference --epochs 5 --name first"),
+    "fmnist train",
+    "fmnist train --preset reference --epochs 5 --name first",
+    cls=settings.SettingsCommand,
+    help="Train a model, evaluate it on the test set and write a report. The settings below replace the preset's.",
 )
-@click.option("--preset", "preset_name", default="fast", show_default=True, help="Network and recipe.")
+@click.option(
+    "--preset",
+    "preset_name",
+    default="fast",
+    show_default=True,
+    is_eager=True,  # help shows its values
+    shell_complete=completion.presets,
+    help="Network and recipe.",
+)
 @click.option("--name", default=None, help="Name of the run [default: preset, date, number].")
 @options.runs_dir_option
 @options.data_dir_option
-@click.option("--resume", "resume_name", metavar="RUN", default=None, help="Continue an interrupted run.")
+@click.option(
+    "--resume", "resume_name", metavar="RUN", shell_complete=completion.runs, help="Continue an interrupted run."
+)
 @click.option("--overwrite", is_flag=True, help="Replace a run of the same name.")
 @click.option("--train-only", is_flag=True, help="Stop after training: no evaluation, no report.")
-@options.json_option
-@options.setting_options
+@settings.setting_options
 def command(
     preset_name: str,
     name: str | None,
@@ -93,11 +101,11 @@ def command(
     overwrite: bool,
     train_only: bool,
     as_json: bool,
-    **settings: Any,
+    **flags: Any,
 ) -> int:
     """Train, evaluate, report."""
-    given = {key: value for key, value in settings.items() if value is not None}
-    options.find_runs(given, runs_dir)
+    given = {key: value for key, value in flags.items() if value is not None}
+    settings.find_runs(given, runs_dir)
     if resume_name is None:
         config = preset(preset_name, **given)
         run = RunDirectory(_path(runs_dir, name, preset_name))
@@ -111,15 +119,15 @@ def command(
         say(f"Data      {dataset.source}")
         say(f"Run       {run.path}")
 
-        from fmnist import backend, pipeline
-
-        backend.prepare(lean=True)
         from fmnist.cli.progress import ProgressBar
         from fmnist.training.progress import Interrupted
 
         watcher = ProgressBar()
         how: dict[str, Any] = {"watcher": watcher, "should_stop": stop, "train_only": train_only}
         try:
+            from fmnist import backend, pipeline
+
+            backend.prepare(lean=True)
             if resume_name is None:
                 pipeline.train(config, dataset, run, overwrite=overwrite, **how)
             else:
