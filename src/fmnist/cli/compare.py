@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from fmnist.cli import completion, options, settings
-from fmnist.cli.terminal import print_table, say
+from fmnist.cli.terminal import print_table, say, tell
 from fmnist.cli.train import StopSignals
 from fmnist.errors import InputError
 from fmnist.run import lock
@@ -96,19 +96,20 @@ def command(
         options.print_json(result)
     else:
         _print_result(result)
-        print(f"\nTable   {folder / studies.TABLE}\nReport  {RunDirectory(folder).report}")
+        tell(f"\nTable   {folder / studies.TABLE}\nReport  {RunDirectory(folder).report}")
     return 0
 
 
 def _print_result(result: dict[str, Any]) -> None:
     from fmnist.study import words
 
-    print(f"Study {result['name']}: {result['description']}".rstrip(": "), words.setup(result), sep="\n\n")
-    print(f"\nMean ± standard deviation over {plural(len(result['seeds']), 'seed')}\n")
+    heading = f"Study {result['name']}: {result['description']}".rstrip(": ")
+    tell(f"{heading}\n\n{words.setup(result)}")
+    tell(f"\nMean ± standard deviation over {plural(len(result['seeds']), 'seed')}\n")
     print_table(words.value_table(result))
-    print("\nDifference to the baseline ± half of its 95% interval\n")
+    tell("\nDifference to the baseline ± half of its 95% interval\n")
     print_table(words.difference_table(result))
-    print("", *(f"- {row['sentence']}" for row in result["variants"]), sep="\n")
+    tell("\n".join(["", *(f"- {row['sentence']}" for row in result["variants"])]))
 
 
 def _print_plan(jobs: list[Any], stale: dict[Any, str], expected: list[Any], as_json: bool) -> None:
@@ -128,6 +129,6 @@ def _print_plan(jobs: list[Any], stale: dict[Any, str], expected: list[Any], as_
     notes = {run: f"about {duration(waiting[run])}" if run in waiting else "" for run in states} | stale
     print_table([["run", "state", ""], *([run.name, state, notes[run]] for run, state in states.items())], left=3)
     if stale:
-        print(f"\n{plural(len(stale), 'stale run')}: --name takes another folder, --overwrite makes them again")
+        tell(f"\n{plural(len(stale), 'stale run')}: --name takes another folder, --overwrite makes them again")
     span = f"{duration(seconds)}, {duration(low)} to {duration(high)}"
-    print(f"\n{len(expected)} of {plural(len(jobs), 'run')} to go: {span}")
+    tell(f"\n{len(expected)} of {plural(len(jobs), 'run')} to go: {span}")

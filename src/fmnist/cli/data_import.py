@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from fmnist.cli import options
-from fmnist.cli.terminal import Bar, say
+from fmnist.cli.terminal import Bar, say, tell
 
 
 class _Size(click.ParamType):
@@ -68,11 +68,11 @@ def command(folder: Path, target: Path, as_json: bool, **settings: Any) -> None:
         return
     height, width = facts["image_shape"]
     left_out = f", {len(facts['unreadable']):,} left out" if facts["unreadable"] else ""
-    print(f"Data set   {facts['folder']}")
-    print(f"Pictures   {facts['train']:,} training, {facts['test']:,} test{left_out}")
-    print(f"Pixels     {height} x {width}, {_ground(facts['inverted'])}")
-    print(f"Classes    {len(facts['class_names'])}: {', '.join(facts['class_names'])}")
-    print(f"\nNext: fmnist train --data-dir {facts['folder']}")
+    tell(f"Data set   {facts['folder']}")
+    tell(f"Pictures   {facts['train']:,} training, {facts['test']:,} test{left_out}")
+    tell(f"Pixels     {height} x {width}, {_ground(facts['inverted'])}")
+    tell(f"Classes    {len(facts['class_names'])}: {', '.join(facts['class_names'])}")
+    tell(f"\nNext: fmnist train --data-dir {facts['folder']}")
 
 
 def _ground(inverted: bool | None) -> str:

@@ -1,10 +1,12 @@
 """`fmnist diagnose`: says in words what a training history shows."""
 
+import sys
 from pathlib import Path
 
 import click
 
 from fmnist.cli import options
+from fmnist.cli.terminal import width
 from fmnist.errors import InputError
 
 
@@ -41,4 +43,4 @@ def command(run_or_file: str, runs_dir: Path, validation_size: int | None, as_js
     if as_json:
         options.print_json({"source": source, **found.to_dict()})
     else:
-        print(found.text())
+        print(found.text(width(sys.stdout)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from fmnist.cli.terminal import Bar, detail, say, width
+from fmnist.cli.terminal import Bar, detail, width
 from fmnist.text import percent
 from fmnist.training.progress import Progress, Watcher
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from fmnist.cli import options
-from fmnist.cli.terminal import print_table
+from fmnist.cli.terminal import print_table, tell
 from fmnist.errors import FmnistError
 from fmnist.run import results
 from fmnist.run.directory import RunDirectory, list_runs, read_json
@@ -21,7 +21,7 @@ def command(runs_dir: Path, as_json: bool) -> None:
         options.print_json({"runs_dir": str(runs_dir), "runs": rows, "studies": studies})
         return
     if not rows and not studies:
-        print(f"No runs in {runs_dir} yet; `fmnist train` makes one.")
+        tell(f"No runs in {runs_dir} yet; `fmnist train` makes one.")
     if rows:
         table = [["name", "preset", "state", "epochs", "test accuracy"]]
         for row in rows:
@@ -30,7 +30,7 @@ def command(runs_dir: Path, as_json: bool) -> None:
         print_table(table, left=3)
     for number, study in enumerate(studies):
         start = "\n" if rows and not number else ""
-        print(f"{start}study {study['name']}: {study['done']} of {plural(study['runs'], 'run')} done, {study['state']}")
+        tell(f"{start}study {study['name']}: {study['done']} of {plural(study['runs'], 'run')} done, {study['state']}")
 
 
 def _row(run: RunDirectory) -> dict[str, Any]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _REFRESH = 0.1  # seconds between two drawings of a bar
 _GAP = 2  # spaces between two columns of a table
 _BAR_WIDTH = 18  # of a bar at least, with its percentage and gaps
+_TIED = "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"
 QUIET, USUAL, VERBOSE = range(3)
 _level = USUAL
 
@@ -47,9 +48,9 @@ def detail(text: str) -> None:
     say(text, level=VERBOSE)
 
 
-def tell(text: str) -> None:
+def tell(text: str, colour: str | None = None) -> None:
     """Print lines of a result on stdout."""
-    print(_fitted(text, sys.stdout))
+    print(_fitted(text, sys.stdout, colour), flush=True)
 
 
 def width(stream: IO[str]) -> int:
@@ -77,10 +78,11 @@ def _fitted(text: str, stream: IO[str], colour: str | None = None) -> str:
 
 
 def _broken(line: str, columns: int) -> list[str]:
-    label = re.match(r" *(?:\S.{0,25}?  +)?", line)
+    label = re.match(r" *(?:- |(?:\S.{0,25}?  +){0,2})", line)
     indent = " " * min(label.end() if label else 0, columns // 2)
     wrap = textwrap.TextWrapper(columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-    return wrap.wrap(line) or [""]
+    tied = line.replace(" ± ", _TIED)  # a value and its margin stay together
+    return [part.replace(_TIED, " ± ") for part in wrap.wrap(tied)] or [""]
 
 
 def _console(stream: IO[str]) -> Console:
