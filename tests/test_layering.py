@@ -19,7 +19,7 @@ ROOMS: dict[str, set[str] | None] = {
     "errors": set(),
     "text": set(),
     "config": {"numpy"},
-    "run": {"numpy", "keras", "filelock", "pydantic"},
+    "run": {"numpy", "keras", "filelock", "pandas", "pydantic"},
     "backend": None,
     "data": {"numpy", "PIL", "filelock", "platformdirs"},
     "images": {"numpy", "PIL"},

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from fmnist.cli import options
-from fmnist.cli.terminal import width
+from fmnist.cli.terminal import tell, width
 from fmnist.errors import InputError
 
 
@@ -43,4 +43,4 @@ def command(run_or_file: str, runs_dir: Path, validation_size: int | None, as_js
     if as_json:
         options.print_json({"source": source, **found.to_dict()})
     else:
-        print(found.text(width(sys.stdout)))
+        tell(found.text(width(sys.stdout)))

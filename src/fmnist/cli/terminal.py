@@ -62,8 +62,8 @@ def as_flags(text: str) -> str:
     """Return a message that names settings as Python does, such as `epochs=5`, with the flags of the command line."""
 
     def flag(match: re.Match[str]) -> str:
-        name, value = match[1].replace("_", "-"), match[2]
-        return f"--no-{name}" if value == "False" else f"--{name}" if value in (None, "True") else f"--{name} {value}"
+        name, value = match[1].replace("_", "-"), (match[2] or "True").strip("'")
+        return f"--no-{name}" if value == "False" else f"--{name}" if value == "True" else f"--{name} {value}"
 
     return re.sub(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`", flag, text)
 
@@ -78,6 +78,8 @@ def _fitted(text: str, stream: IO[str], colour: str | None = None) -> str:
 
 
 def _broken(line: str, columns: int) -> list[str]:
+    if re.match(r" *(fmnist|pip|python) ", line):  # a command stays whole, ready to be copied
+        return [line]
     label = re.match(r" *(?:- |(?:\S.{0,25}?  +){0,2})", line)
     indent = " " * min(label.end() if label else 0, columns // 2)
     wrap = textwrap.TextWrapper(columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)

@@ -69,9 +69,9 @@ class ModelConfig:
         own, usual = FAMILIES[self.family], vars(ModelConfig())
         # What is in no row, every family has.
         owners = {name: [family for family, row in FAMILIES.items() if name in row.settings] for name in usual}
-        hint = ", which has its own; take --preset transfer, leave it out, or take another --family"
+        hint = ", which has its own; take the preset transfer, leave it out, or take another `family`"
         return [
-            f"{name}: only for --family {', '.join(families)}; got {self.family}{hint if own.pretrained else ''}"
+            f"{name}: only for the family {' or '.join(families)}; got {self.family}{hint if own.pretrained else ''}"
             for name, families in owners.items()
             if families and name not in own.settings and getattr(self, name) != usual[name]
         ]

@@ -15,7 +15,7 @@ from typing import Any
 from fmnist.config.families import FAMILIES
 from fmnist.config.fields import problem, setting
 from fmnist.config.model import ModelConfig, TransferConfig
-from fmnist.errors import InputError, did_you_mean
+from fmnist.errors import InputError, did_you_mean, listed
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ class Config:
             if (text := problem(leaf_fields()[name][1], leaf_type(name), value))
         ]
         if problems := problems or self._conflicts():
-            raise InputError("the configuration is not valid:\n  " + "\n  ".join(problems))
+            raise InputError(listed("the configuration is not valid", problems))
         self.model.dropout_rates()
         self.model.block_counts()
 
@@ -187,13 +187,13 @@ class Config:
         if transfer.frozen_epochs and not self.pretrained():
             problems.append("frozen_epochs: nothing has been learnt yet that could be kept; set weights as well")
         whole = (
-            ("flip_average", self.model.flip_average, "--no-flip-average"),
-            ("ema_decay", self.training.ema_decay, "--ema-decay 0"),
-            ("teacher", self.distillation.teacher, "no --teacher"),
+            ("flip_average", self.model.flip_average, "`flip_average=False`"),
+            ("ema_decay", self.training.ema_decay, "`ema_decay=0`"),
+            ("teacher", self.distillation.teacher, "no `teacher`"),
         )
         for name, value, off in whole:
             if value and transfer.frozen_epochs:
-                problems.append(f"{name}: only for a whole network; take {off}, or --frozen-epochs 0")
+                problems.append(f"{name}: only for a whole network; take {off}, or `frozen_epochs=0`")
         return problems
 
     def with_overrides(self, **overrides: Any) -> Config:

@@ -39,7 +39,7 @@ To give it by hand, put the four files
   train-labels-idx1-ubyte.gz
   t10k-images-idx3-ubyte.gz
   t10k-labels-idx1-ubyte.gz
-(decompressed will do too) into a folder and name it with --data-dir FOLDER or FMNIST_DATA=FOLDER;
+(decompressed will do too) into a folder and name it with `data_dir` or in the environment's FMNIST_DATA;
 on Debian and Ubuntu `apt-get install dataset-fashion-mnist` does it."""
 
 
