@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fmnist.cli import options
-from fmnist.cli.terminal import Bar, say, width
+from fmnist.cli.terminal import Bar, detail, say, width
 from fmnist.errors import InputError, listed
+from fmnist.run.directory import find_run
 from fmnist.text import percent, plural
 
 if TYPE_CHECKING:
@@ -71,8 +73,10 @@ def command(
     from fmnist.predictor import open_model
 
     predictor = open_model(model, runs_dir)
+    detail(f"Model     answers through {predictor.format}")
     if predictor.format == "keras" and not Path(model).is_file():
-        say(f"Hint      `fmnist export {model}` makes this start in under a second")
+        path = shlex.quote(str(find_run(model, runs_dir).path))
+        say(f"Hint      `fmnist export {path}` makes this start in under a second")
     bar = Bar(text="Files", delay=1)
     try:
         found, unreadable = predictor.read_and_predict(

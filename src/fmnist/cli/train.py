@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from fmnist.cli import completion, options, settings
-from fmnist.cli.terminal import say
+from fmnist.cli.terminal import say, tell
 from fmnist.config import preset
 from fmnist.errors import InputError
 from fmnist.run import lock, results
@@ -169,11 +169,11 @@ def _print_result(run: RunDirectory, as_json: bool) -> None:
         return
     if result:
         low, high = result["accuracy_interval"]
-        print(
+        tell(
             f"Test accuracy  {percent(result['accuracy'], 2)} of {result['num_images']:,} images "
             f"(95% interval {percent(low, 2)} to {percent(high, 2)}), loss {result['loss']:.4f}"
         )
     else:
-        print(f"Model          {run.model}")
+        tell(f"Model          {run.model}")
     if report:
-        print(f"Report         {report}")
+        tell(f"Report         {report}")
