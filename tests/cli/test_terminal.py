@@ -1,11 +1,14 @@
 """What commands print: plain lines in a pipe, whatever the environment says; on a terminal nothing is shredded."""
 
+import fcntl
 import io
 import os
 import pty
 import re
+import struct
 import subprocess
 import sys
+import termios
 
 import numpy as np
 import pytest
@@ -164,6 +167,18 @@ def on_a_terminal(code, columns, **environment):
     os.close(ours)
     assert process.wait() == 0
     return b"".join(parts).decode()
+
+
+def test_the_width_is_that_of_the_stream_where_the_other_one_is_a_pipe(monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 53, 0, 0))
+    with os.fdopen(theirs, "w") as stream:
+        assert terminal.width(stream) == 53
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 0, 0, 0, 0))
+        assert terminal.width(stream) == 80
+    os.close(ours)
+    assert terminal.width(io.StringIO()) == sys.maxsize
 
 
 BAR = """

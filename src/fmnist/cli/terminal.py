@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 import textwrap
 import time
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
 _REFRESH = 0.1  # seconds between two drawings of a bar
 _GAP = 2  # spaces between two columns of a table
+_USUAL_WIDTH = 80  # columns of a terminal that does not tell
 _BAR_WIDTH = 18  # of a bar at least, with its percentage and gaps
 _TIED = "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"
 QUIET, USUAL, VERBOSE = range(3)
@@ -55,7 +55,14 @@ def tell(text: str, colour: str | None = None) -> None:
 
 def width(stream: IO[str]) -> int:
     """Return the columns of the terminal that a stream writes to; what is no terminal has no end."""
-    return shutil.get_terminal_size().columns if stream.isatty() else sys.maxsize
+    if not stream.isatty():
+        return sys.maxsize
+    if (columns := os.environ.get("COLUMNS", "")).isdecimal():
+        return int(columns) or _USUAL_WIDTH
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or _USUAL_WIDTH
+    except OSError:
+        return _USUAL_WIDTH
 
 
 def as_flags(text: str) -> str:
@@ -91,8 +98,9 @@ def _console(stream: IO[str]) -> Console:
     """Return where to draw: with control characters on a terminal only, whatever the environment asks for."""
     from rich.console import Console
 
+    columns = None if stream.isatty() else sys.maxsize  # None: what the terminal has at each moment
     return Console(
-        file=stream, force_terminal=stream.isatty(), width=width(stream), highlight=False, markup=False, emoji=False
+        file=stream, force_terminal=stream.isatty(), width=columns, highlight=False, markup=False, emoji=False
     )
 
 
