@@ -173,7 +173,7 @@ class Bar:
             self._drawn = self._start()
         (task,) = self._drawn.tasks
         self._drawn.update(task.id, total=self._total, completed=self._done)
-        times = duration(task.elapsed or 0)
+        times = "" if self._total is None else duration(task.elapsed or 0)
         if task.time_remaining is not None:
             times += f", {duration(task.time_remaining)} left"
         room = self._drawn.console.width - len(times) - _BAR_WIDTH
