@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 import numpy as np
+from PIL import Image
 
+from fmnist.data.preparation import Preparation
 from fmnist.errors import InputError, RunError, listed
 from fmnist.evaluation.novelty import THRESHOLD, Novelty
+from fmnist.images import find_pictures, prepare, read_pictures
 from fmnist.predictor.prediction import Prediction
 
 Compute = Callable[[np.ndarray], np.ndarray]
@@ -32,6 +35,7 @@ class Predictor:
         batch_size: pictures that are computed at a time.
         fixed_batch: whether the model takes batches of exactly that size only.
         novelty: what its training pictures looked like; None where the file does not tell.
+        preparation: how pictures became its training pictures; None where the file does not tell.
     """
 
     compute: Compute
@@ -42,6 +46,11 @@ class Predictor:
     batch_size: int = 32
     fixed_batch: bool = False
     novelty: Novelty | None = None
+    preparation: Preparation | None = None
+
+    def prepare(self, picture: Image.Image) -> np.ndarray:
+        """Return a picture, of mode L, LA, RGB or RGBA, as the model takes it: uint8 (H, W)."""
+        return prepare(picture, self.image_shape, self.preparation)
 
     @property
     def threshold(self) -> float | None:
@@ -129,8 +138,6 @@ class Predictor:
             stdin: where `-` is read from.
             progress: is told how many files are read, of how many.
         """
-        from fmnist.images import find_pictures, read_pictures
-
         unreadable: dict[str, str] = {}
         files: list[str] = []
         for name in names:
@@ -143,7 +150,7 @@ class Predictor:
         pictures: list[np.ndarray] = []
         for number, name in enumerate(files, 1):
             try:
-                images, many = read_pictures(name, self.image_shape, stdin)
+                images, many = read_pictures(name, self.image_shape, stdin, self.preparation)
                 waiting += [(name, index if many else None) for index in range(len(images))]
                 pictures.append(images)
             except InputError as error:
@@ -195,13 +202,14 @@ def checked(
     names = tuple(metadata.get("class_names") or map(str, range(answer.shape[1])))
     if len(names) != answer.shape[1] or not all(isinstance(text, str) for text in names):
         raise InputError(f"{name}: has {len(names)} class names for {answer.shape[1]} classes; export it again")
-    known = metadata.get("familiarity")
+    known, told = metadata.get("familiarity"), metadata.get("preparation")
     try:
         novelty = None if known is None else Novelty.from_dict(known)
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
+    how = None if told is None else Preparation.from_dict(told, name)
     size = count if fixed else batch_size
-    return Predictor(compute, format, names, (shape[1], shape[2]), metadata, size, fixed, novelty)
+    return Predictor(compute, format, names, (shape[1], shape[2]), metadata, size, fixed, novelty, how)
 
 
 def parse_metadata(text: str | bytes | None, name: str) -> dict[str, Any]:
