@@ -19,7 +19,7 @@ ROOMS: dict[str, set[str] | None] = {
     "errors": set(),
     "text": set(),
     "config": set(),
-    "run": {"numpy", "keras", "filelock", "pydantic"},
+    "run": {"numpy", "keras", "filelock", "pandas", "pydantic"},
     "backend": None,
     "data": {"numpy", "filelock", "platformdirs"},
     "images": {"numpy", "PIL", "pillow_heif"},

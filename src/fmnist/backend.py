@@ -102,7 +102,7 @@ def _set_threads(threads: int) -> None:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(threads)
         except RuntimeError:  # TensorFlow has started already: its threads cannot change any more
-            print("fmnist: TensorFlow is running already; --threads has no effect", file=sys.stderr)
+            print("fmnist: TensorFlow is running already; the setting `threads` has no effect", file=sys.stderr)
     elif backend == "torch":
         import torch
 

@@ -23,6 +23,11 @@ class Diverged(RunError):
     """Training met a loss or a weight that is not a finite number; with the same settings it would again."""
 
 
+def listed(title: str, problems: list[str]) -> str:
+    """Return one message of a title and its problems: in its line if there is one, else a line each."""
+    return f"{title}: {problems[0]}" if len(problems) == 1 else "\n  ".join([f"{title}:", *problems])
+
+
 def did_you_mean(name: str, known: list[str]) -> str:
     """Return `"; did you mean 'x'?"` for the known name that is closest to what was written, or an empty string."""
     import difflib

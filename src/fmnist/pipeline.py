@@ -15,6 +15,7 @@ from fmnist.errors import Diverged, InputError, RunError
 from fmnist.models import pretrained
 from fmnist.run import environment, results
 from fmnist.run.directory import STUDY_FILE, RunDirectory, has_validation, read_json, write_json
+from fmnist.text import plural
 
 if TYPE_CHECKING:
     from fmnist.training.distillation import Teacher
@@ -53,7 +54,7 @@ def train(
     check(config, dataset)
     with run.lock():
         if (run.path / STUDY_FILE).is_file():
-            raise InputError(f"{run.path} holds a study; take another --name")
+            raise InputError(f"{run.path} holds a study; choose another name")
         if run.exists() and not overwrite:
             mend = (
                 ""
@@ -62,7 +63,7 @@ def train(
             )
             raise InputError(
                 f"{run.path} holds a run already ({run.state()}){mend}; "
-                "take another --name, or --overwrite to replace it"
+                "choose another name, or replace it with `overwrite=True`"
             )
         backend.prepare(config.engine)
         from fmnist.training.distillation import Teacher
@@ -104,7 +105,7 @@ def resume(
             raise InputError(f"{run.environment} does not tell the data of the run; start again with --overwrite")
         if not same_data:
             raise InputError(
-                f"{run.path} was trained on other data than {dataset.source}; give the same data with --data-dir"
+                f"{run.path} was trained on other data than {dataset.source}; give the same data with `data_dir`"
             )
         backend.prepare(config.engine)
         from fmnist.training.distillation import Teacher
@@ -116,7 +117,7 @@ def resume(
             if teacher.facts != before:
                 raise InputError(
                     f"{run.path} was taught by {before}, and {config.distillation.teacher} is now {teacher.facts}; "
-                    "put the first one back, or start again with --overwrite"
+                    "put the first one back, or start again with `overwrite=True`"
                 )
         return _go(config, dataset, run, watcher, should_stop, train_only, teacher, resume=True)
 
@@ -144,7 +145,7 @@ def _go(
             if teacher and teacher.num_seen:
                 watcher.note(
                     f"The teacher learnt from {teacher.num_seen:,} of the validation images, whose scores may flatter; "
-                    "with its own --seed and --validation-fraction it learns from none"
+                    "with its own `seed` and `validation_fraction` it learns from none"
                 )
             how: dict[str, Any] = {"resume": resume, "teacher": teacher.probabilities if teacher else None}
             loop.train(config, dataset, run, watcher=watcher, should_stop=should_stop, **how)
@@ -177,19 +178,19 @@ def check(config: Config, dataset: Dataset) -> None:
         InputError: says which setting and why.
     """
     left, validation = _num_images(config, dataset)
-    fraction = f"--validation-fraction {config.data.validation_fraction}"
+    fraction = f"`validation_fraction={config.data.validation_fraction}`"
     if left < dataset.num_classes:
         raise InputError(
-            f"--limit {config.data.limit} and {fraction} leave {left} training image(s); expected at least one for "
-            f"each of the {dataset.num_classes} classes"
+            f"`limit={config.data.limit}` and {fraction} leave {plural(left, 'training image')}; expected at least "
+            f"one for each of the {dataset.num_classes} classes"
         )
     pretrained.check(config)
     if config.training.optimizer == "adam" and config.training.weight_decay:
-        raise InputError("weight_decay: adam has none; take --optimizer adamw, or --l2 for a penalty on the loss")
+        raise InputError("weight_decay: adam has none; take `optimizer='adamw'`, or `l2` for a penalty on the loss")
     if config.training.early_stopping and not validation:
         raise InputError(
-            f"--early-stopping {config.training.early_stopping} watches the validation loss, and {fraction} of "
-            f"{left + validation} images leaves none to validate on; raise it, or leave --early-stopping out"
+            f"`early_stopping={config.training.early_stopping}` watches the validation loss, and {fraction} of "
+            f"{left + validation} images leaves none to validate on; raise it, or leave `early_stopping` out"
         )
 
 

@@ -36,8 +36,24 @@ def test_each_help_ends_in_two_examples(name, run_cli):
 
 
 def test_each_setting_is_a_flag(run_cli):
-    _, out, _ = run_cli("train", "--help")
+    _, out, _ = run_cli("train", "--help-all")
     assert all(f"--{name.replace('_', '-')}" in out for name in leaf_fields())
+
+
+def test_help_lists_the_common_settings_in_groups_with_the_values_of_the_preset(run_cli):
+    code, out, _ = run_cli("train", "--help")
+    groups = re.findall(r"^([A-Z]\w+):$", out, re.MULTILINE)
+    settings = ["Data", "Network", "Recipe", "Transfer", "Augmentation", "Distillation", "Engine"]
+    assert code == 0 and groups == ["Options", "Presets", *settings]
+    shown = {name for name in leaf_fields() if f"--{name.replace('_', '-')} " in out}
+    assert shown == {name for name, (_, spec) in leaf_fields().items() if spec.metadata["common"]}
+    assert 8 < len(shown) < len(leaf_fields()) / 2
+    _, out, _ = run_cli("train", "--preset", "best", "--help-all")
+    text = " ".join(out.split())
+    for flag, value in {"epochs": 28, "filters": "18,32,96,192", "flip": "flip", "separable": "no-separable"}.items():
+        assert re.search(rf" --{flag} [^\[\]]*(\[default: .*?\])", text)[1] == f"[default: {value}]", flag
+    _, out, _ = run_cli("compare", "--help-all")
+    assert "Augmentation:" in out and "Presets:" not in out and "[default: no-flip]" not in out
 
 
 def test_help_loads_nothing_heavy():
@@ -175,7 +191,7 @@ def test_a_run_is_named_after_preset_date_and_number(run_cli, tmp_path, tiny_dat
     for number in (1, 2):
         code, out, err = run_cli("train", *QUICK, "--data-dir", tiny_data_dir, "--runs-dir", tmp_path, "--train-only")
         assert code == 0 and re.search(rf"reference-\d{{4}}-\d\d-\d\d-{number}/model\.keras", out)
-    assert "Total params" in err and re.search(r"Epoch 1/1 +\d+\.\d s   train \d", err)
+    assert "Network   reference: " in err and re.search(r"Epoch 1/1 +\d+\.\d s   train \d", err)
 
 
 def test_a_damaged_run_hides_no_other(run_cli, tmp_path):
@@ -203,6 +219,22 @@ def test_a_signal_saves_the_work(number, expected, tmp_path, tiny_data_dir):
     run = RunDirectory(tmp_path / "long")
     assert run.state() == "interrupted" and read_json(run.status)["step"] > 0
     assert len(list(run.checkpoints.iterdir())) == 1
+
+
+def test_quiet_says_nothing_but_errors_and_verbose_shows_the_layers(run_cli, tmp_path, tiny_data_dir):
+    where = ["--data-dir", tiny_data_dir, "--runs-dir", tmp_path]
+    code, out, err = run_cli("train", *QUICK, "--name", "first", "--train-only", "--quiet", *where)
+    assert (code, err) == (0, "") and "model.keras" in out
+    code, _, err = run_cli("train", *QUICK, "--name", "first", "--train-only", *where, "-q")
+    assert code == 2 and re.fullmatch(r"Error: .* holds a run already .* or replace it with --overwrite\n", err)
+    code, _, err = run_cli("train", *QUICK, "--name", "second", "--train-only", "--verbose", *where)
+    assert code == 0 and "Total params" in err and "Conv2D" in err and "Network   reference: " in err
+
+
+def test_a_mistake_and_where_to_look_are_one_line(run_cli):
+    for words in (["evaluate"], ["train", "--epohcs", "3"], ["train", "--epochs", "0"]):
+        code, _, err = run_cli(*words)
+        assert code == 2 and len(err.splitlines()) == 1, err
 
 
 def test_an_unexpected_error_is_one_message_unless_debugging(run_cli, monkeypatch):

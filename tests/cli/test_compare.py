@@ -37,7 +37,7 @@ def mine(tmp_path):
         (["remedies", "--seed", "1"], "a study takes --seeds"),
         (["remedies", "--name", "a/b"], "expected a plain name"),
         (["remedies", "--epochs", "0"], "epochs: got 0"),
-        (["remedies", "--limit", "5"], "leave 4 training image(s)"),
+        (["remedies", "--limit", "5"], "--limit 5 and --validation-fraction 0.2 leave 4 training images"),
     ],
 )
 def test_a_mistake_is_one_message_and_writes_nothing(

@@ -347,7 +347,7 @@ def test_no_source_names_each_and_the_way_out(server, cache, tmp_path, monkeypat
     assert f"  - {server.address}: not tried, since FMNIST_OFFLINE is set\n" in text
     assert "  - the distribution's package data: not tried" in text
     assert "  train-images-idx3-ubyte.gz\n" in text
-    assert "--data-dir FOLDER or FMNIST_DATA=FOLDER" in text
+    assert "`data_dir` or in the environment's FMNIST_DATA" in text
 
 
 def test_the_official_list():

@@ -301,10 +301,25 @@ class TestReading:
 def test_contact_sheet_shows_the_pixels():
     images = np.zeros((3, 28, 28), np.uint8)
     images[1, 0, 0], images[2] = 77, 255
-    sheet = Image.open(io.BytesIO(contact_sheet(images, ["Shirt 90%", "T-shirt ☃", "x" * 99])))
-    pixels = np.asarray(sheet)
+    sheet = Image.open(
+        io.BytesIO(contact_sheet(images, [("a.png", "Shirt 90%", ""), ("b", "T-shirt ☃", ""), ("x" * 99,) * 3]))
+    )
+    pixels = np.asarray(sheet.convert("L"))
     assert pixels[13, 13] == 0 and (pixels == 77).sum() >= 16  # enlarged four times
     assert sheet.width == 3 * (112 + 12) + 12
+
+
+def test_contact_sheet_shows_the_original_beside_it_and_warns_in_colour():
+    red = Image.new("RGBA", (40, 20), (255, 0, 0, 255))
+    captions = [("shoe.jpg", "Sneaker 90%", "unfamiliar"), ("array", "Bag 80%", "")]
+    sheet = Image.open(io.BytesIO(contact_sheet(np.zeros((2, 28, 28), np.uint8), captions, [red, None])))
+    pixels = np.asarray(sheet)
+    assert sheet.width == 2 * (2 * 112 + 12) + 12
+    assert tuple(pixels[12 + 56, 12 + 56]) == (255, 0, 0) and tuple(pixels[12, 12 + 56]) == (255, 255, 255)
+    assert tuple(pixels[12 + 56, 12 + 112 + 56]) == (0, 0, 0)
+    warning = pixels[12 + 112 + 2 + 2 * 14 :, : 12 + 224]
+    assert (warning[..., 0].astype(int) - warning[..., 2] > 100).any()
+    assert not (pixels[:, 12 + 224 + 12 :, 0].astype(int) - pixels[:, 12 + 224 + 12 :, 2] > 100).any()
 
 
 def test_an_unknown_file_makes_pillow_load_no_other_reader():

@@ -36,8 +36,8 @@ import fmnist
 from fmnist.config import preset
 from fmnist.errors import InputError
 for settings, expected in (
-    ({"kernel_size": 5}, "kernel_size: only for --family reference, fast, vgg, residual; got toy"),
-    ({"blocks": 2}, "blocks: only for --family residual; got toy"),
+    ({"kernel_size": 5}, "kernel_size: only for the family reference or fast or vgg or residual; got toy"),
+    ({"blocks": 2}, "blocks: only for the family residual; got toy"),
     ({"dropout": (0.1, 0.1)}, "expected one for all, or 1 for the blocks"),
 ):
     try:

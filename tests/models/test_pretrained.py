@@ -155,7 +155,7 @@ def test_a_download_that_fails_names_the_ways_out(monkeypatch):
 
     monkeypatch.setattr(keras.applications, "MobileNetV2", fail)
     config = preset("transfer", family="mobilenet_v2")
-    with pytest.raises(RunError, match=r"no route to host.*--weights, or take --preset transfer, whose weights pip"):
+    with pytest.raises(RunError, match=r"no route to host.*`weights`, or take the preset transfer, whose weights pip"):
         pretrained.load(models.build(config.model), config, ("a", "b"))
 
 
@@ -183,11 +183,11 @@ def test_weights_that_are_not_there_are_told_before_anything_is_written(
         (
             "transfer",
             {"filters": (8, 16)},
-            "filters: only for --family reference, fast, .*; got efficientnet_lite0, which has its own; take --preset",
+            "filters: only for the family reference or fast or .*; got efficientnet_lite0, which has its own",
         ),
         ("transfer", {"activation": "relu", "kernel_size": 5}, "activation: only for .*; got efficientnet_lite0"),
-        ("transfer", {"blocks": 2}, "blocks: only for --family residual; got efficientnet_lite0"),
-        ("fast", {"image_size": 64}, "image_size: only for --family efficientnet_lite0, mobilenet_v2; got fast"),
+        ("transfer", {"blocks": 2}, "blocks: only for the family residual; got efficientnet_lite0"),
+        ("fast", {"image_size": 64}, "image_size: only for the family efficientnet_lite0 or mobilenet_v2; got fast"),
         ("transfer", {"dropout": (0.1, 0.2)}, "got 2 numbers, expected one, for before efficientnet_lite0's last"),
         ("transfer", {"weights": "fresh"}, "frozen_epochs: nothing has been learnt yet that could be kept"),
         ("reference", {"weights": "imagenet"}, "weights: only for a pre-trained family, .*; got reference"),
@@ -196,7 +196,7 @@ def test_weights_that_are_not_there_are_told_before_anything_is_written(
         (
             "transfer",
             {"flip_average": True},
-            "flip_average: only for a whole network; take --no-flip-average, or --frozen-epochs 0",
+            "flip_average: only for a whole network; take `flip_average=False`, or `frozen_epochs=0`",
         ),
         ("transfer", {"image_size": 16}, "image_size: got 16, expected 32 to 512"),
     ],
@@ -301,7 +301,7 @@ def test_a_run_cannot_start_from_itself(tiny_run, tiny_dataset, tmp_path):
         {"teacher": str(tmp_path / "run")},
         {"teacher": str(tmp_path / "run" / "model.keras")},
     ):
-        with pytest.raises(InputError, match="which would be replaced; take another --name"):
+        with pytest.raises(InputError, match="which would be replaced; choose another name"):
             fmnist.train(preset("reference", **settings), tiny_dataset, tmp_path / "run", overwrite=True)
     assert (tmp_path / "run" / "model.keras").is_file()
 

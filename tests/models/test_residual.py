@@ -79,8 +79,8 @@ def test_the_twin_for_training_has_the_same_variables_in_the_same_order(settings
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({"blocks": 2}, "blocks: only for --family residual; got vgg"),
-        ({"separable": True, "squeeze_excite": 2}, "squeeze_excite: only for --family residual"),
+        ({"blocks": 2}, "blocks: only for the family residual; got vgg"),
+        ({"separable": True, "squeeze_excite": 2}, "squeeze_excite: only for the family residual"),
         (
             {"family": "residual", "filters": (4, 6, 8), "blocks": (1, 2, 3)},
             "got 3 numbers, expected one for all, or 2",

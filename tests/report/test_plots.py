@@ -195,7 +195,7 @@ def test_draw_all_leaves_out_what_is_missing(tmp_path, tiny_dataset):
 def test_draw_all_refuses_other_data(tmp_path, tiny_dataset):
     run = write_run(tmp_path / "run", tiny_dataset)
     other = replace(tiny_dataset, sha256={"train-images-idx3-ubyte": "0"})
-    with pytest.raises(InputError, match=r"trained on other data than .* --data-dir"):
+    with pytest.raises(InputError, match=r"trained on other data than .* `data_dir`"):
         plots.draw_all(run, other)
 
 

@@ -151,7 +151,7 @@ def test_without_early_stopping_the_last_epoch_counts(tiny_run):
 @pytest.mark.parametrize("settings", [{"validation_fraction": 0.0}, {"validation_fraction": 0.01, "limit": 20}])
 def test_early_stopping_needs_validation_images(settings, tiny_dataset, tmp_path):
     config = fmnist.preset("reference", early_stopping=3, **settings)
-    with pytest.raises(InputError, match=r"--early-stopping 3 watches the validation loss, and .* leaves none"):
+    with pytest.raises(InputError, match=r"`early_stopping=3` watches the validation loss, and .* leaves none"):
         fmnist.train(config, tiny_dataset, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -203,14 +203,16 @@ def test_a_share_too_small_for_one_image_is_no_validation(tiny_dataset, tmp_path
 
 def test_a_weight_decay_that_does_nothing_is_refused(tiny_dataset, tmp_path):
     config = fmnist.preset("reference", weight_decay=0.01, **SMALL)
-    with pytest.raises(InputError, match="weight_decay: adam has none; take --optimizer adamw"):
+    with pytest.raises(InputError, match="weight_decay: adam has none; take `optimizer='adamw'`"):
         fmnist.train(config, tiny_dataset, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_a_run_is_not_overwritten_unasked(tiny_dataset, tiny_run, tmp_path):
     config = fmnist.preset("reference", epochs=1, **SMALL)
-    with pytest.raises(InputError, match="holds a run already \\(finished\\); take another --name, or --overwrite"):
+    with pytest.raises(
+        InputError, match="holds a run already \\(finished\\); choose another name, or replace it with `overwrite=True`"
+    ):
         fmnist.train(config, tiny_dataset, tiny_run)
     run = fmnist.train(config, tiny_dataset, tmp_path / "run", train_only=True)
     (run.path / "notes.txt").write_text("mine")

@@ -120,9 +120,9 @@ def test_a_budget_too_small_for_an_epoch_trains_a_part_of_it(tiny_dataset, tmp_p
 
 @pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("1h30m", 5400), ("1m30", 90)])
 def test_times_are_understood(text, seconds):
-    from fmnist.cli.options import _Seconds
+    from fmnist.cli.settings import Seconds
 
-    assert _Seconds().convert(text, None, None) == seconds
+    assert Seconds().convert(text, None, None) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "m", "10x", "-5", "1m2h"])

@@ -6,7 +6,9 @@ import sys
 from importlib import import_module
 
 import click
+from click.shell_completion import CompletionItem
 
+from fmnist.cli import terminal
 from fmnist.errors import FmnistError, did_you_mean
 
 # name: (module, what it does). The order is that of `fmnist --help`.
@@ -47,6 +49,9 @@ class _Commands(click.Group):
             ctx.fail(f"there is no command '{args[0]}'{did_you_mean(args[0], known)} (commands: {', '.join(known)})")
         return super().resolve_command(ctx, args)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
@@ -72,6 +77,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else list(argv)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
+    terminal.set_level(terminal.USUAL)
     try:
         code = command.main(arguments, prog_name="fmnist", standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -80,7 +86,8 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     except click.ClickException as error:
         usage = f"{error.ctx.command_path} --help" if isinstance(error, click.UsageError) and error.ctx else None
-        return _tell(error.format_message(), 2, error, debug, hint=usage)
+        message = error.format_message() + (f" (see {usage})" if usage else "")
+        return _tell(message, 2, error, debug)
     except FmnistError as error:
         return _tell(str(error), error.exit_code, error, debug)
     except (KeyboardInterrupt, click.exceptions.Abort):
@@ -106,10 +113,10 @@ def _prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _tell(message: str, code: int, error: BaseException, debug: bool, hint: str | None = None) -> int:
+def _tell(message: str, code: int, error: BaseException, debug: bool) -> int:
     if debug:
         import traceback
 
         traceback.print_exception(error)
-    print(f"Error: {message}" + (f"\nTry '{hint}'." if hint else ""), file=sys.stderr)
+    terminal.say(f"Error: {message}", "red", level=terminal.QUIET)
     return code

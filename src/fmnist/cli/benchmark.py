@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from fmnist.cli import options
-from fmnist.cli.terminal import print_table, say
+from fmnist.cli.terminal import print_table, say, tell
 from fmnist.data import Dataset
 from fmnist.run.directory import RunDirectory
 from fmnist.text import percent, size
@@ -45,7 +45,7 @@ def _print(result: dict[str, Any]) -> None:
         table.append([row["format"], size(row["bytes"]), *scores, latency, *speeds, memory])
     print_table(table)
     machine = result["environment"]
-    print(
+    tell(
         f"{result['num_images']:,} test images; latency with one image, images/s with 256 at a time, "
         f"on {machine['cores']} cores ({machine['processor']})"
     )

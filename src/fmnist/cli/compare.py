@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from fmnist.cli import options
-from fmnist.cli.terminal import print_table, say
+from fmnist.cli import completion, options, settings
+from fmnist.cli.terminal import print_table, say, tell
 from fmnist.cli.train import StopSignals
 from fmnist.errors import InputError
 from fmnist.run import lock
@@ -30,18 +30,17 @@ class _Seeds(click.ParamType):
         return numbers if len(numbers) > 1 else tuple(range(numbers[0]))
 
 
-@click.command(
-    "compare", epilog=options.examples("fmnist compare remedies", "fmnist compare my.yaml --seeds 5 --dry-run")
+@options.command(
+    "compare", "fmnist compare remedies", "fmnist compare my.yaml --seeds 5 --dry-run", cls=settings.SettingsCommand
 )
-@click.argument("study_name", metavar="STUDY")
+@click.argument("study_name", metavar="STUDY", shell_complete=completion.studies)
 @click.option("--name", default=None, help="Name of the study's folder [default: the study's name].")
 @click.option("--seeds", type=_Seeds(), default=None, help="How many seeds (from 0 on), or which: 5, or 3,7,11.")
 @click.option("--dry-run", is_flag=True, help="Show the runs and how long they will take, and train none.")
 @click.option("--overwrite", is_flag=True, help="Make runs again that were made with other settings or other data.")
 @options.runs_dir_option
 @options.data_dir_option
-@options.json_option
-@options.setting_options
+@settings.setting_options
 def command(
     study_name: str,
     name: str | None,
@@ -51,7 +50,7 @@ def command(
     runs_dir: Path,
     data_dir: Path | None,
     as_json: bool,
-    **settings: Any,
+    **flags: Any,
 ) -> int:
     """Train a baseline and its variants with the same seeds, and say what each variant changes.
 
@@ -60,8 +59,8 @@ def command(
     """
     from fmnist import study as studies
 
-    given = {key: value for key, value in settings.items() if value is not None}
-    options.find_runs(given, runs_dir)
+    given = {key: value for key, value in flags.items() if value is not None}
+    settings.find_runs(given, runs_dir)
     if "seed" in given:
         raise InputError("--seed is for one run; a study takes --seeds 5, or --seeds 3,7,11")
     study = studies.read_study(study_name).changed(given, seeds)
@@ -97,19 +96,20 @@ def command(
         options.print_json(result)
     else:
         _print_result(result)
-        print(f"\nTable   {folder / studies.TABLE}\nReport  {RunDirectory(folder).report}")
+        tell(f"\nTable   {folder / studies.TABLE}\nReport  {RunDirectory(folder).report}")
     return 0
 
 
 def _print_result(result: dict[str, Any]) -> None:
     from fmnist.study import words
 
-    print(f"Study {result['name']}: {result['description']}".rstrip(": "), words.setup(result), sep="\n\n")
-    print(f"\nMean ± standard deviation over {plural(len(result['seeds']), 'seed')}\n")
+    heading = f"Study {result['name']}: {result['description']}".rstrip(": ")
+    tell(f"{heading}\n\n{words.setup(result)}")
+    tell(f"\nMean ± standard deviation over {plural(len(result['seeds']), 'seed')}\n")
     print_table(words.value_table(result))
-    print("\nDifference to the baseline ± half of its 95% interval\n")
+    tell("\nDifference to the baseline ± half of its 95% interval\n")
     print_table(words.difference_table(result))
-    print("", *(f"- {row['sentence']}" for row in result["variants"]), sep="\n")
+    tell("\n".join(["", *(f"- {row['sentence']}" for row in result["variants"])]))
 
 
 def _print_plan(jobs: list[Any], stale: dict[Any, str], expected: list[Any], as_json: bool) -> None:
@@ -129,6 +129,6 @@ def _print_plan(jobs: list[Any], stale: dict[Any, str], expected: list[Any], as_
     notes = {run: f"about {duration(waiting[run])}" if run in waiting else "" for run in states} | stale
     print_table([["run", "state", ""], *([run.name, state, notes[run]] for run, state in states.items())], left=3)
     if stale:
-        print(f"\n{plural(len(stale), 'stale run')}: --name takes another folder, --overwrite makes them again")
+        tell(f"\n{plural(len(stale), 'stale run')}: --name takes another folder, --overwrite makes them again")
     span = f"{duration(seconds)}, {duration(low)} to {duration(high)}"
-    print(f"\n{len(expected)} of {plural(len(jobs), 'run')} to go: {span}")
+    tell(f"\n{len(expected)} of {plural(len(jobs), 'run')} to go: {span}")

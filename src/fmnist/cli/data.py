@@ -1,28 +1,30 @@
 """`fmnist data`: fetches the data set if need be, and describes it."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from fmnist.cli import data_import, options
-from fmnist.cli.terminal import print_table
+from fmnist.cli.terminal import print_table, tell, width
 from fmnist.data import Dataset, inspect
 from fmnist.errors import RunError
 
 SAMPLES_PER_CLASS = 10
-_BAR_WIDTH = 24
+_BAR_WIDTH, _COLUMNS = 24, 32  # of the bars of the table of classes, and of what is beside names and bars
 
 
 # A group, so that there can be commands below it; called without one, it describes the data set.
-@click.group(
+@options.command(
     "data",
+    "fmnist data",
+    "fmnist data --data-dir my-images --samples my-samples.png",
+    cls=click.Group,
     invoke_without_command=True,
     subcommand_metavar="[import FOLDER]",
-    epilog=options.examples("fmnist data", "fmnist data --data-dir my-images --samples my-samples.png"),
 )
 @options.data_dir_option
-@options.json_option
 @click.option(
     "--samples",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -45,10 +47,10 @@ def command(context: click.Context, data_dir: Path | None, as_json: bool, sample
     if as_json:
         options.print_json(facts | {"samples": [str(path) for path in drawn]})
     else:
-        print("\n".join(_lines(facts)), end="\n\n")
+        tell("\n".join([*_lines(facts), ""]))
         print_table(_balance(facts), left=2)
         if drawn:
-            print(f"\nSample sheet    {drawn[0]}")
+            tell(f"\nSample sheet    {drawn[0]}")
 
 
 def _lines(facts: dict[str, Any]) -> list[str]:
@@ -78,10 +80,11 @@ def _three(train: int, test: int, across: int) -> str:
 def _balance(facts: dict[str, Any]) -> list[list[str]]:
     """Return the table of classes, with a bar for each one's number of training images."""
     train, test = facts["train"]["class_counts"], facts["test"]["class_counts"]
-    table = [["label", "class", "training", "test", ""]]
+    room = width(sys.stdout) - max(map(len, facts["class_names"])) - _COLUMNS
+    table = [["label", "class", "training", "test", *[""] * (room > 0)]]
     for label, (name, here, there) in enumerate(zip(facts["class_names"], train, test, strict=True)):
-        bar = "#" * round(_BAR_WIDTH * here / max(train))
-        table.append([f"{label:5}", name, f"{here:,}", f"{there:,}", bar])
+        bar = "#" * round(min(_BAR_WIDTH, room) * here / max(train))
+        table.append([f"{label:5}", name, f"{here:,}", f"{there:,}", *[bar] * (room > 0)])
     return table
 
 

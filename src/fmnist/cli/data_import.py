@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from fmnist.cli import options
-from fmnist.cli.terminal import Bar, say
+from fmnist.cli.terminal import Bar, say, tell
 from fmnist.text import plural
 
 
@@ -23,11 +23,10 @@ class _Size(click.ParamType):
         return int(parts[0]), int(parts[-1])
 
 
-@click.command(
+@options.command(
     "import",
-    epilog=options.examples(
-        "fmnist data import my-pictures --out my-data", "fmnist data import shoes --out shoes-28 --photos --strict"
-    ),
+    "fmnist data import my-pictures --out my-data",
+    "fmnist data import shoes --out shoes-28 --photos --strict",
 )
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--out", "target", type=click.Path(path_type=Path), required=True, help="Folder to make.")
@@ -48,7 +47,6 @@ class _Size(click.ParamType):
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides split and order.")
 @click.option("--strict", is_flag=True, help="Refuse the folder if a picture cannot be read.")
-@options.json_option
 def command(folder: Path, target: Path, as_json: bool, **settings: Any) -> None:
     """Make a data set of FOLDER, which holds a sub-folder of pictures for each class, named like it.
 
@@ -77,11 +75,11 @@ def command(folder: Path, target: Path, as_json: bool, **settings: Any) -> None:
         return
     height, width = facts["image_shape"]
     left_out = f", {len(facts['unreadable']):,} left out" if facts["unreadable"] else ""
-    print(f"Data set   {facts['folder']}")
-    print(f"Pictures   {facts['train']:,} training, {facts['test']:,} test{left_out}")
-    print(f"Pixels     {height} x {width}, {_ground(facts['inverted'])}")
-    print(f"Classes    {len(facts['class_names'])}: {', '.join(facts['class_names'])}")
-    print(f"\nNext: fmnist train --data-dir {shlex.quote(str(facts['folder']))}")
+    tell(f"Data set   {facts['folder']}")
+    tell(f"Pictures   {facts['train']:,} training, {facts['test']:,} test{left_out}")
+    tell(f"Pixels     {height} x {width}, {_ground(facts['inverted'])}")
+    tell(f"Classes    {len(facts['class_names'])}: {', '.join(facts['class_names'])}")
+    tell(f"\nNext: fmnist train --data-dir {shlex.quote(str(facts['folder']))}")
 
 
 def _ground(inverted: bool | None) -> str:

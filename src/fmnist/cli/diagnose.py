@@ -1,18 +1,17 @@
 """`fmnist diagnose`: says in words what a training history shows."""
 
+import sys
 from pathlib import Path
 
 import click
 
 from fmnist.cli import options
+from fmnist.cli.terminal import tell, width
 from fmnist.errors import InputError
 
 
-@click.command(
-    "diagnose",
-    epilog=options.examples("fmnist diagnose latest", "fmnist diagnose training.csv --validation-size 10000"),
-)
-@click.argument("run_or_file", metavar="RUN_OR_FILE")
+@options.command("diagnose", "fmnist diagnose latest", "fmnist diagnose training.csv --validation-size 10000")
+@options.run_argument("run_or_file", metavar="RUN_OR_FILE")
 @options.runs_dir_option
 @click.option(
     "--validation-size",
@@ -21,7 +20,6 @@ from fmnist.errors import InputError
     metavar="N",
     help="Number of validation images, for the margins [default: the run's].",
 )
-@options.json_option
 def command(run_or_file: str, runs_dir: Path, validation_size: int | None, as_json: bool) -> None:
     """Say what the learning curves of RUN (a path, a name or `latest`) mean, with evidence, and what to try next.
 
@@ -45,4 +43,4 @@ def command(run_or_file: str, runs_dir: Path, validation_size: int | None, as_js
     if as_json:
         options.print_json({"source": source, **found.to_dict()})
     else:
-        print(found.text())
+        tell(found.text(width(sys.stdout)))

@@ -3,7 +3,7 @@
 from typing import Any
 
 from fmnist.cli import options
-from fmnist.cli.terminal import print_table
+from fmnist.cli.terminal import print_table, tell
 from fmnist.data import Dataset
 from fmnist.run.directory import RunDirectory
 from fmnist.text import percent
@@ -29,18 +29,20 @@ def _print(result: dict[str, Any]) -> None:
     from fmnist.evaluation.metrics import frequent_confusions
 
     low, high = result["accuracy_interval"]
-    print(f"Test accuracy  {percent(result['accuracy'], 2)} ({result['correct']:,} of {result['num_images']:,})")
-    print(f"95% interval   {percent(low, 2)} to {percent(high, 2)}")
-    print(f"Test loss      {result['loss']:.4f}")
-    print(f"Confidence     {_confidence(result)}\n")
+    tell(f"Test accuracy  {percent(result['accuracy'], 2)} ({result['correct']:,} of {result['num_images']:,})")
+    tell(f"95% interval   {percent(low, 2)} to {percent(high, 2)}")
+    tell(f"Test loss      {result['loss']:.4f}")
+    tell(f"Confidence     {_confidence(result)}\n")
     table = [["class", "precision", "recall", "F1", "images"]]
     for row in [*result["per_class"], {"name": "all classes", **result["macro"], "support": result["num_images"]}]:
         scores = (percent(row[key], 2) for key in ("precision", "recall", "f1"))
         table.append([row["name"], *scores, f"{row['support']:,}"])
     print_table(table)
-    for place, row in enumerate(frequent_confusions(result, 5)):
-        print("" if place else "\nMost frequent mistakes\n", end="")
-        print(f"  {row['true']} predicted as {row['predicted']}: {row['count']} of {row['images']:,}")
+    mistakes = frequent_confusions(result, 5)
+    if mistakes:
+        tell("\nMost frequent mistakes\n")
+    for row in mistakes:
+        tell(f"  {row['true']} predicted as {row['predicted']}: {row['count']} of {row['images']:,}")
 
 
 def _confidence(result: dict[str, Any]) -> str:

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from fmnist.cli import options
-from fmnist.cli.terminal import print_table, say
+from fmnist.cli import completion, options
+from fmnist.cli.terminal import print_table, say, tell
 from fmnist.data import Dataset
 from fmnist.errors import RunError
 from fmnist.export.formats import DEFAULT_FORMATS, FORMATS, check_formats
@@ -28,6 +28,7 @@ def _formats(context: click.Context, parameter: click.Parameter, text: str) -> t
     default=",".join(DEFAULT_FORMATS),
     show_default=True,
     callback=_formats,
+    shell_complete=completion.formats,
     metavar="NAME,NAME,…",
     help=f"Also: {', '.join(name for name, form in FORMATS.items() if not form.default)}.",
 )
@@ -79,18 +80,17 @@ def _print(folder: Path, result: dict[str, Any]) -> None:
     for row in rows:
         scores = (percent(row[key], 2) for key in ("accuracy", "agreement"))
         difference = f"{row['largest_difference']:.1e}"
-        table.append(
-            [str(folder / row["file"]), size(row["bytes"]), *scores, difference, "" if row["passed"] else "forced"]
-        )
+        table.append([row["file"], size(row["bytes"]), *scores, difference, "" if row["passed"] else "forced"])
+    tell(f"Folder {folder}\n")
     print_table(table)
     calibrated = f"at temperature {rows[0]['temperature']:.3f}" if rows[0]["calibrated"] else "not calibrated"
-    print(
-        f"Keras itself: {percent(rows[0]['keras_accuracy'], 2)} of {rows[0]['num_images']:,} test images. "
+    tell(
+        f"\nKeras itself: {percent(rows[0]['keras_accuracy'], 2)} of {rows[0]['num_images']:,} test images. "
         f"Probabilities: {calibrated}"
     )
     for form in (FORMATS[name] for name in result["written"]):
         if form.hint:
-            print(form.hint.format(path=shlex.quote(str(folder / form.file))))
+            tell(form.hint.format(path=shlex.quote(str(folder / form.file))))
 
 
 def _reason(row: dict[str, Any]) -> str:

@@ -1,8 +1,7 @@
-"""Holds the options that several commands share, the flags of the settings, and what reads and prints for them."""
+"""Holds the options that several commands share, and what makes commands, reads and prints for them."""
 
 import functools
 import json
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +9,12 @@ from typing import Any
 
 import click
 
+from fmnist.cli import completion, terminal
 from fmnist.cli.terminal import Bar, say
-from fmnist.config import kinds, leaf_fields, leaf_type
 from fmnist.data import Dataset, load, load_dataset
 from fmnist.errors import InputError
 from fmnist.run import schema
-from fmnist.run.directory import RunDirectory, find_run, find_run_or_file
+from fmnist.run.directory import RunDirectory, find_run
 from fmnist.text import size
 
 RUNS_DIR = Path("runs")
@@ -33,8 +32,12 @@ data_dir_option = click.option(
     help="Folder of the four IDX files [default: the run's own, or else $FMNIST_DATA, the cache, the system's package, "
     "a download].",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 open_option = click.option("--open/--no-open", "show", default=False, help="Show the report in the web browser.")
+
+
+def run_argument(name: str, **how: Any) -> Callable[..., Any]:
+    """Return the argument that names a run, or something else as well; the shell completes it."""
+    return click.argument(name, shell_complete=completion.runs, **how)
 
 
 def open_run(name: str, runs_dir: Path) -> RunDirectory:
@@ -46,9 +49,30 @@ def open_run(name: str, runs_dir: Path) -> RunDirectory:
     return schema.check(find_run(name, runs_dir))
 
 
-def examples(*lines: str) -> str:
-    """Return the epilog of a command's help: its examples, unwrapped."""
-    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+def command(
+    name: str, *examples: str, cls: type[click.Command] = click.Command, **how: Any
+) -> Callable[[Callable[..., Any]], Any]:
+    """Make a command with --json, --quiet and --verbose, whose help ends in examples."""
+    epilog = "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples)
+
+    def make(function: Callable[..., Any]) -> click.Command:
+        made = click.command(name, cls=cls, epilog=epilog, **how)(function)
+        made.params += [
+            click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON object and nothing else."),
+            _level_option("--quiet", "-q", terminal.QUIET, "Say nothing on stderr but errors."),
+            _level_option("--verbose", "-v", terminal.VERBOSE, "Say more on stderr."),
+        ]
+        return made
+
+    return make
+
+
+def _level_option(flag: str, short: str, level: int, text: str) -> click.Option:
+    def choose(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+        if wanted:
+            terminal.set_level(level)
+
+    return click.Option([flag, short], is_flag=True, expose_value=False, callback=choose, is_eager=True, help=text)
 
 
 def run_command(name: str, *lines: str) -> Callable[[Callable[..., None]], click.Command]:
@@ -62,12 +86,14 @@ def run_command(name: str, *lines: str) -> Callable[[Callable[..., None]], click
         def work(run_name: str, runs_dir: Path, data_dir: Path | None, **own: Any) -> None:
             run = open_run(run_name, runs_dir)
             dataset = load_data(data_dir, run)
+            terminal.detail(f"Data      {dataset.source}\nRun       {run.path}")
             with run.lock():
                 function(run, dataset, **own)
 
-        for option in (json_option, data_dir_option, runs_dir_option, click.argument("run_name", metavar="RUN")):
+        for option in (data_dir_option, runs_dir_option, run_argument("run_name", metavar="RUN")):
             work = option(work)
-        return click.command(name, epilog=examples(*lines))(work)
+        made: click.Command = command(name, *lines)(work)
+        return made
 
     return make
 
@@ -106,65 +132,3 @@ def load_data(data_dir: Path | None, run: RunDirectory | None = None) -> Dataset
     finally:
         for bar in bars.values():
             bar.close()
-
-
-class _Numbers(click.ParamType):
-    """Numbers with commas between them, such as `32,64,128`; where `single` is set, one alone stays a number."""
-
-    name = "N,N,…"
-
-    def __init__(self, kind: type, single: bool) -> None:
-        self.kind, self.single = kind, single
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if isinstance(value, tuple):
-            return value
-        try:
-            numbers = tuple(self.kind(part) for part in str(value).split(","))
-        except ValueError:
-            whole, example = ("whole ", "32,64,128") if self.kind is int else ("", "0.1,0.2,0.3")
-            self.fail(f"got '{value}', expected {whole}numbers with commas between them, such as {example}", param, ctx)
-        return numbers[0] if self.single and len(numbers) == 1 else numbers
-
-
-class _Seconds(click.ParamType):
-    """A length of time: `90`, `90s`, `10m`, `1h30m`; seconds where no unit is given."""
-
-    name = "TIME"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", str(value).strip())
-        if not match or not any(match.groups()):
-            self.fail(f"got '{value}', expected a time such as 90s, 10m or 1h30m", param, ctx)
-        hours, minutes, seconds = (float(part or 0) for part in match.groups())
-        return 3600 * hours + 60 * minutes + seconds
-
-
-def setting_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add a flag for each setting of the config tree, e.g. `--batch-size`; all default to None: the preset's value."""
-    for name, (_, spec) in reversed(leaf_fields().items()):
-        single, item = kinds(leaf_type(name))
-        flag, text = "--" + name.replace("_", "-"), spec.metadata["help"]
-        if bool in single:
-            option = click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=text)
-        elif name == "time_budget":
-            option = click.option(flag, name, type=_Seconds(), default=None, help=text)
-        elif item is not None:
-            option = click.option(flag, name, type=_Numbers(item, bool(single)), default=None, help=text)
-        else:
-            kind = click.Choice(choices) if (choices := spec.metadata["choices"]) else single[0]
-            option = click.option(flag, name, type=kind, default=None, help=text)
-        function = option(function)
-    return function
-
-
-def find_runs(given: dict[str, Any], runs_dir: Path) -> None:
-    """Let a run's name, or `latest`, in the settings `initial_weights` and `teacher` become its path.
-
-    Raises:
-        InputError: there is no such run.
-    """
-    for name in ("initial_weights", "teacher"):
-        if name in given:
-            found = (find_run_or_file if name == "teacher" else find_run)(given[name], runs_dir)
-            given[name] = str(found if isinstance(found, Path) else found.path)

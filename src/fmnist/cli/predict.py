@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,34 +11,28 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fmnist.cli import options
-from fmnist.cli.terminal import Bar, say
-from fmnist.errors import InputError
+from fmnist.cli.terminal import Bar, detail, say, width
+from fmnist.errors import InputError, listed
+from fmnist.run.directory import find_run
 from fmnist.text import percent, plural
 
 if TYPE_CHECKING:
-    import numpy as np
+    from fmnist.predictor import Prediction
 
-    from fmnist.predictor import Predictor
+_SHARE_WIDTH, _SHORTEST = 10, 12  # columns of a probability with its gaps; of the shortest name of a file
+_ORIGINAL = 256  # pixels of a picture that is drawn beside what the model saw
+_WARNINGS = {True: "", False: "unfamiliar", None: ""}
 
-# Photos that wait to be answered together.
-_TOGETHER = 512
 
-
-@click.command(
-    "predict",
-    epilog=options.examples(
-        "fmnist predict latest shoe.jpg", "fmnist predict model.tflite photos/ --csv > answers.csv"
-    ),
-)
-@click.argument("model")
-@click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
+@options.command("predict", "fmnist predict latest shoe.jpg", "fmnist predict model.tflite photos/ --csv > answers.csv")
+@options.run_argument("model")
+@click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=click.Path())
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="Classes to name, best first.")
-@options.json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values with a header.")
 @click.option(
     "--show",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a PNG of what the model saw, the first 500 pictures enlarged.",
+    help="Write a PNG of the first 500 pictures, each beside what the model saw of it.",
 )
 @click.option("--strict", is_flag=True, help="Answer nothing if a picture cannot be read.")
 @options.runs_dir_option
@@ -78,84 +73,43 @@ def command(
     from fmnist.predictor import UNTOLD, open_model
 
     predictor = open_model(model, runs_dir)
-    rows, unreadable, seen = _answers(predictor, images, min(top, len(predictor.class_names)), show is not None)
-    if unreadable and (strict or not rows):
-        nothing = "these cannot be read, and --strict wants all" if rows else "no picture could be read"
-        raise InputError("\n  ".join([f"{nothing}:", *(row["problem"] for row in unreadable)]))
-    for row in unreadable:
-        say(f"Left out  {row['problem']}")
+    detail(f"Model     answers through {predictor.format}")
+    if predictor.format == "keras" and not Path(model).is_file():
+        path = shlex.quote(str(find_run(model, runs_dir).path))
+        say(f"Hint      `fmnist export {path}` makes this start in under a second")
+    bar = Bar(text="Files", delay=1)
+    try:
+        found, unreadable = predictor.read_and_predict(
+            images,
+            stdin=getattr(sys.stdin, "buffer", None),  # there is no stdin after `<&-`
+            progress=lambda done, total: bar.move(done, total=total, note=f"{done:,} of {total:,}"),
+        )
+    finally:
+        bar.close()
+    if unreadable and (strict or not found):
+        nothing = "these cannot be read, and --strict wants all" if found else "no picture could be read"
+        raise InputError(listed(nothing, list(unreadable.values())))
+    for problem in unreadable.values():
+        say(f"Left out  {problem}", "yellow")
     if predictor.threshold is None:
         say(UNTOLD)
     if show:
-        _show(show, seen, rows)
+        _show(show, found)
+    rows = [_row(one, top) for one in found]
     if as_json:
-        result = {"model": model, "format": predictor.format, "predictions": rows, "unreadable": unreadable}
-        options.print_json(result)
+        told = [{"image": name, "problem": problem} for name, problem in unreadable.items()]
+        options.print_json({"model": model, "format": predictor.format, "predictions": rows, "unreadable": told})
     elif as_csv:
         _print_csv(rows)
     else:
         _print(rows)
 
 
-def _answers(
-    predictor: Predictor, images: tuple[str, ...], top: int, keep: bool
-) -> tuple[list[dict[str, Any]], list[dict[str, str]], list[np.ndarray]]:
-    """Return a row a picture, what could not be read, and, if they are to be kept, the model's pictures."""
-    import numpy as np
-
-    from fmnist.images import find_pictures, read_pictures
-
-    rows: list[dict[str, Any]] = []
-    unreadable: list[dict[str, str]] = []
-    seen: list[np.ndarray] = []
-    waiting: list[tuple[str, int | None]] = []
-    pictures: list[np.ndarray] = []
-    names: list[str] = []
-    for image in images:
-        try:
-            names += find_pictures(image)
-        except InputError as error:
-            unreadable.append({"image": image, "problem": str(error)})
-    stdin = getattr(sys.stdin, "buffer", None)  # there is no stdin after `<&-`
-    bar = Bar(len(names), text="Files", delay=1)
-    try:
-        for number, name in enumerate(names, 1):
-            try:
-                found, many = read_pictures(name, predictor.image_shape, stdin, predictor.preparation)
-                waiting += [(name, index if many else None) for index in range(len(found))]
-                pictures.append(found)
-            except InputError as error:
-                unreadable.append({"image": name, "problem": str(error)})
-            if len(waiting) >= _TOGETHER or (waiting and number == len(names)):
-                batch = np.concatenate(pictures)
-                rows += _rows(waiting, batch, predictor, top)
-                seen += [batch] * keep
-                waiting, pictures = [], []
-            bar.move(number, note=f"{number:,} of {len(names):,}")
-    finally:
-        bar.close()
-    return rows, unreadable, seen
-
-
-def _rows(
-    names: list[tuple[str, int | None]], pictures: np.ndarray, predictor: Predictor, top: int
-) -> list[dict[str, Any]]:
-    """Return a row a picture, with `unfamiliarity` and `familiar` where the model can tell."""
-    probabilities, class_names = predictor.probabilities(pictures), predictor.class_names
-    order = (-probabilities).argsort(axis=1, kind="stable")[:, :top].tolist()
-    shares = probabilities.tolist()
-    rows: list[dict[str, Any]] = [
-        {
-            "image": name,
-            "index": index,
-            "top": [{"class": class_names[label], "label": label, "probability": row[label]} for label in best],
-        }
-        for (name, index), best, row in zip(names, order, shares, strict=True)
-    ]
-    if (threshold := predictor.threshold) is not None:
-        for row, unfamiliarity in zip(rows, predictor.unfamiliarity(pictures).tolist(), strict=True):
-            row |= {"unfamiliarity": unfamiliarity, "familiar": unfamiliarity <= threshold}
-    return rows
+def _row(found: Prediction, top: int) -> dict[str, Any]:
+    """Return what is told of a picture, with `unfamiliarity` and `familiar` where the model can tell."""
+    best = [{"class": name, "label": label, "probability": share} for label, name, share in found.top(top)]
+    known = {} if found.familiar is None else {"unfamiliarity": found.unfamiliarity, "familiar": found.familiar}
+    return {"image": found.image, "index": found.index, "top": best, **known}
 
 
 def _label(row: dict[str, Any]) -> str:
@@ -167,18 +121,23 @@ def _label(row: dict[str, Any]) -> str:
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
-    labels = [_label(row) for row in rows]
-    width = max(map(len, labels))
+    """Print a line a picture; on a narrow terminal, more lines and the end of a long name."""
+    columns = width(sys.stdout)
     name_width = max(len(guess["class"]) for row in rows for guess in row["top"])
-    lines = (
-        f"{label:{width}}"
-        + "".join(f"   {guess['class']:{name_width}} {percent(guess['probability']):>6}" for guess in row["top"])
-        + ("" if row.get("familiar", True) else "   unfamiliar")
-        for label, row in zip(labels, rows, strict=True)
-    )
-    print("\n".join(lines))
+    labels = [_label(row) for row in rows]
+    room = min(max(map(len, labels)), max(_SHORTEST, columns - name_width - _SHARE_WIDTH))
+    each = max(1, (columns - room) // (name_width + _SHARE_WIDTH))
+    for label, row in zip(labels, rows, strict=True):
+        cells = [f"   {guess['class']:{name_width}} {percent(guess['probability']):>6}" for guess in row["top"]]
+        cells += [] if row.get("familiar", True) else ["   unfamiliar"]
+        label = label if len(label) <= room else "…" + label[1 - room :]
+        for start in range(0, len(cells), each):
+            print(f"{'' if start else label:{room}}{''.join(cells[start : start + each])}")
     if strange := sum(not row.get("familiar", True) for row in rows):
-        say(f"{plural(strange, 'picture')} unlike all that the model was trained on: its answer may mean nothing.")
+        say(
+            f"{plural(strange, 'picture')} unlike all that the model was trained on: its answer may mean nothing.",
+            "yellow",
+        )
 
 
 def _print_csv(rows: list[dict[str, Any]]) -> None:
@@ -193,12 +152,21 @@ def _print_csv(rows: list[dict[str, Any]]) -> None:
         writer.writerow([row["image"], "" if row["index"] is None else row["index"], *guesses, *last])
 
 
-def _show(path: Path, seen: list[np.ndarray], rows: list[dict[str, Any]]) -> None:
+def _show(path: Path, found: list[Prediction]) -> None:
+    """Draw what the model saw, where files hold one picture each beside these, with names, answers and warnings."""
     import numpy as np
 
-    from fmnist.images import contact_sheet
+    from fmnist.images import MAX_PICTURES, STDIN, contact_sheet, decode
     from fmnist.run.directory import write_bytes
 
-    captions = [f"{row['top'][0]['class']} {percent(row['top'][0]['probability'], 0)}" for row in rows]
-    write_bytes(path, contact_sheet(np.concatenate(seen), captions))
+    found = found[:MAX_PICTURES]
+    captions = [
+        (Path(_label(vars(one))).name, f"{one.class_name} {percent(one.probability, 0)}", _WARNINGS[one.familiar])
+        for one in found
+    ]
+    files = [None if one.index is not None or one.image in (STDIN, None) else one.image for one in found]
+    originals = [decode(name, keep_below=_ORIGINAL) if name else None for name in files]
+    write_bytes(
+        path, contact_sheet(np.stack([one.picture for one in found]), captions, originals if any(files) else None)
+    )
     say(f"Seen      {path}")

@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-import click
-
 from fmnist.cli import options
-from fmnist.cli.terminal import print_table
+from fmnist.cli.terminal import print_table, tell
 from fmnist.errors import FmnistError
 from fmnist.run import results
 from fmnist.run.directory import RunDirectory, list_runs, read_json, train_command
@@ -14,9 +12,8 @@ from fmnist.study import list_studies
 from fmnist.text import percent, plural
 
 
-@click.command("runs", epilog=options.examples("fmnist runs", "fmnist runs --runs-dir elsewhere --json"))
+@options.command("runs", "fmnist runs", "fmnist runs --runs-dir elsewhere --json")
 @options.runs_dir_option
-@options.json_option
 def command(runs_dir: Path, as_json: bool) -> None:
     """List the runs in a folder, the newest last, and the studies."""
     rows, studies = [_row(run) for run in list_runs(runs_dir)], list_studies(runs_dir)
@@ -24,7 +21,7 @@ def command(runs_dir: Path, as_json: bool) -> None:
         options.print_json({"runs_dir": str(runs_dir), "runs": rows, "studies": studies})
         return
     if not rows and not studies:
-        print(f"No runs in {runs_dir} yet; `{train_command(runs_dir)}` makes one.")
+        tell(f"No runs in {runs_dir} yet; `{train_command(runs_dir)}` makes one.")
     if rows:
         table = [["name", "preset", "state", "epochs", "test accuracy"]]
         for row in rows:
@@ -33,7 +30,7 @@ def command(runs_dir: Path, as_json: bool) -> None:
         print_table(table, left=3)
     for number, study in enumerate(studies):
         start = "\n" if rows and not number else ""
-        print(f"{start}study {study['name']}: {study['done']} of {plural(study['runs'], 'run')} done, {study['state']}")
+        tell(f"{start}study {study['name']}: {study['done']} of {plural(study['runs'], 'run')} done, {study['state']}")
 
 
 def _row(run: RunDirectory) -> dict[str, Any]:

@@ -11,13 +11,10 @@ from fmnist.cli.terminal import say
 from fmnist.errors import InputError, RunError
 
 
-@click.command(
-    "serve",
-    epilog=options.examples(
-        "fmnist serve", "fmnist serve model.tflite --host 0.0.0.0 --workers 4 --auth-token-file token"
-    ),
+@options.command(
+    "serve", "fmnist serve", "fmnist serve model.tflite --host 0.0.0.0 --workers 4 --auth-token-file token"
 )
-@click.argument("model", default="latest")
+@options.run_argument("model", default="latest")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all.")
 @click.option("--port", type=click.IntRange(0, 65535), default=7860, show_default=True, help="0 takes a free one.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that answer.")
@@ -36,7 +33,6 @@ from fmnist.errors import InputError, RunError
 )
 @options.runs_dir_option
 @options.data_dir_option
-@options.json_option
 def command(
     model: str,
     host: str,

@@ -1,14 +1,20 @@
-"""Prints tables on stdout, and lines and progress bars on stderr, drawn by rich where there is a terminal.
+"""Prints results and tables on stdout, notes and progress bars on stderr, to fit the terminal where there is one.
 
-rich is imported when something is drawn: importing it takes longer than a short `fmnist predict` may.
+rich draws tables and bars. It is imported when something is drawn: importing it takes longer than a short
+`fmnist predict` may.
 """
 
 from __future__ import annotations
 
+import os
+import re
 import sys
+import textwrap
 import time
 from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING
+
+import click
 
 from fmnist.text import duration, shorten
 
@@ -18,20 +24,84 @@ if TYPE_CHECKING:
 
 _REFRESH = 0.1  # seconds between two drawings of a bar
 _GAP = 2  # spaces between two columns of a table
+_USUAL_WIDTH = 80  # columns of a terminal that does not tell
 _BAR_WIDTH = 18  # of a bar at least, with its percentage and gaps
+_TIED = "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"
+QUIET, USUAL, VERBOSE = range(3)
+_level = USUAL
 
 
-def say(text: str) -> None:
-    """Print a line for the person at the terminal on stderr."""
-    print(text, file=sys.stderr, flush=True)
+def set_level(level: int) -> None:
+    """Choose how much is said on stderr from now on: `QUIET` nothing but errors, `VERBOSE` details too."""
+    global _level
+    _level = level
+
+
+def say(text: str, colour: str | None = None, *, level: int = USUAL) -> None:
+    """Print lines for the person at the terminal on stderr, unless less is wanted than `level`."""
+    if _level >= level:
+        print(_fitted(text, sys.stderr, colour), file=sys.stderr, flush=True)
+
+
+def detail(text: str) -> None:
+    """Print lines on stderr that only `--verbose` shows."""
+    say(text, level=VERBOSE)
+
+
+def tell(text: str, colour: str | None = None) -> None:
+    """Print lines of a result on stdout."""
+    print(_fitted(text, sys.stdout, colour), flush=True)
+
+
+def width(stream: IO[str]) -> int:
+    """Return the columns of the terminal that a stream writes to; what is no terminal has no end."""
+    if not stream.isatty():
+        return sys.maxsize
+    if (columns := os.environ.get("COLUMNS", "")).isdecimal():
+        return int(columns) or _USUAL_WIDTH
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or _USUAL_WIDTH
+    except OSError:
+        return _USUAL_WIDTH
+
+
+def as_flags(text: str) -> str:
+    """Return a message that names settings as Python does, such as `epochs=5`, with the flags of the command line."""
+
+    def flag(match: re.Match[str]) -> str:
+        name, value = match[1].replace("_", "-"), (match[2] or "True").strip("'")
+        return f"--no-{name}" if value == "False" else f"--{name}" if value == "True" else f"--{name} {value}"
+
+    return re.sub(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`", flag, text)
+
+
+def _fitted(text: str, stream: IO[str], colour: str | None = None) -> str:
+    """Return lines with flags, broken between words on a terminal, below the words that follow a label; coloured."""
+    lines = as_flags(text).split("\n")
+    if stream.isatty():
+        lines = [part for line in lines for part in _broken(line, width(stream))]
+    paints = colour and stream.isatty() and not os.environ.get("NO_COLOR")
+    return "\n".join(click.style(line, fg=colour) if paints else line for line in lines)
+
+
+def _broken(line: str, columns: int) -> list[str]:
+    if re.match(r" *(fmnist|pip|python) ", line):  # a command stays whole, ready to be copied
+        return [line]
+    label = re.match(r" *(?:- |(?:\S.{0,25}?  +){0,2})", line)
+    indent = " " * min(label.end() if label else 0, columns // 2)
+    wrap = textwrap.TextWrapper(columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    tied = line.replace(" ± ", _TIED)  # a value and its margin stay together
+    return [part.replace(_TIED, " ± ") for part in wrap.wrap(tied)] or [""]
 
 
 def _console(stream: IO[str]) -> Console:
     """Return where to draw: with control characters on a terminal only, whatever the environment asks for."""
     from rich.console import Console
 
-    width = None if stream.isatty() else sys.maxsize
-    return Console(file=stream, force_terminal=stream.isatty(), width=width, highlight=False, markup=False, emoji=False)
+    columns = None if stream.isatty() else sys.maxsize  # None: what the terminal has at each moment
+    return Console(
+        file=stream, force_terminal=stream.isatty(), width=columns, highlight=False, markup=False, emoji=False
+    )
 
 
 def print_table(rows: Sequence[Sequence[str]], left: int = 1) -> None:
@@ -55,8 +125,8 @@ def print_table(rows: Sequence[Sequence[str]], left: int = 1) -> None:
     for number, part in enumerate(parts):
         table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
         for place in part:
-            leans_left = place < left or not columns[place][0]
-            table.add_column(columns[place][0], justify="left" if leans_left else "right", no_wrap=len(part) > 1)
+            words = place < left or not columns[place][0]  # may be broken where all else is too wide; numbers never
+            table.add_column(columns[place][0], justify="left" if words else "right", no_wrap=not words)
         for row in rows[1:]:
             table.add_row(*(row[place] for place in part))
         with console.capture() as drawn:
@@ -72,16 +142,17 @@ class Bar:
 
     def __init__(self, total: float | None = None, *, done: float = 0, text: str = "", delay: float = 0) -> None:
         self._total, self._done, self._text, self._note = total, done, text, ""
-        self._next = time.monotonic() + delay if sys.stderr.isatty() else float("inf")
+        self._next = time.monotonic() + delay if sys.stderr.isatty() and _level > QUIET else float("inf")
         self._drawn: Progress | None = None  # rich's, once there is something to draw
 
     def move(
         self, done: float, *, total: float | None = None, text: str | None = None, note: str | None = None
     ) -> None:
-        """Put the bar to `done`; what is not given stays as it is."""
+        """Put the bar to `done`; what is not given stays as it is. A new text is drawn at once."""
+        news = text not in (None, self._text) and self._drawn is not None
         self._done, self._total = done, self._total if total is None else total
         self._text, self._note = self._text if text is None else text, self._note if note is None else note
-        if (now := time.monotonic()) >= self._next:
+        if (now := time.monotonic()) >= self._next or news:
             self._draw()
             self._next = now + _REFRESH
 
@@ -90,7 +161,7 @@ class Bar:
         if self._drawn is None:
             say(text)
         else:
-            self._drawn.console.print(text, soft_wrap=True)
+            self._drawn.console.print(_fitted(text, sys.stderr), soft_wrap=True)
 
     def close(self) -> None:
         """Remove the bar."""
@@ -102,12 +173,12 @@ class Bar:
             self._drawn = self._start()
         (task,) = self._drawn.tasks
         self._drawn.update(task.id, total=self._total, completed=self._done)
-        times = duration(task.elapsed or 0)
+        times = "" if self._total is None else duration(task.elapsed or 0)
         if task.time_remaining is not None:
             times += f", {duration(task.time_remaining)} left"
-        width = self._drawn.console.width - len(times) - _BAR_WIDTH
-        note = self._note if len(self._text) + len(self._note) < width else ""
-        text = shorten(self._text, width - len(note))
+        room = self._drawn.console.width - len(times) - _BAR_WIDTH
+        note = self._note if len(self._text) + len(self._note) < room else ""
+        text = shorten(self._text, room - len(note))
         self._drawn.update(task.id, refresh=True, description=text, times=times, note=note, visible=True)
 
     def _start(self) -> Progress:

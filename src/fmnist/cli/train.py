@@ -5,9 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import shlex
-import shutil
 import signal
-import textwrap
 import threading
 from pathlib import Path
 from types import FrameType
@@ -15,16 +13,14 @@ from typing import Any
 
 import click
 
-from fmnist.cli import options
-from fmnist.cli.terminal import say
-from fmnist.config import DEFAULT_PRESET, PRESETS, preset
+from fmnist.cli import completion, options, settings
+from fmnist.cli.terminal import say, tell
+from fmnist.config import DEFAULT_PRESET, preset
 from fmnist.errors import InputError
 from fmnist.run import lock, results
 from fmnist.run.directory import RunDirectory
 from fmnist.run.history import read_history
 from fmnist.text import percent
-
-PRESET_LINES = "\n".join(f"  {name:10} {summary}" for name, (summary, _) in PRESETS.items())
 
 
 class StopSignals:
@@ -72,22 +68,32 @@ class StopSignals:
         return self.received is not None
 
 
-@click.command(
+@options.command(
     "train",
-    help=f"Train a model, evaluate it on the test set and write a report.\n\n\b\nPresets:\n{PRESET_LINES}\n\n"
-    "The settings below replace the preset's.",
-    epilog=options.examples("fmnist train", "fmnist train --preset reference --epochs 5 --name first"),
+    "fmnist train",
+    "fmnist train --preset reference --epochs 5 --name first",
+    cls=settings.SettingsCommand,
+    help="Train a model, evaluate it on the test set and write a report. The settings below replace the preset's.",
 )
-@click.option("--preset", "preset_name", default=DEFAULT_PRESET, show_default=True, help="Network and recipe.")
+@click.option(
+    "--preset",
+    "preset_name",
+    default=DEFAULT_PRESET,
+    show_default=True,
+    is_eager=True,  # help shows its values
+    shell_complete=completion.presets,
+    help="Network and recipe.",
+)
 @click.option("--name", default=None, help="Name of the run [default: preset, date, number].")
 @options.runs_dir_option
 @options.data_dir_option
-@click.option("--resume", "resume_name", metavar="RUN", default=None, help="Continue an interrupted run.")
+@click.option(
+    "--resume", "resume_name", metavar="RUN", shell_complete=completion.runs, help="Continue an interrupted run."
+)
 @click.option("--overwrite", is_flag=True, help="Replace a run of the same name.")
 @click.option("--train-only", is_flag=True, help="Stop after training: no evaluation, no report.")
 @options.open_option
-@options.json_option
-@options.setting_options
+@settings.setting_options
 def command(
     preset_name: str,
     name: str | None,
@@ -98,13 +104,13 @@ def command(
     train_only: bool,
     show: bool,
     as_json: bool,
-    **settings: Any,
+    **flags: Any,
 ) -> int:
     """Train, evaluate, report."""
     if show and train_only:
         raise click.UsageError("--open shows the report, and --train-only writes none")
-    given = {key: value for key, value in settings.items() if value is not None}
-    options.find_runs(given, runs_dir)
+    given = {key: value for key, value in flags.items() if value is not None}
+    settings.find_runs(given, runs_dir)
     if resume_name is None:
         config = preset(preset_name, **given)
         run = RunDirectory(_path(runs_dir, name, preset_name))
@@ -118,15 +124,15 @@ def command(
         say(f"Data      {dataset.source}")
         say(f"Run       {run.path}")
 
-        from fmnist import backend, pipeline
-
-        backend.prepare(lean=True)
         from fmnist.cli.progress import ProgressBar
         from fmnist.training.progress import Interrupted
 
         watcher = ProgressBar()
         how: dict[str, Any] = {"watcher": watcher, "should_stop": stop, "train_only": train_only}
         try:
+            from fmnist import backend, pipeline
+
+            backend.prepare(lean=True)
             if resume_name is None:
                 pipeline.train(config, dataset, run, overwrite=overwrite, **how)
             else:
@@ -173,18 +179,12 @@ def _print_result(run: RunDirectory, words: list[str], as_json: bool) -> None:
         )
         return
     if diagnosis:
-        _print_line("Verdict", diagnosis["sentences"][0])
+        tell(f"Verdict        {diagnosis['sentences'][0]}")
     if result:
         low, high = result["accuracy_interval"]
         span = f"(95% interval {percent(low, 2)} to {percent(high, 2)}), loss {result['loss']:.4f}"
         accuracy = f"{percent(result['accuracy'], 2)} of {result['num_images']:,} images"
-        _print_line("Test accuracy", f"{accuracy} {span}")
-    print(f"Report         {report}" if report else f"Model          {run.model}")
-    print(f"Next           {shlex.join(['fmnist', 'diagnose', *words])}")
-    print(f"               {shlex.join(['fmnist', 'predict', words[0], 'photo.jpg', *words[1:]])}")
-
-
-def _print_line(label: str, text: str) -> None:
-    """Print a text behind its label, in as many lines as the terminal needs."""
-    width = min(100, shutil.get_terminal_size().columns)
-    print(textwrap.fill(text, width, initial_indent=f"{label:15}", subsequent_indent=" " * 15))
+        tell(f"Test accuracy  {accuracy} {span}")
+    tell(f"Report         {report}" if report else f"Model          {run.model}")
+    tell(f"Next           {shlex.join(['fmnist', 'diagnose', *words])}")
+    tell(f"               {shlex.join(['fmnist', 'predict', words[0], 'photo.jpg', *words[1:]])}")

@@ -11,11 +11,12 @@ from fmnist.config.tree import (
     EngineConfig,
     TrainingConfig,
     leaf_fields,
+    leaf_title,
     leaf_type,
     leaves,
 )
 
 __all__ = [
     "DEFAULT_PRESET", "FAMILIES", "PRESETS", "SECTIONS", "AugmentationConfig", "Config", "EngineConfig", "ModelConfig",
-    "TrainingConfig", "command_flags", "kinds", "leaf_fields", "leaf_type", "leaves", "preset", "restore",
+    "TrainingConfig", "command_flags", "kinds", "leaf_fields", "leaf_title", "leaf_type", "leaves", "preset", "restore",
 ]  # fmt: skip

@@ -18,9 +18,14 @@ def setting(
     minimum: float | None = None,
     maximum: float | None = None,
     choices: tuple[str, ...] | None = None,
+    common: bool = False,
 ) -> Any:
-    """Declare a field with its help text and the inclusive range or the choices it must keep to."""
-    return field(default=default, metadata={"help": help, "min": minimum, "max": maximum, "choices": choices})
+    """Declare a field with its help text and the inclusive range or the choices it must keep to.
+
+    The short help of a command shows the `common` ones only.
+    """
+    facts = {"help": help, "min": minimum, "max": maximum, "choices": choices, "common": common}
+    return field(default=default, metadata=facts)
 
 
 def kinds(hint: Any) -> tuple[list[type], type | None]:

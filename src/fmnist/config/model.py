@@ -16,8 +16,10 @@ _IMAGENET = ", ".join(f"{name}'s {family.imagenet}" for name, family in FAMILIES
 class ModelConfig:
     """The network: its family, its sizes, and what keeps it from overfitting."""
 
-    family: str = setting("reference", "Network family.", choices=tuple(FAMILIES))
-    filters: tuple[int, ...] = setting((32, 64, 128), "Filters of each convolution block.", minimum=1, maximum=4096)
+    family: str = setting("reference", "Network family.", choices=tuple(FAMILIES), common=True)
+    filters: tuple[int, ...] = setting(
+        (32, 64, 128), "Filters of each convolution block.", minimum=1, maximum=4096, common=True
+    )
     kernel_size: int = setting(3, "Side of the convolution kernels, in pixels.", minimum=1, maximum=15)
     blocks: int | tuple[int, ...] = setting(
         1, "Blocks of each stage of a residual network: one number for all, or one for each.", minimum=1, maximum=100
@@ -46,6 +48,7 @@ class ModelConfig:
         "all, or one for each (0.1,0.1,0.1,0.5).",
         minimum=0.0,
         maximum=0.95,
+        common=True,
     )
     l2: float = setting(0.0, "Penalty on the loss: L2 times the sum of all squared kernel weights.", minimum=0.0)
     image_size: int = setting(
@@ -66,9 +69,9 @@ class ModelConfig:
         own, usual = FAMILIES[self.family], vars(ModelConfig())
         # What is in no row, every family has.
         owners = {name: [family for family, row in FAMILIES.items() if name in row.settings] for name in usual}
-        hint = ", which has its own; take --preset transfer, leave it out, or take another --family"
+        hint = ", which has its own; take the preset transfer, leave it out, or take another `family`"
         return [
-            f"{name}: only for --family {', '.join(families)}; got {self.family}{hint if own.pretrained else ''}"
+            f"{name}: only for the family {' or '.join(families)}; got {self.family}{hint if own.pretrained else ''}"
             for name, families in owners.items()
             if families and name not in own.settings and getattr(self, name) != usual[name]
         ]
@@ -104,7 +107,9 @@ class TransferConfig:
         "fresh", f"A pre-trained family's first weights: fresh, imagenet ({_IMAGENET}), or the file that holds them."
     )
     initial_weights: str | None = setting(
-        None, "Start from the weights of this run of the same network; other classes get a fresh last layer."
+        None,
+        "Start from the weights of this run of the same network; other classes get a fresh last layer.",
+        common=True,
     )
     frozen_epochs: int = setting(
         0,

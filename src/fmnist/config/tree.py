@@ -15,7 +15,7 @@ from typing import Any
 from fmnist.config.families import FAMILIES
 from fmnist.config.fields import problem, setting
 from fmnist.config.model import ModelConfig, TransferConfig
-from fmnist.errors import InputError, did_you_mean
+from fmnist.errors import InputError, did_you_mean, listed
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,10 @@ class DataConfig:
         0.2, "Share of the training set kept for validation, stratified by class.", minimum=0.0, maximum=0.9
     )
     limit: int | None = setting(
-        None, "Use only the first N training images (the test set stays whole), for a quick look.", minimum=1
+        None,
+        "Use only the first N training images (the test set stays whole), for a quick look.",
+        minimum=1,
+        common=True,
     )
 
 
@@ -34,15 +37,18 @@ class DataConfig:
 class TrainingConfig:
     """The recipe: how long, how fast, by which rule."""
 
-    epochs: int = setting(20, "Passes over the training images.", minimum=1, maximum=100_000)
+    epochs: int = setting(20, "Passes over the training images.", minimum=1, maximum=100_000, common=True)
     time_budget: float | None = setting(
         None,
         "Longest time that training may take (90s, 10m); preset standard also chooses its network by it.",
         minimum=1.0,
+        common=True,
     )
-    batch_size: int = setting(64, "Images a step.", minimum=1, maximum=65_536)
+    batch_size: int = setting(64, "Images a step.", minimum=1, maximum=65_536, common=True)
     optimizer: str = setting("adam", "Optimizer.", choices=("adam", "adamw", "sgd", "muon"))
-    learning_rate: float = setting(1e-3, "Learning rate; the highest one where the schedule varies it.", minimum=0.0)
+    learning_rate: float = setting(
+        1e-3, "Learning rate; the highest one where the schedule varies it.", minimum=0.0, common=True
+    )
     schedule: str = setting(
         "constant",
         "Learning rate over the run: constant, or a straight rise and fall (triangle).",
@@ -66,8 +72,11 @@ class TrainingConfig:
         "Stop after N epochs without a lower validation loss; the model has the weights of the best one. 0: never.",
         minimum=0,
         maximum=100_000,
+        common=True,
     )
-    seed: int = setting(0, "Decides split, initial weights, order and augmentation.", minimum=0, maximum=2**31 - 1)
+    seed: int = setting(
+        0, "Decides split, initial weights, order and augmentation.", minimum=0, maximum=2**31 - 1, common=True
+    )
 
 
 _ALPHA: dict[str, Any] = {"minimum": 0.0, "maximum": 10.0}
@@ -77,12 +86,16 @@ _ALPHA: dict[str, Any] = {"minimum": 0.0, "maximum": 10.0}
 class AugmentationConfig:
     """What happens to each training image before each epoch."""
 
-    flip: bool = setting(False, "Mirror half of the images, another half each epoch.")
-    shift: int = setting(0, "Shift each image by up to N pixels in both directions.", minimum=0, maximum=8)
+    flip: bool = setting(False, "Mirror half of the images, another half each epoch.", common=True)
+    shift: int = setting(0, "Shift each image by up to N pixels in both directions.", minimum=0, maximum=8, common=True)
     rotation: float = setting(0.0, "Turn each image by up to N degrees either way.", minimum=0.0, maximum=180.0)
     zoom: float = setting(0.0, "Enlarge or shrink each image by up to this share.", minimum=0.0, maximum=0.9)
     erase: float = setting(
-        0.0, "Blank out a square in each image; its side is this share of the image's.", minimum=0.0, maximum=1.0
+        0.0,
+        "Blank out a square in each image; its side is this share of the image's.",
+        minimum=0.0,
+        maximum=1.0,
+        common=True,
     )
     mixup: float = setting(
         0.0, "Blend each image and its label with another one; α of the shares' Beta distribution.", **_ALPHA
@@ -97,7 +110,9 @@ class DistillationConfig:
     """Whether another network teaches this one, beside the labels."""
 
     teacher: str | None = setting(
-        None, "Learn from the answers of this finished run, or of a .keras file, as well as from the labels."
+        None,
+        "Learn from the answers of this finished run, or of a .keras file, as well as from the labels.",
+        common=True,
     )
     distillation_weight: float = setting(
         0.9, "With a teacher: its share of the loss; the labels have the rest.", minimum=0.0, maximum=1.0
@@ -111,7 +126,9 @@ class DistillationConfig:
 class EngineConfig:
     """How the work is done, on which threads and in which portions."""
 
-    threads: int = setting(0, "Processor threads for the arithmetic; 0 takes every core.", minimum=0, maximum=1024)
+    threads: int = setting(
+        0, "Processor threads for the arithmetic; 0 takes every core.", minimum=0, maximum=1024, common=True
+    )
     segment_steps: int = setting(
         50,
         "Steps between two points at which the learning rate moves and a run can be stopped.",
@@ -136,13 +153,13 @@ class Config:
     """All settings of a run. Build one with `preset`; change one with `with_overrides`."""
 
     preset: str = "reference"
-    data: DataConfig = DataConfig()
-    model: ModelConfig = field(default_factory=ModelConfig)
-    training: TrainingConfig = TrainingConfig()
-    transfer: TransferConfig = field(default_factory=TransferConfig)
-    augmentation: AugmentationConfig = AugmentationConfig()
-    distillation: DistillationConfig = DistillationConfig()
-    engine: EngineConfig = EngineConfig()
+    data: DataConfig = field(default_factory=DataConfig, metadata={"title": "Data"})
+    model: ModelConfig = field(default_factory=ModelConfig, metadata={"title": "Network"})
+    training: TrainingConfig = field(default_factory=TrainingConfig, metadata={"title": "Recipe"})
+    transfer: TransferConfig = field(default_factory=TransferConfig, metadata={"title": "Transfer"})
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig, metadata={"title": "Augmentation"})
+    distillation: DistillationConfig = field(default_factory=DistillationConfig, metadata={"title": "Distillation"})
+    engine: EngineConfig = field(default_factory=EngineConfig, metadata={"title": "Engine"})
 
     def __post_init__(self) -> None:
         """Check every field of the tree; one `InputError` tells all problems."""
@@ -152,7 +169,7 @@ class Config:
             if (text := problem(leaf_fields()[name][1], leaf_type(name), value))
         ]
         if problems := problems or self._conflicts():
-            raise InputError("the configuration is not valid:\n  " + "\n  ".join(problems))
+            raise InputError(listed("the configuration is not valid", problems))
         self.model.dropout_rates()
         self.model.block_counts()
 
@@ -170,13 +187,13 @@ class Config:
         if transfer.frozen_epochs and not self.pretrained():
             problems.append("frozen_epochs: nothing has been learnt yet that could be kept; set weights as well")
         whole = (
-            ("flip_average", self.model.flip_average, "--no-flip-average"),
-            ("ema_decay", self.training.ema_decay, "--ema-decay 0"),
-            ("teacher", self.distillation.teacher, "no --teacher"),
+            ("flip_average", self.model.flip_average, "`flip_average=False`"),
+            ("ema_decay", self.training.ema_decay, "`ema_decay=0`"),
+            ("teacher", self.distillation.teacher, "no `teacher`"),
         )
         for name, value, off in whole:
             if value and transfer.frozen_epochs:
-                problems.append(f"{name}: only for a whole network; take {off}, or --frozen-epochs 0")
+                problems.append(f"{name}: only for a whole network; take {off}, or `frozen_epochs=0`")
         return problems
 
     def with_overrides(self, **overrides: Any) -> Config:
@@ -215,6 +232,11 @@ def leaf_fields() -> dict[str, tuple[str, dataclasses.Field[Any]]]:
 def leaves(config: Config) -> dict[str, Any]:
     """Return every setting's value by its name."""
     return {name: getattr(getattr(config, section), name) for name, (section, _) in leaf_fields().items()}
+
+
+def leaf_title(name: str) -> str:
+    """Return the title of the section that a setting lies in."""
+    return str(Config.__dataclass_fields__[leaf_fields()[name][0]].metadata["title"])
 
 
 def leaf_type(name: str) -> Any:

@@ -37,7 +37,7 @@ NOWHERE = f"""the Fashion-MNIST data could not be had from any source:
 {{reasons}}
 To give it by hand, put the four files
 {_GZIPPED}
-(decompressed will do too) into a folder and name it with --data-dir FOLDER or FMNIST_DATA=FOLDER;
+(decompressed will do too) into a folder and name it with `data_dir` or in the environment's FMNIST_DATA;
 on Debian and Ubuntu `apt-get install {PACKAGE}` does it."""
 
 

@@ -77,7 +77,7 @@ def diagnose(
     if found.verdict != DIVERGED and validation_size is None:
         notes.append(
             "How many images the validation scores come from is not known, so the margins leave out that they are a "
-            "sample; --validation-size N tells it."
+            "sample; `validation_size` tells it."
         )
     last = int(parsed.epochs[-1])
     known = {"epochs": last} | ({"learning_rate": parsed.learning_rate} if parsed.learning_rate else {})

@@ -74,22 +74,23 @@ class Diagnosis:
         """Return plain dictionaries, lists and numbers, ready for JSON."""
         return dataclasses.asdict(self)
 
-    def text(self) -> str:
-        """Return the diagnosis for a terminal, 100 columns wide: the sentences, the advice, the notes.
+    def text(self, columns: int = WIDTH) -> str:
+        """Return the diagnosis for a terminal, at most 100 columns wide: the sentences, the advice, the notes.
 
         Commands stay on one line, ready to be copied.
         """
-        lines = [textwrap.fill(" ".join(self.sentences[:1]), WIDTH), ""]
-        lines += [_item("-", sentence) for sentence in self.sentences[1:]]
+        width = min(columns, WIDTH)
+        lines = [textwrap.fill(" ".join(self.sentences[:1]), width), ""]
+        lines += [_item("-", sentence, width) for sentence in self.sentences[1:]]
         if self.advice:
             lines += ["", "What to try, most useful first:"]
         for number, advice in enumerate(self.advice, 1):
-            told = _item(f"{number}.", f"{advice.title}. {advice.reason} {advice.evidence}".rstrip())
+            told = _item(f"{number}.", f"{advice.title}. {advice.reason} {advice.evidence}".rstrip(), width)
             lines += ["", told, f"   {advice.command}"]
         if self.notes:
-            lines += ["", *(_item("Note:", note) for note in self.notes)]
+            lines += ["", *(_item("Note:", note, width) for note in self.notes)]
         return "\n".join(lines)
 
 
-def _item(mark: str, sentence: str) -> str:
-    return textwrap.fill(sentence, WIDTH, initial_indent=f"{mark} ", subsequent_indent=" " * (len(mark) + 1))
+def _item(mark: str, sentence: str, width: int) -> str:
+    return textwrap.fill(sentence, width, initial_indent=f"{mark} ", subsequent_indent=" " * (len(mark) + 1))

@@ -31,7 +31,7 @@ def check_dataset(config: dict[str, Any], dataset: Dataset) -> None:
         raise InputError(
             f"the run was trained on {len(names)} classes ({some(names, 3)}) of {shape[0]}×{shape[1]} pixels, "
             f"this data set has {dataset.num_classes} ({some(dataset.class_names, 3)}) "
-            f"of {dataset.image_shape[0]}×{dataset.image_shape[1]}; give the run's data with --data-dir"
+            f"of {dataset.image_shape[0]}×{dataset.image_shape[1]}; give the run's data with `data_dir`"
         )
 
 

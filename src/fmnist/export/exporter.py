@@ -82,7 +82,7 @@ def export_run(
         source = model
         if fitted is not None:
             source = folder / "calibrated.keras"
-            what = "the temperature cannot be folded in (--no-calibrate leaves it out)"
+            what = "the temperature cannot be folded in (`calibrate=False` leaves it out)"
             call("fmnist.export.network:fold", what, source=str(model), target=str(source), temperature=fitted)
         keras = _probabilities(source, "keras", "Keras failed", images)
         for form in wanted:

@@ -30,7 +30,7 @@ MEMBERS = {"runtime.js": "package/dist/esm/ort.wasm-core.min.js", "runtime.wasm"
 
 _MAX_BYTES = 40_000_000  # of the archive, which has 36 million, and of a file in it
 _SECONDS = 600.0
-_BY_HAND = f"`npm pack {PACKAGE}@{VERSION}` on a machine with npm makes {FILE}; give it with --web-runtime"
+_BY_HAND = f"`npm pack {PACKAGE}@{VERSION}` on a machine with npm makes {FILE}; give it with `web_runtime`"
 
 
 def load_runtime(given: Path | None = None, note: Callable[[str], None] = lambda text: None) -> dict[str, bytes]:

@@ -5,10 +5,11 @@ Importing it loads Pillow; nothing here loads a model.
 
 from fmnist.images.decoding import FORMATS, SUFFIXES, decode
 from fmnist.images.importing import import_folder
-from fmnist.images.reading import find_pictures, read_pictures
+from fmnist.images.reading import STDIN, find_pictures, read_pictures
 from fmnist.images.recipe import prepare
-from fmnist.images.sheet import contact_sheet
+from fmnist.images.sheet import MAX_PICTURES, contact_sheet
 
 __all__ = [
-    "FORMATS", "SUFFIXES", "contact_sheet", "decode", "find_pictures", "import_folder", "prepare", "read_pictures",
+    "FORMATS", "MAX_PICTURES", "STDIN", "SUFFIXES", "contact_sheet", "decode", "find_pictures", "import_folder",
+    "prepare", "read_pictures",
 ]  # fmt: skip

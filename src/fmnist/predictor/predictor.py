@@ -1,17 +1,19 @@
 """A model that is ready to answer, and the check that it keeps to the contract. Doesn't know which runtime computes."""
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image
 
 from fmnist.data.preparation import Preparation
-from fmnist.errors import InputError, RunError
+from fmnist.errors import InputError, RunError, listed
 from fmnist.evaluation.novelty import THRESHOLD, Novelty
-from fmnist.images import prepare
+from fmnist.images import find_pictures, prepare, read_pictures
+from fmnist.predictor.prediction import Prediction
 from fmnist.text import some
 
 UNTOLD = "This model cannot tell whether a picture is unlike those that it was trained on."
@@ -19,6 +21,8 @@ UNTOLD = "This model cannot tell whether a picture is unlike those that it was t
 Compute = Callable[[np.ndarray], np.ndarray]
 METADATA_KEY = "fmnist"
 """The name under which an exported file carries its facts, as the UTF-8 text of one JSON object."""
+_TOGETHER = 512  # photos that wait to be answered together
+Pictures = str | os.PathLike[str] | np.ndarray | Iterable[str | os.PathLike[str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +100,76 @@ class Predictor:
             count = int((~np.isfinite(result)).any(axis=1).sum())
             raise RunError(f"the model gave probabilities that are no numbers, for {count} of the pictures")
         return result
+
+    def predict(self, pictures: Pictures) -> Prediction | list[Prediction]:
+        """Say what the model sees in pictures.
+
+        Args:
+            pictures: a file, or an array, uint8 (H, W) or (N, H, W), of the model's height and width; or a folder, a
+                pattern such as `photos/*.jpg`, or several of these names. A photo is made like the training pictures;
+                arrays, and pictures of the model's own size, are taken as they are.
+
+        Returns:
+            A `Prediction` for one picture, a list of them for whatever may stand for more: in the order of the names,
+            those of a folder sorted.
+
+        Raises:
+            InputError: something cannot be read; all such files are named.
+        """
+        if isinstance(pictures, np.ndarray):
+            if pictures.shape == self.image_shape:
+                return self._answers(pictures[np.newaxis], [(None, None)])[0]
+            return self._answers(pictures, [(None, index) for index in range(len(pictures))])
+        one = os.fspath(pictures) if isinstance(pictures, str | os.PathLike) else None
+        names = [os.fspath(name) for name in pictures] if one is None else [one]  # type: ignore[union-attr]
+        found, unreadable = self.read_and_predict(names)
+        if unreadable:
+            raise InputError(listed("these cannot be read", list(unreadable.values())))
+        return found[0] if one and (found[0].image, found[0].index) == (one, None) else found
+
+    def read_and_predict(
+        self,
+        names: Iterable[str],
+        *,
+        stdin: IO[bytes] | None = None,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> tuple[list[Prediction], dict[str, str]]:
+        """Return a prediction for each picture that names stand for, and for each name that cannot be read the reason.
+
+        Args:
+            names: files, folders and patterns, or `-` for what comes on `stdin`.
+            stdin: where `-` is read from.
+            progress: is told how many files are read, of how many.
+        """
+        unreadable: dict[str, str] = {}
+        files: list[str] = []
+        for name in names:
+            try:
+                files += find_pictures(name)
+            except InputError as error:
+                unreadable[name] = str(error)
+        found: list[Prediction] = []
+        waiting: list[tuple[str, int | None]] = []
+        pictures: list[np.ndarray] = []
+        for number, name in enumerate(files, 1):
+            try:
+                images, many = read_pictures(name, self.image_shape, stdin, self.preparation)
+                waiting += [(name, index if many else None) for index in range(len(images))]
+                pictures.append(images)
+            except InputError as error:
+                unreadable[name] = str(error)
+            if len(waiting) >= _TOGETHER or (waiting and number == len(files)):
+                found += self._answers(np.concatenate(pictures), waiting)
+                waiting, pictures = [], []
+            progress(number, len(files))
+        return found, unreadable
+
+    def _answers(self, images: np.ndarray, names: Iterable[tuple[str | None, int | None]]) -> list[Prediction]:
+        """Return the prediction of each picture, which lies in a file of that name, at that place."""
+        probabilities = self.probabilities(images)
+        strange = [None] * len(images) if self.novelty is None else self.unfamiliarity(images).tolist()
+        rows = zip(probabilities, images, names, strange, strict=True)
+        return [Prediction(self.class_names, row, image, *name, value) for row, image, name, value in rows]
 
     def _check(self, images: np.ndarray) -> None:
         if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != self.image_shape:

@@ -79,7 +79,7 @@ def load_latest(folder: Path) -> tuple[list[np.ndarray], dict[str, Any], list[st
         except FmnistError as error:
             problems.append(str(error))
     found = "; ".join(problems) or "none was written yet"
-    raise RunError(f"{folder} has no usable checkpoint: {found}; start again with --overwrite")
+    raise RunError(f"{folder} has no usable checkpoint: {found}; start again with `overwrite=True`")
 
 
 def complete(folder: Path) -> list[Path]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from fmnist.errors import RunError
 
 FILE = ".lock"
-_IN_USE = "{} is in use by another process; wait for it, or choose another --name"
+_IN_USE = "{} is in use by another process; wait for it, or choose another name"
 
 
 @contextlib.contextmanager
@@ -30,7 +30,7 @@ def hold(folder: Path) -> Iterator[None]:
             taken = lock_descriptor(handle.fileno(), blocking=False)
         except OSError as error:
             problem = f"cannot lock {folder}: {error.strerror or error}"
-            raise RunError(f"{problem}; choose a --runs-dir on a file system with locks") from error
+            raise RunError(f"{problem}; choose a folder on a file system with locks") from error
         if not taken:
             raise RunError(_IN_USE.format(folder))
         yield

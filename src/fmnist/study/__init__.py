@@ -101,7 +101,7 @@ def plan(study: Study, dataset: Dataset, folder: Path) -> tuple[list[Job], dict[
     from fmnist import pipeline
 
     if RunDirectory(folder).exists():
-        raise InputError(f"{folder} holds a run, not a study; take another --name")
+        raise InputError(f"{folder} holds a run, not a study; choose another name")
     each = [(name, seed) for seed in study.seeds for name in study.names()]
     jobs = [(RunDirectory(folder / folder_name(*one)), study.config(*one)) for one in each]
     for _, config in jobs:
@@ -130,7 +130,7 @@ def _stale_message(folder: Path, stale: dict[RunDirectory, str]) -> str:
     more = [f"and {len(lines) - 5} more"] if len(lines) > 5 else []
     return (
         f"{plural(len(lines), 'stored run differs', 'stored runs differ')} in {folder} from what the study says now; "
-        "--name takes another folder, --overwrite makes what differs again:\n  " + "\n  ".join(lines[:5] + more)
+        "choose another name, or make what differs again with `overwrite=True`:\n  " + "\n  ".join(lines[:5] + more)
     )
 
 

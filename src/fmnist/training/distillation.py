@@ -119,16 +119,16 @@ class Teacher:
         run = None if isinstance(found, Path) else found
         path = found if isinstance(found, Path) else found.need(found.model, "train --resume")
         if not path.is_file():
-            raise InputError(f"--teacher {name}: there is no such file; expected a run, or a .keras file")
+            raise InputError(f"teacher: there is no file {name}; expected a run, or a .keras file")
         expected = list(dataset.class_names)
         if run and (known := read_json(run.config)["dataset"]["class_names"]) != expected:
-            raise InputError(f"--teacher {name}: knows the classes {', '.join(known)}; expected {', '.join(expected)}")
+            raise InputError(f"teacher: {name} knows the classes {', '.join(known)}; expected {', '.join(expected)}")
         model = open_keras(path)
         answers = (*model.image_shape, len(model.class_names))
         wanted = (*dataset.image_shape, dataset.num_classes)
         if answers != wanted:
             raise InputError(
-                f"--teacher {name}: takes images of {answers[0]}×{answers[1]} pixels and knows {answers[2]} classes; "
+                f"teacher: {name} takes images of {answers[0]}×{answers[1]} pixels and knows {answers[2]} classes; "
                 f"expected {wanted[0]}×{wanted[1]} and {wanted[2]}; take one that was trained on the same data"
             )
         self.probabilities = model.probabilities

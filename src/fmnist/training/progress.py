@@ -75,7 +75,7 @@ class Progress:
             if not math.isfinite(value):
                 raise Diverged(
                     f"the {name} became {value} in epoch {self.epoch + 1} of {self.epochs}, at step {self.step}; "
-                    "try a smaller --learning-rate"
+                    "try a smaller `learning_rate`"
                 )
 
     def row(self, learning_rate: float, measured: Mapping[str, float], seconds: float) -> dict[str, float]:

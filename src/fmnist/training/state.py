@@ -104,7 +104,8 @@ class TrainingState:
         own, others = arrays[: len(variables)], arrays[len(variables) :]
         if [tuple(variable.shape) for variable in variables] != [array.shape for array in own]:
             raise RunError(
-                f"the checkpoint in {self.run.checkpoints} was made for another network; start again with --overwrite"
+                f"the checkpoint in {self.run.checkpoints} was made for another network; "
+                "start again with `overwrite=True`"
             )
         for variable, array in zip(variables, own, strict=True):
             variable.assign(array)

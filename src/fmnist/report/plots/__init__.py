@@ -129,5 +129,5 @@ def draw_all(run: RunDirectory, dataset: Dataset) -> list[Path]:
         InputError: the data is not what the run was trained on, or a file of the run cannot be read.
     """
     if results.trained_on(results.environment(run), dataset.sha256) is False:
-        raise InputError(f"{run.path} was trained on other data than {dataset.source}; give its data with --data-dir")
+        raise InputError(f"{run.path} was trained on other data than {dataset.source}; give its data with `data_dir`")
     return [path for plot in PLOTS if plot.drawable(run) for path in plot.draw(run, dataset, run.plots / plot.name)]
