@@ -24,12 +24,7 @@ class Diverged(RunError):
 
 
 def did_you_mean(name: str, known: list[str]) -> str:
-    """Return `"; did you mean 'x'?"` for the closest known name, or an empty string.
-
-    Args:
-        name: what the user wrote.
-        known: the names that would have been right.
-    """
+    """Return `"; did you mean 'x'?"` for the known name that is closest to what was written, or an empty string."""
     import difflib
 
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)

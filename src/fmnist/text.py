@@ -2,13 +2,7 @@
 
 
 def number(value: float, digits: int = 0, *, sign: bool = False) -> str:
-    """Format a number with thousands separators and a true minus sign; a zero has no sign.
-
-    Args:
-        value: to be formatted.
-        digits: after the point.
-        sign: writes a plus before what is above zero.
-    """
+    """Format a number with `digits` after the point, thousands separators and a true minus; a zero has no sign."""
     told = f"{value:+,.{digits}f}" if sign else f"{value:,.{digits}f}"
     if not told.strip("+-0.,"):
         told = told.lstrip("+-")
@@ -16,12 +10,7 @@ def number(value: float, digits: int = 0, *, sign: bool = False) -> str:
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """Format a share, 0 to 1, as a percentage; what is not quite nothing or all does not round to 0% or 100%.
-
-    Args:
-        share: to be formatted.
-        digits: after the point.
-    """
+    """Format a share, 0 to 1, as a percentage; what is not quite nothing or all does not round to 0% or 100%."""
     smallest = 10.0**-digits
     if share > 0 and 100 * share < smallest / 2:
         return f"<{smallest:.{digits}f}%"

@@ -2,10 +2,11 @@
 
 import jsonschema
 import pytest
+from support import study_schema
 
 from fmnist.config import preset
 from fmnist.errors import InputError
-from fmnist.study import BASELINE, Study, builtin_studies, folder_name, read_study, yamlschema
+from fmnist.study import BASELINE, Study, builtin_studies, folder_name, read_study
 from fmnist.study.yamlfile import read_yaml
 
 GOOD = """\
@@ -138,8 +139,8 @@ def test_a_study_made_in_python_is_checked_too():
 
 def test_the_published_schema_is_current():
     published = builtin_studies()["remedies"].parent / "study.schema.json"
-    assert published.read_text("utf-8") == yamlschema.text(), "run `python -m fmnist.study.yamlschema` as it says"
-    jsonschema.Draft202012Validator.check_schema(yamlschema.json_schema())
+    assert published.read_text("utf-8") == study_schema.text(), "run `python tests/support/study_schema.py` as it says"
+    jsonschema.Draft202012Validator.check_schema(study_schema.json_schema())
 
 
 @pytest.mark.parametrize("name", builtin_studies())
@@ -148,7 +149,7 @@ def test_the_studies_of_the_package_name_the_schema_and_keep_to_it(name):
     first = path.read_text("utf-8").splitlines()[0]
     assert first == "# yaml-language-server: $schema=study.schema.json"
     content, _ = read_yaml(path)
-    jsonschema.validate(content, yamlschema.json_schema())
+    jsonschema.validate(content, study_schema.json_schema())
 
 
 @pytest.mark.parametrize(
@@ -168,13 +169,13 @@ def test_the_studies_of_the_package_name_the_schema_and_keep_to_it(name):
 )
 def test_the_schema_refuses_what_the_reader_refuses(old, new, expected, tmp_path):
     good, _ = read_yaml(write(tmp_path, GOOD))
-    jsonschema.validate(good, yamlschema.json_schema())
+    jsonschema.validate(good, study_schema.json_schema())
     path = write(tmp_path, GOOD.replace(old, new, 1))
     with pytest.raises(InputError):
         read_study(path)
     bad, _ = read_yaml(path)
     with pytest.raises(jsonschema.ValidationError, match=expected):
-        jsonschema.validate(bad, yamlschema.json_schema())
+        jsonschema.validate(bad, study_schema.json_schema())
 
 
 @pytest.mark.parametrize(
@@ -182,4 +183,4 @@ def test_the_schema_refuses_what_the_reader_refuses(old, new, expected, tmp_path
 )
 def test_the_schema_takes_every_form_that_a_setting_has(text, tmp_path):
     content, _ = read_yaml(write(tmp_path, GOOD.replace("epochs: 3", text)))
-    jsonschema.validate(content, yamlschema.json_schema())
+    jsonschema.validate(content, study_schema.json_schema())

@@ -1,17 +1,17 @@
 """`fmnist benchmark`: measures speed, size, memory and accuracy of a run's exported files, beside Keras."""
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from fmnist.cli import options
 from fmnist.cli.terminal import print_table, say
+from fmnist.data import Dataset
+from fmnist.run.directory import RunDirectory
 from fmnist.text import percent, size
 
 
-@click.command("benchmark", epilog=options.examples("fmnist benchmark latest", "fmnist benchmark runs/first --json"))
-@options.run_argument
+@options.run_command("benchmark", "fmnist benchmark latest", "fmnist benchmark runs/first --json")
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0, min_open=True),
@@ -19,23 +19,16 @@ from fmnist.text import percent, size
     show_default=True,
     help="How long each speed of each file is measured.",
 )
-@options.runs_dir_option
-@options.data_dir_option
-@options.json_option
-def command(run_name: str, seconds: float, runs_dir: Path, data_dir: Path | None, as_json: bool) -> None:
+def command(run: RunDirectory, dataset: Dataset, seconds: float, as_json: bool) -> None:
     """Measure the exported files of RUN (a path, a name or `latest`) beside its model in Keras.
 
     Each file is measured in a process of its own, on the test images: latency with one image, speed with 256 at a
     time, the time from the start of Python to the first answer, and the memory of all that. Writes benchmark.json; the
     report shows it.
     """
-    run = options.open_run(run_name, runs_dir)
-    dataset = options.load_data(data_dir)
-
     from fmnist.export.benchmark import benchmark_run
 
-    with run.lock():
-        result = benchmark_run(run, dataset, seconds=seconds, note=say)
+    result = benchmark_run(run, dataset, seconds=seconds, note=say)
     if as_json:
         options.print_json({"run": str(run.path), **result})
     else:

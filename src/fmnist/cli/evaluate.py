@@ -1,33 +1,24 @@
 """`fmnist evaluate`: scores a run on the test set."""
 
-from pathlib import Path
 from typing import Any
-
-import click
 
 from fmnist.cli import options
 from fmnist.cli.terminal import print_table
+from fmnist.data import Dataset
+from fmnist.run.directory import RunDirectory
 from fmnist.text import percent
 
 
-@click.command("evaluate", epilog=options.examples("fmnist evaluate latest", "fmnist evaluate runs/first --json"))
-@options.run_argument
-@options.runs_dir_option
-@options.data_dir_option
-@options.json_option
-def command(run_name: str, runs_dir: Path, data_dir: Path | None, as_json: bool) -> None:
+@options.run_command("evaluate", "fmnist evaluate latest", "fmnist evaluate runs/first --json")
+def command(run: RunDirectory, dataset: Dataset, as_json: bool) -> None:
     """Score the saved model of RUN (a path, a name or `latest`) on the whole test set.
 
     Writes metrics.json and predictions.npz into the run; before that, where they are missing, calibration.json and
     familiarity.json, fitted on its validation images.
     """
-    run = options.open_run(run_name, runs_dir)
-    dataset = options.load_data(data_dir)
-
     from fmnist.evaluation import evaluate
 
-    with run.lock():
-        result = evaluate.evaluate(run, dataset)
+    result = evaluate.evaluate(run, dataset)
     if as_json:
         options.print_json({"run": str(run.path), **result})
     else:

@@ -8,25 +8,34 @@ import click
 
 from fmnist.cli import options
 from fmnist.cli.terminal import print_table, say
+from fmnist.data import Dataset
 from fmnist.errors import RunError
 from fmnist.export.formats import DEFAULT_FORMATS, FORMATS, check_formats
+from fmnist.run.directory import RunDirectory
 from fmnist.text import percent, size
 
 
-@click.command(
-    "export",
-    epilog=options.examples("fmnist export latest", "fmnist export runs/first --format litert,onnx-int8,savedmodel"),
-)
-@options.run_argument
+def _formats(context: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    check_formats(names)
+    return names
+
+
+@options.run_command("export", "fmnist export latest", "fmnist export runs/first --format litert,onnx-int8,savedmodel")
 @click.option(
     "--format",
     "formats",
     default=",".join(DEFAULT_FORMATS),
     show_default=True,
+    callback=_formats,
     metavar="NAME,NAME,…",
     help=f"Also: {', '.join(name for name, form in FORMATS.items() if not form.default)}.",
 )
-@click.option("--no-calibrate", is_flag=True, help="Leave the temperature out: probabilities as the run's model's.")
+@click.option(
+    "--calibrate/--no-calibrate",
+    default=True,
+    help="Fold the temperature in (the default), or give the probabilities of the run's own model.",
+)
 @click.option(
     "--force",
     is_flag=True,
@@ -38,19 +47,7 @@ from fmnist.text import percent, size
     metavar="FILE.tgz",
     help="The npm package that format web needs, where npm cannot fetch it.",
 )
-@options.runs_dir_option
-@options.data_dir_option
-@options.json_option
-def command(
-    run_name: str,
-    formats: str,
-    no_calibrate: bool,
-    force: bool,
-    web_runtime: Path | None,
-    runs_dir: Path,
-    data_dir: Path | None,
-    as_json: bool,
-) -> None:
+def command(run: RunDirectory, dataset: Dataset, formats: tuple[str, ...], as_json: bool, **how: Any) -> None:
     """Write the model of RUN (a path, a name or `latest`) in other formats, into its folder exports/.
 
     Each file takes raw pixels, uint8, and gives probabilities; each carries its class names. Before it is put there, it
@@ -65,14 +62,7 @@ def command(
     """
     from fmnist.export.exporter import export_run
 
-    names = tuple(part.strip() for part in formats.split(",") if part.strip())
-    check_formats(names)
-    run = options.open_run(run_name, runs_dir)
-    dataset = options.load_data(data_dir)
-    with run.lock():
-        result = export_run(
-            run, dataset, names, calibrate=not no_calibrate, force=force, web_runtime=web_runtime, note=say
-        )
+    result = export_run(run, dataset, formats, note=say, **how)
     if as_json:
         options.print_json({"folder": str(run.exports), **result})
     else:

@@ -1,5 +1,6 @@
 """Holds the options that several commands share, the flags of the settings, and what reads and prints for them."""
 
+import functools
 import json
 import re
 import sys
@@ -31,7 +32,6 @@ data_dir_option = click.option(
     help="Folder of the four IDX files [default: $FMNIST_DATA, the cache, the system's package, a download].",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
-run_argument = click.argument("run_name", metavar="RUN")
 
 
 def open_run(name: str, runs_dir: Path) -> RunDirectory:
@@ -46,6 +46,26 @@ def open_run(name: str, runs_dir: Path) -> RunDirectory:
 def examples(*lines: str) -> str:
     """Return the epilog of a command's help: its examples, unwrapped."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def run_command(name: str, *lines: str) -> Callable[[Callable[..., None]], click.Command]:
+    """Make a command about RUN of a function that takes the run, its data set, `as_json` and the command's own options.
+
+    The run's files are in order, and its lock is held while the function works.
+    """
+
+    def make(function: Callable[..., None]) -> click.Command:
+        @functools.wraps(function)
+        def work(run_name: str, runs_dir: Path, data_dir: Path | None, **own: Any) -> None:
+            run, dataset = open_run(run_name, runs_dir), load_data(data_dir)
+            with run.lock():
+                function(run, dataset, **own)
+
+        for option in (json_option, data_dir_option, runs_dir_option, click.argument("run_name", metavar="RUN")):
+            work = option(work)
+        return click.command(name, epilog=examples(*lines))(work)
+
+    return make
 
 
 def print_json(content: Any) -> None:

@@ -1,31 +1,23 @@
 """`fmnist report`: draws a run's plots and writes its report."""
 
-from pathlib import Path
-
 import click
 
 from fmnist.cli import options
+from fmnist.data import Dataset
+from fmnist.run.directory import RunDirectory
 
 
-@click.command("report", epilog=options.examples("fmnist report latest", "fmnist report runs/first --open"))
-@options.run_argument
-@options.runs_dir_option
-@options.data_dir_option
-@options.json_option
+@options.run_command("report", "fmnist report latest", "fmnist report runs/first --open")
 @click.option("--open/--no-open", "show", default=False, help="Show the report in the web browser.")
-def command(run_name: str, runs_dir: Path, data_dir: Path | None, as_json: bool, show: bool) -> None:
+def command(run: RunDirectory, dataset: Dataset, as_json: bool, show: bool) -> None:
     """Draw the plots of RUN (a path, a name or `latest`) and write its report.
 
     The report is one HTML file that needs no network. What the run does not have yet is left out of it.
     """
-    run = options.open_run(run_name, runs_dir)
-    dataset = options.load_data(data_dir)
-
     from fmnist.report import plots, run_page
 
-    with run.lock():
-        drawn = plots.draw_all(run, dataset)
-        path = run_page.write_report(run)
+    drawn = plots.draw_all(run, dataset)
+    path = run_page.write_report(run)
     if as_json:
         options.print_json({"run": str(run.path), "report": str(path), "plots": [str(plot) for plot in drawn]})
     else:

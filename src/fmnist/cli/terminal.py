@@ -37,9 +37,7 @@ def _console(stream: IO[str]) -> Console:
 def print_table(rows: Sequence[Sequence[str]], left: int = 1) -> None:
     """Print a table on stdout: in a pipe a line a row; on a narrow terminal what does not fit goes below.
 
-    Args:
-        rows: cells, the header's first.
-        left: so many columns, the first ones, and those without a header lean to the left.
+    The header is the first row. The first `left` columns, and those without a header, lean to the left.
     """
     from rich.cells import cell_len
     from rich.table import Table
@@ -69,11 +67,7 @@ def print_table(rows: Sequence[Sequence[str]], left: int = 1) -> None:
 class Bar:
     """A progress bar on stderr with the time left; where stderr is no terminal only the lines of `say` remain.
 
-    Args:
-        total: of the work, in whatever unit; None where it is not known.
-        done: of it, from the start.
-        text: before the bar.
-        delay: seconds before it is drawn, so that short work draws none.
+    `total` and `done` have the work's own unit. It is drawn after `delay` seconds, so that short work draws none.
     """
 
     def __init__(self, total: float | None = None, *, done: float = 0, text: str = "", delay: float = 0) -> None:

@@ -7,30 +7,17 @@ SIZES = ("filters", "kernel_size", "activation", "batch_normalization")
 
 @dataclass(frozen=True)
 class Family:
-    """A family, whose network the file of its name in `fmnist/models` builds.
+    """A family, whose network the file of its name in `fmnist/models` builds."""
 
-    Attributes:
-        settings: which it has of the settings that not every family has; the others must keep their default.
-        activation: its own, where that setting is left open.
-        batch_normalization: likewise.
-        hidden_layer: whether a dense layer, with dropout of its own, stands before the last one.
-        whitened_stem: whether the weights of its first layer are computed from the training images.
-        imagenet: how ImageNet's weights for it come, in words; empty where there are none. Its file then has a function
-            that converts them.
-        package: the Python package that carries them; without one, Keras downloads them.
-        file: their place in the package.
-        sha256: of that file.
-    """
-
-    settings: tuple[str, ...] = SIZES
-    activation: str = "relu"
-    batch_normalization: bool = True
-    hidden_layer: bool = False
-    whitened_stem: bool = False
-    imagenet: str = ""
-    package: str = ""
-    file: str = ""
-    sha256: str = ""
+    settings: tuple[str, ...] = SIZES  # those that it has, of the settings that not every family has
+    activation: str = "relu"  # where that setting is left open
+    batch_normalization: bool = True  # likewise
+    hidden_layer: bool = False  # a dense layer, with dropout of its own, before the last one
+    whitened_stem: bool = False  # the weights of the first layer are computed from the training images
+    imagenet: str = ""  # how ImageNet's weights for it come, in words; its file then has a function that converts them
+    package: str = ""  # the Python package that carries them; without one, Keras downloads them
+    file: str = ""  # their place in the package
+    sha256: str = ""  # of that file
 
     @property
     def pretrained(self) -> bool:

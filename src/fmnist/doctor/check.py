@@ -10,19 +10,12 @@ OK, NOTE, WRONG = "ok", "note", "wrong"
 
 @dataclass(frozen=True)
 class Check:
-    """What was found.
+    """What was found."""
 
-    Attributes:
-        name: what was looked at, in a word or two.
-        state: `ok`; `note` for what is worth knowing and harms nothing; `wrong`.
-        text: how it is.
-        mend: what to do about it; empty where there is nothing to do.
-    """
-
-    name: str
-    state: str
-    text: str
-    mend: str = ""
+    name: str  # what was looked at, in a word or two
+    state: str  # `ok`; `note` for what is worth knowing and harms nothing; `wrong`
+    text: str  # how it is
+    mend: str = ""  # what to do about it; empty where there is nothing to do
 
 
 def attempt(name: str, look: Callable[[], str], mend: str = "") -> Check:

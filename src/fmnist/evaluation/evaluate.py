@@ -46,13 +46,8 @@ def load_model(run: RunDirectory) -> backend.Predictor:
 def calibrate(run: RunDirectory, dataset: Dataset, predict: backend.Predictor | None = None) -> bool:
     """Write `calibration.json` and `familiarity.json` of a run that lacks them, from its validation images.
 
-    Args:
-        run: has a model. The caller holds its lock.
-        dataset: what it was trained on.
-        predict: its model, where that is loaded already: takes uint8 (N, H, W), returns float32 (N, classes).
-
-    Returns:
-        Whether the run has them now: not if it kept fewer than 50 validation images, or was trained on other data.
+    The caller holds the run's lock; `predict` is its model, where that is loaded already. Returns whether the run has
+    them now: not if it kept fewer than 50 validation images, or was trained on other data.
     """
     if run.calibration.is_file() and run.familiarity.is_file():
         return True

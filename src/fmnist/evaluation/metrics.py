@@ -13,12 +13,7 @@ EPSILON = 1e-7
 
 
 def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Return the mean negative log-probability (nats) of the true classes.
-
-    Args:
-        probabilities: float (N, classes), rows that sum to 1.
-        labels: integer (N,), 0 to classes - 1.
-    """
+    """Return the mean negative log-probability (nats) of the true classes: of float (N, classes) and integer (N,)."""
     chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return float(-np.log(np.clip(chosen, EPSILON, 1.0)).mean())
 
@@ -52,11 +47,7 @@ def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_classes: i
 
 
 def per_class(confusion: np.ndarray) -> list[dict[str, float]]:
-    """Return precision, recall and F1 (0 to 1; 0 where undefined) and support (images) of each class.
-
-    Args:
-        confusion: int64 (classes, classes), rows true, columns predicted.
-    """
+    """Return precision, recall and F1 (0 to 1; 0 where undefined) and support (images) of each class (row)."""
     return [
         {
             "precision": float(hits / max(predicted, 1)),
@@ -71,13 +62,8 @@ def per_class(confusion: np.ndarray) -> list[dict[str, float]]:
 def frequent_confusions(metrics: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
     """Return the `count` largest numbers beside the confusion matrix's diagonal, those above zero, the largest first.
 
-    Args:
-        metrics: with `confusion_matrix` (rows true, columns predicted) and `class_names`, as in `metrics.json`.
-        count: how many at most.
-
-    Returns:
-        For each the `true` and the `predicted` class's name, its `count`, the number of `images` of the true class,
-        and the `share` of them.
+    Of `metrics` (as in `metrics.json`) it takes `confusion_matrix` and `class_names`. `images` are those of the true
+    class, and `share` is of them.
     """
     matrix, names = metrics["confusion_matrix"], metrics["class_names"]
     found = [

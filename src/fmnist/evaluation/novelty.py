@@ -29,19 +29,12 @@ _TOGETHER = 2000  # pictures that are held as floats at a time
 
 @dataclass(frozen=True, eq=False)
 class Novelty:
-    """Describes training pictures by a Gaussian for each class, over the mean grey levels of cells of the picture.
+    """Describes training pictures by a Gaussian for each class, over the mean grey levels of cells of the picture."""
 
-    Attributes:
-        means: float32 (classes, cells²).
-        whitening: float32 (classes, cells², cells²), lower triangles L; L Lᵀ is the inverse of the covariance.
-        typical: the median of `distance` over the validation pictures.
-        limit: their quantile that the threshold lies at.
-    """
-
-    means: np.ndarray
-    whitening: np.ndarray
-    typical: float = 0.0
-    limit: float = 1.0
+    means: np.ndarray  # float32 (classes, cells²)
+    whitening: np.ndarray  # float32 (classes, cells², cells²), lower triangles L; L Lᵀ is the inverse of the covariance
+    typical: float = 0.0  # the median of `distance` over the validation pictures
+    limit: float = 1.0  # their quantile that the threshold lies at
 
     def distance(self, images: np.ndarray) -> np.ndarray:
         """Return how far images, uint8 (N, H, W), are from the nearest class: float32 (N,).
@@ -56,10 +49,9 @@ class Novelty:
         return np.asarray(np.min(distances, axis=0), np.float32)
 
     def unfamiliarity(self, images: np.ndarray) -> np.ndarray:
-        """Return how unfamiliar images are, uint8 (N, H, W), of the size of the training images.
+        """Return how unfamiliar images, uint8 (N, H, W), are: float32 (N,), 0 for a typical one, unbounded.
 
-        Returns:
-            float32 (N,), unbounded on both sides: 0 for a typical one, above 1 (`THRESHOLD`) is called unfamiliar.
+        Above 1 (`THRESHOLD`) they are called unfamiliar.
         """
         return (self.distance(images) - np.float32(self.typical)) / np.float32(self.limit - self.typical)
 
@@ -101,13 +93,7 @@ class Novelty:
 
 
 def fit(images: np.ndarray, labels: np.ndarray, validation_images: np.ndarray) -> Novelty:
-    """Describe training pictures, and place the threshold so that 2% of the validation pictures lie above it.
-
-    Args:
-        images: uint8 (N, H, W), the training images.
-        labels: integer (N,).
-        validation_images: uint8 (M, H, W), others of the same kind, M > 0.
-    """
+    """Describe training images, uint8 (N, H, W), and place the threshold: 2% of the validation images lie above it."""
     seen = cells(images)
     groups = [seen[labels == label] for label in np.unique(labels)]
     means = np.stack([group.mean(axis=0) for group in groups])

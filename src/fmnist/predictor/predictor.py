@@ -47,14 +47,8 @@ class Predictor:
     def unfamiliarity(self, images: np.ndarray) -> np.ndarray:
         """Return how unlike the training pictures each picture is: 0 is typical, above `threshold` unfamiliar.
 
-        It is worked out from the pictures alone, not from the model's answer. 2% of the run's validation pictures lie
-        above the threshold.
-
-        Args:
-            images: as for `probabilities`.
-
-        Returns:
-            float32 (N,).
+        It is worked out from the pictures alone, not from the model's answer: float32 (N,) of uint8 (N, H, W). 2% of
+        the run's validation pictures lie above the threshold.
 
         Raises:
             InputError: the pictures have another type or size, or the model cannot tell (`threshold` is None).

@@ -29,13 +29,7 @@ def save(folder: Path, step: int, arrays: list[np.ndarray], state: dict[str, Any
     """Write the checkpoint of a step, then remove all but this and the newest one before it.
 
     Nothing is removed before the new one is whole on the disk. What there was from later steps goes too: it was
-    damaged, and the run went on from an earlier one.
-
-    Args:
-        folder: the run's `checkpoints` directory.
-        step: training steps done since the start of the run; names the checkpoint.
-        arrays: numeric, of any shape and dtype.
-        state: ready for JSON.
+    damaged, and the run went on from an earlier one. `step` counts from the start of the run.
 
     Raises:
         RunError: it cannot be written (disk full); the checkpoints that were there are untouched.

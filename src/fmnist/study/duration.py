@@ -36,12 +36,6 @@ def forecast(
     A job takes what the finished runs with the same settings but for the seed took; where there is none, its settings
     are probed: two epochs on 1,920 images in a temporary folder, the second of which is taken for the pace.
 
-    Args:
-        jobs: all of a study's.
-        dataset: to probe with.
-        tell: is given a line before each probe.
-        should_stop: asked while a probe runs.
-
     Raises:
         Interrupted: `should_stop` said so.
     """

@@ -15,27 +15,15 @@ CHUNK = 128
 
 
 class Epoch(NamedTuple):
-    """The images of one epoch, and what their labels hang on.
+    """The images of one epoch, and what their labels depend on."""
 
-    Attributes:
-        images: uint8 (N, H, W), in their training order, augmented.
-        order: int64 (N,), the indices that were taken in turn.
-        flipped: bool (N,), which are mirrored.
-        mix: how they were mixed, if they were.
-    """
-
-    images: np.ndarray
-    order: np.ndarray
-    flipped: np.ndarray
-    mix: Mix | None
+    images: np.ndarray  # uint8 (N, H, W), in their training order, augmented
+    order: np.ndarray  # int64 (N,), the indices that were taken in turn
+    flipped: np.ndarray  # bool (N,), which are mirrored
+    mix: Mix | None  # how they were mixed, if they were
 
     def targets(self, rows: np.ndarray, mirrored: np.ndarray | None = None) -> np.ndarray:
-        """Return what the epoch's images are to give: of each its row, mixed as they are.
-
-        Args:
-            rows: float32 (N, classes), of the images as they were.
-            mirrored: the same of their mirror images, where those have others.
-        """
+        """Return the epoch's targets, mixed as its images: each image's row, of `mirrored` where it is mirrored."""
         chosen = rows[self.order]
         if mirrored is not None:
             chosen[self.flipped] = mirrored[self.order][self.flipped]
@@ -43,14 +31,7 @@ class Epoch(NamedTuple):
 
 
 def make_epoch(images: np.ndarray, config: AugmentationConfig, seed: int, epoch: int) -> Epoch:
-    """Return the images of one epoch in their training order, augmented, and what was done to them.
-
-    Args:
-        images: uint8 (N, H, W).
-        config: which augmentations, and how strong.
-        seed: the run's seed.
-        epoch: from 0.
-    """
+    """Return images, uint8 (N, H, W), as the run with this seed meets them in an epoch, counted from 0."""
     order = np.random.default_rng([seed, ORDER, epoch]).permutation(len(images))
     batch = images[order]
     flipped = np.zeros(len(images), bool)
@@ -94,13 +75,7 @@ class Epochs:
 
 
 def shift(images: np.ndarray, pixels: int, rng: np.random.Generator) -> np.ndarray:
-    """Move each image by its own whole number of pixels, -pixels to pixels, in both directions; zeros move in.
-
-    Args:
-        images: uint8 (N, H, W).
-        pixels: the largest shift.
-        rng: where the shifts are drawn from.
-    """
+    """Move each image by its own whole number of pixels, -pixels to pixels, in both directions; zeros move in."""
     height, width = images.shape[1:]
     padded = np.pad(images, ((0, 0), (pixels, pixels), (pixels, pixels)))
     down, right = rng.integers(0, 2 * pixels + 1, (2, len(images)))
@@ -112,12 +87,9 @@ def warp(images: np.ndarray, degrees: np.ndarray, scales: np.ndarray) -> np.ndar
     """Turn and scale each image about its centre, with bilinear interpolation; zeros come in from outside.
 
     Args:
-        images: uint8 (N, H, W).
+        images: uint8 (N, H, W), and so is what comes back.
         degrees: float (N,), counter-clockwise.
         scales: float (N,), above 1 to enlarge.
-
-    Returns:
-        uint8 (N, H, W).
     """
     height, width = images.shape[1:]
     rows = np.arange(height, dtype=np.float32)[:, None] - (height - 1) / 2
@@ -165,14 +137,9 @@ def _quads(images: np.ndarray) -> np.ndarray:
 
 
 def erase(images: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Set a square in each image to zero, its centre anywhere, so that a part of it may fall outside.
+    """Set a square in each image to zero, its side a share of the image's, its centre anywhere: part may fall outside.
 
     Source: T. DeVries and G. W. Taylor, "Improved regularization of convolutional neural networks with Cutout", 2017.
-
-    Args:
-        images: uint8 (N, H, W).
-        share: the square's side as a share (0 to 1) of the image's shorter side.
-        rng: where the centres are drawn from.
     """
     height, width = images.shape[1:]
     side = round(share * min(height, width))

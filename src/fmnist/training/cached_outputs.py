@@ -20,14 +20,7 @@ def kept(
     shape: tuple[int, ...],
     should_stop: Callable[[], bool],
 ) -> np.ndarray:
-    """Return the outputs that a file holds, if they are whole, or compute and keep them.
-
-    Args:
-        path: the file, `.npy`.
-        predict: from images to float32 (N, *shape).
-        images: uint8 (N, H, W).
-        shape: of one output.
-        should_stop: asked now and then.
+    """Return the outputs, float32 (N, *shape), that an .npy file holds, if they are whole; or compute and keep them.
 
     Raises:
         Interrupted: `should_stop` said so.

@@ -24,15 +24,10 @@ _FEW = 100
 
 
 class Targets(NamedTuple):
-    """What the training images are to give, in their order: labels, and behind them what a teacher says.
+    """What the network is to answer for the training images, in their order: labels, and behind them a teacher's."""
 
-    Attributes:
-        rows: float32 (N, classes), or with a teacher (N, 2 × classes).
-        mirrored: the same for their mirror images, where those have others.
-    """
-
-    rows: np.ndarray
-    mirrored: np.ndarray | None = None
+    rows: np.ndarray  # float32 (N, classes), or with a teacher (N, 2 × classes)
+    mirrored: np.ndarray | None = None  # the same for their mirror images, where those have others
 
 
 class DistillationLoss(keras.losses.Loss):

@@ -10,15 +10,10 @@ CHUNK = 512
 
 @dataclass(frozen=True)
 class Mix:
-    """How an epoch's images were mixed.
+    """How an epoch's images were mixed."""
 
-    Attributes:
-        partners: integer (N,), the place in the epoch of the image that each was mixed with.
-        shares: float32 (N,), how much of each is its own, 0 to 1.
-    """
-
-    partners: np.ndarray
-    shares: np.ndarray
+    partners: np.ndarray  # integer (N,), the place in the epoch of the image that each was mixed with
+    shares: np.ndarray  # float32 (N,), how much of each is its own, 0 to 1
 
     def of(self, rows: np.ndarray) -> np.ndarray:
         """Return rows, float32 (N, classes), mixed as their images were."""
@@ -27,18 +22,12 @@ class Mix:
 
 
 def mix(images: np.ndarray, mixup: float, cutmix: float, rng: np.random.Generator) -> tuple[np.ndarray, Mix]:
-    """Mix each image with another one of the epoch; where both ways are given, each image by one of them at random.
+    """Mix each image with another one of the epoch; where both ways are on, each image by one of them at random.
 
     mixup blends the two; CutMix puts a rectangle of the other into the image, in the same place, and its centre may be
-    anywhere. The shares are drawn from Beta(α, α), and for CutMix corrected by what of the rectangle falls outside.
-    Sources: H. Zhang et al., "mixup: Beyond empirical risk minimization", 2017; S. Yun et al., "CutMix: Regularization
-    strategy to train strong classifiers with localizable features", 2019.
-
-    Args:
-        images: uint8 (N, H, W).
-        mixup: its α; 0 is off.
-        cutmix: its α; 0 is off. One of the two is on.
-        rng: where partners, shares and places are drawn from.
+    anywhere. The shares are drawn from Beta(α, α) with the α of mixup or of CutMix (0 is off), and for CutMix corrected
+    by what of the rectangle falls outside. Sources: H. Zhang et al., "mixup: Beyond empirical risk minimization", 2017;
+    S. Yun et al., "CutMix: Regularization strategy to train strong classifiers with localizable features", 2019.
     """
     count, height, width = images.shape
     partners = rng.permutation(count)

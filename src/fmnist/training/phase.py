@@ -119,11 +119,8 @@ def follow_average(
     Source: B. T. Polyak and A. B. Juditsky, "Acceleration of stochastic approximation by averaging", 1992, for
     averages; M. Tan and Q. V. Le, "EfficientNet", 2019, for exponential ones.
 
-    Args:
-        average: float32 arrays.
-        weights: those of the network now, in the same order and shapes.
-        decay: of a step, 0 to 1; smaller in the first steps, so that the fresh weights are soon forgotten.
-        steps: how many were taken since the last call; `done`: how many in all.
+    `decay` is of a step, 0 to 1, and smaller in the first steps, so that the fresh weights are soon forgotten; `steps`
+    were taken since the last call, `done` in all.
     """
     kept = np.float32(min(decay, (1 + done) / (10 + done)) ** steps)
     for mean, array in zip(average, weights, strict=True):

@@ -23,9 +23,7 @@ _QUICK = 0.01
 class Batcher:
     """Asks one model for many, one batch after the other.
 
-    Args:
-        compute: takes uint8 (N, H, W) and gives float32 (N, classes).
-        observe: is told the number of pictures and the seconds of each batch.
+    `compute` takes uint8 (N, H, W) and gives float32 (N, classes); `observe` is told each batch's pictures and seconds.
     """
 
     def __init__(self, compute: Callable[[np.ndarray], np.ndarray], observe: Callable[[int, float], None]) -> None:

@@ -37,12 +37,8 @@ _PLACE = {column: place for place, column in enumerate(_COLUMNS)}
 class Counters:
     """The counts of one process, and the sums over all.
 
-    A process that is started again goes on in its row, so that no count ever falls.
-
-    Args:
-        path: the common file, which is made if it is missing; None counts alone.
-        worker: this process's row, from 0.
-        workers: the number of rows.
+    The rows of the common file `path` are the processes'; without one, this process counts alone. A process that is
+    started again goes on in its row, so that no count ever falls.
     """
 
     def __init__(self, path: Path | None = None, worker: int = 0, workers: int = 1) -> None:

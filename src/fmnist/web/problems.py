@@ -43,13 +43,7 @@ KINDS = {
 
 
 class Problem(Exception):
-    """A request that is refused or failed.
-
-    Args:
-        code: a key of `KINDS`.
-        message: what came, what was expected, how to mend it.
-        headers: what the answer carries besides.
-    """
+    """A request that is refused or failed: its kind in `KINDS`, and what came, what was expected, how to mend it."""
 
     def __init__(self, code: str, message: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
         super().__init__(message)

@@ -29,27 +29,16 @@ _SAMPLES = 40
 
 @dataclass(frozen=True)
 class Plot:
-    """A row of the table: a picture that `fmnist report` draws and shows.
+    """A row of the table: a picture that `fmnist report` draws and shows."""
 
-    Attributes:
-        name: of its files in `plots/`.
-        draw: draws it from a run and its data.
-        needs: the run's file without which it is left out, as `RunDirectory` names it; "" for none.
-        place: where the report shows it: one of its sections that have pictures, or "" for a section of its own.
-        label: what it shows, for those who cannot see it.
-        caption: below it.
-        heading: above it.
-        parts: side by side, of the same width; a narrow page has them in a column.
-    """
-
-    name: str
+    name: str  # of its files in `plots/`
     draw: Callable[[RunDirectory, Dataset, Path], list[Path]]
-    needs: str
-    place: str
-    label: str
-    caption: str = ""
-    heading: str = ""
-    parts: int = 2
+    needs: str  # the run's file without which it is left out, as `RunDirectory` names it; "" for none
+    place: str  # where the report shows it: one of its sections that have pictures, or "" for a section of its own
+    label: str  # what it shows, for those who cannot see it
+    caption: str = ""  # below it
+    heading: str = ""  # above it
+    parts: int = 2  # side by side, of the same width; a narrow page has them in a column
 
     def drawable(self, run: RunDirectory) -> bool:
         """Whether the run has what the plot needs."""

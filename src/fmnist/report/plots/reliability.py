@@ -21,13 +21,7 @@ _BOTTOM, _COUNTS, _BETWEEN = 0.55, 0.62, 0.12
 def draw_reliability(
     probabilities: np.ndarray, labels: np.ndarray, path_stem: Path, title: str, temperature: float | None = None
 ) -> list[Path]:
-    """Draw accuracy over confidence in 15 bins, and under it how many images lie in each.
-
-    Args:
-        probabilities: float (N, classes), as the model gives them.
-        labels: integer (N,).
-        temperature: draws a second panel, with the probabilities at this temperature.
-    """
+    """Draw accuracy over confidence in 15 bins, and under it how many images lie in each; twice with a temperature."""
     panels = [("as the model gives it", probabilities)]
     if temperature is not None:
         panels.append((f"calibrated, temperature {temperature:.3g}", at_temperature(probabilities, temperature)))

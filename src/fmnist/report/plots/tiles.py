@@ -30,13 +30,7 @@ def mistakes(
     *,
     count: int = 24,
 ) -> list[Path]:
-    """Draw the wrongly classified images of which the model was surest, `count` at most.
-
-    Args:
-        images: uint8 (N, H, W).
-        labels: integer (N,), the true classes.
-        probabilities: float (N, classes).
-    """
+    """Draw the wrongly classified images of which the model was surest, `count` at most."""
     predictions, confidences = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predictions != labels)
     if not len(wrong):

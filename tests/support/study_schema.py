@@ -1,6 +1,6 @@
 """Describes a study's YAML as a JSON Schema, with which editors complete and check it while it is written.
 
-python -m fmnist.study.yamlschema > src/fmnist/study/shipped/study.schema.json
+python tests/support/study_schema.py > src/fmnist/study/shipped/study.schema.json
 """
 
 import json
