@@ -15,6 +15,5 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 
 def _described(match: re.Match[str]) -> str:
     name = match[1]
-    return (
-        f"::: fmnist.{fmnist._HOMES[name]}.{name}\n    options:\n      heading: fmnist.{name}\n      toc_label: {name}"
-    )
+    home = f"fmnist.{fmnist._HOMES[name]}.{name}"
+    return f"::: {home}\n    options:\n      heading: fmnist.{name}\n      toc_label: {name}"

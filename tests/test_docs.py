@@ -1,4 +1,4 @@
-"""The documentation as a site: it describes every public name, is built without a warning, and loads nothing from outside."""
+"""The documentation as a site: every public name is described, no warning, and nothing is loaded from outside."""
 
 import functools
 import http.server
