@@ -44,6 +44,13 @@ p {{ margin: 10px 0; }} code {{ font: 15px "DejaVu Sans Mono", monospace; backgr
 <div class="card phone"><img src="{phone}"></div>"""
 
 
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """A static host that does not print what it is asked for."""
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
 def address(content: bytes, kind: str) -> str:
     """Return a picture as the address of itself."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
@@ -62,7 +69,7 @@ def photo(name: str) -> bytes:
 
 def phone_page(browser, run: RunDirectory, content: bytes) -> bytes:
     """Return what a phone shows once the exported page has answered about a picture."""
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(run.exports / "web"))
+    handler = functools.partial(Quiet, directory=str(run.exports / "web"))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     page = browser.new_page(viewport=PHONE, device_scale_factor=2, service_workers="block")

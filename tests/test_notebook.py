@@ -39,7 +39,7 @@ def test_it_runs_top_to_bottom_and_so_do_the_solutions(tmp_path, monkeypatch, ti
     notebook = with_solutions(nbformat.read(NOTEBOOK, as_version=4))
     (parameters,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
     assert "EPOCHS = 20" in parameters.source
-    parameters.source = f'EPOCHS = 2\nRUN = "{tmp_path}/run"'
+    parameters.source = f'EPOCHS = 2\nIMAGES = 600\nRUN = "{tmp_path}/run"'
     NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(tmp_path)}}).execute()
     outputs = "".join(str(output) for cell in notebook.cells for output in cell.get("outputs", []))
     assert "356,234 parameters" in outputs
