@@ -34,6 +34,7 @@ def pictures(notebook):
     return [output.metadata.get("image/png", {}).get("alt", "") for output in shown]
 
 
+@pytest.mark.timeout(600)  # some forty cells, six small trainings
 def test_it_runs_top_to_bottom_and_so_do_the_solutions(tmp_path, monkeypatch, tiny_data_dir):
     monkeypatch.setenv("FMNIST_DATA", str(tiny_data_dir))
     notebook = with_solutions(nbformat.read(NOTEBOOK, as_version=4))
