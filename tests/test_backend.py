@@ -1,6 +1,7 @@
 """The same training on JAX and PyTorch, where they are installed."""
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -35,3 +36,21 @@ def test_an_unknown_backend_is_named(backend, code, message, tmp_path, tiny_data
     command = [sys.executable, "-m", "fmnist", "train", "--data-dir", str(tiny_data_dir), "--runs-dir", str(tmp_path)]
     done = subprocess.run(command, env=os.environ | {"KERAS_BACKEND": backend}, capture_output=True, text=True)
     assert done.returncode == code and message in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [{"image_data_format": "channels_first", "floatx": "float16", "epsilon": 1e-3, "backend": "jax"}, {}],
+)
+def test_a_users_keras_json_changes_nothing(theirs, tmp_path):
+    (tmp_path / "keras.json").write_text(json.dumps(theirs))
+    code = (
+        "from fmnist import backend; name = backend.prepare(); import keras; "
+        "print(name, keras.config.image_data_format(), keras.config.floatx(), keras.config.epsilon(), "
+        "keras.config.dtype_policy().name)"
+    )
+    variables = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=variables | {"KERAS_HOME": str(tmp_path)}, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["tensorflow", "channels_last", "float32", "1e-07", "float32"], done.stderr

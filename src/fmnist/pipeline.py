@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ def train(
         dataset: from `fmnist.load_dataset`.
         run: the directory to write, e.g. `runs/first`.
         watcher: is told what happens; None stays silent.
-        should_stop: asked after each segment of steps and between its parts.
+        should_stop: asked after each segment of steps, and between evaluation and diagnosis.
         overwrite: replace a run that is there already.
         train_only: stop after training.
 
@@ -93,7 +94,10 @@ def resume(
         config = restore(read_json(run.config))
         if run.state() == "finished" and (train_only or run.report.is_file()):
             raise InputError(f"{run.path} is finished; there is nothing to resume")
-        if not results.trained_on(results.environment(run), dataset.sha256):
+        same_data = results.trained_on(results.environment(run), dataset.sha256)
+        if same_data is None:
+            raise InputError(f"{run.environment} does not tell the data of the run; start again with --overwrite")
+        if not same_data:
             raise InputError(
                 f"{run.path} was trained on other data than {dataset.source}; give the same data with --data-dir"
             )
@@ -202,6 +206,7 @@ def _facts(config: Config, dataset: Dataset) -> dict[str, Any]:
             "num_train": train,
             "num_validation": validation,
             "num_test": len(dataset.test_labels),
+            **({"preparation": asdict(dataset.preparation)} if dataset.preparation else {}),
         },
     }
 

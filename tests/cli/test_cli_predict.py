@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from support.onnx_models import onnx_model
 
 import fmnist
 from fmnist.data import write_idx
@@ -183,3 +184,28 @@ def test_from_the_command_line_without_tensorflow(tmp_path):
     with open(tmp_path / "x.png", "rb") as stdin:
         done = subprocess.run(command, cwd=tmp_path, stdin=stdin, capture_output=True, text=True)
     assert (done.stdout, done.stderr, done.returncode) == ("-   right  99.9%\n", "", 0)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+@pytest.mark.parametrize("form", ["--csv", "--json", "--top=1"])
+def test_no_row_is_lost_to_an_encoding(encoding, form, tmp_path):
+    """Names in other scripts, and names that are no text at all."""
+    names = [os.fsencode(tmp_path / "靴.png"), os.fsencode(tmp_path) + b"/\xff.png"]
+    for name in names:
+        Image.new("L", (6, 4), 9).save(tmp_path / "x.png")
+        os.rename(tmp_path / "x.png", name)
+    (tmp_path / "m.onnx").write_bytes(onnx_model(facts={"class_names": ["a", "b", "c"]}))
+    command = [sys.executable, "-m", "fmnist", "predict", tmp_path / "m.onnx", *names, form]
+    done = subprocess.run(command, env=os.environ | {"PYTHONIOENCODING": encoding}, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b""), done.stderr
+    assert done.stdout.count(b".png") == 2
+
+
+@pytest.mark.parametrize("closed", ["1>&-", "2>&-", "1>&- 2>&-"])
+def test_closed_streams_are_no_error(closed, tmp_path):
+    Image.new("L", (6, 4), 9).save(tmp_path / "x.png")
+    (tmp_path / "m.onnx").write_bytes(onnx_model())
+    command = f"{sys.executable} -m fmnist predict m.onnx x.png missing.png --show seen.png {closed}"
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and "Traceback" not in done.stderr and (tmp_path / "seen.png").is_file()
+    assert ("missing.png" in done.stderr) == ("2" not in closed)

@@ -93,6 +93,9 @@ def test_exports_that_changed_or_belong_to_another_model(run):
     write_json(run.exports_index, {"model_sha256": "1", "files": [row]})
     texts = [check.text for check in doctor.examine(str(run.path)) if check.state == "wrong"]
     assert texts == ["they were made from another model than model.keras", "model.onnx: changed since it was written"]
+    run.model.unlink()
+    first, second = (check.text for check in doctor.examine(str(run.path)) if check.state == "wrong")
+    assert "has no model.keras" in first and second == "model.onnx: changed since it was written"
 
 
 @pytest.mark.parametrize(

@@ -71,11 +71,14 @@ class TestGate:
 
 
 JOBS = """
-import os
+import os, tempfile
 from fmnist.errors import InputError
 
 def double(*, images, word):
     return {"word": 2 * word}, {"images": 2 * images}
+
+def leave():
+    return {"path": tempfile.mkstemp()[1]}, {}
 
 def fail(*, way):
     if way == "input":
@@ -96,6 +99,11 @@ class TestProcess:
         values, arrays = process.call("jobs:double", "doubling", {"images": LABELS}, word="a")
         assert values == {"word": "aa"}
         np.testing.assert_array_equal(arrays["images"], 2 * LABELS)
+
+    def test_temporary_files_of_a_child_go_with_it(self):
+        """A child ends without clearing up, and TensorFlow writes functions into temporary files."""
+        values, _ = process.call("jobs:leave", "leaving")
+        assert values["path"] and not os.path.exists(values["path"])
 
     @pytest.mark.parametrize(
         ("way", "error", "message"),

@@ -6,12 +6,17 @@ import io
 import json
 import re
 import shutil
+import subprocess
 import tarfile
+from dataclasses import asdict
 from importlib.resources import files
 
+import numpy as np
 import pytest
+from PIL import Image
 from support.fake_export import Fake
 
+from fmnist.data.preparation import METHODS, Preparation
 from fmnist.doctor import OK
 from fmnist.doctor.rundirectory import check_run
 from fmnist.errors import InputError, RunError
@@ -180,3 +185,34 @@ def test_the_page_names_no_other_host_and_no_place_on_its_own():
         assert not re.search(r"""["'(]/\w""", text), part.name
     policy = re.search(r'Policy" content="([^"]*)"', PAGE.joinpath("index.html").read_text("utf-8"))[1]
     assert "default-src 'none'" in policy and "unsafe-inline" not in policy and "'unsafe-eval'" not in policy
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="needs node; in a browser: test_site_browser.py")
+@pytest.mark.parametrize(
+    "how", [None, *(Preparation(method, negate) for method in METHODS for negate in (False, True))]
+)
+def test_each_preparation_gives_the_same_pixels_as_in_python(how, tmp_path):
+    """Sizes larger, smaller, equal and not square, with every alpha: as `decode` of the page gives them, RGBA."""
+    rng = np.random.default_rng(0)
+    pictures = []
+    for width, height in ((28, 28), (20, 20), (64, 64), (91, 40), (9, 33), (150, 149)):
+        pixels = np.full((height, width, 4), rng.integers(0, 256, 4), np.uint8)
+        pixels[height // 4 : -height // 4, width // 3 : -width // 4] = rng.integers(0, 256, 4)
+        pixels[..., 3] = 255 if width < 60 else np.maximum(pixels[..., 3], 1)
+        pictures.append(pixels)
+    shutil.copytree(str(PAGE), tmp_path / "page")
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    given = [{"width": p.shape[1], "height": p.shape[0], "data": p.ravel().tolist()} for p in pictures]
+    (tmp_path / "given.json").write_text(json.dumps([given, site.numbers(), how and asdict(how)]))
+    (tmp_path / "main.js").write_text(
+        """import { readFileSync } from "node:fs";
+        import { prepare } from "./page/recipe.js";
+        const [given, numbers, how] = JSON.parse(readFileSync("given.json"));
+        const pictures = given.map((one) => ({ ...one, channels: 4, data: Uint8Array.from(one.data) }));
+        console.log(JSON.stringify(pictures.map((one) => [...prepare(one, [28, 28], numbers, how)])));"""
+    )
+    done = subprocess.run(["node", "main.js"], cwd=tmp_path, capture_output=True, text=True)
+    assert not done.returncode, done.stderr
+    for pixels, levels in zip(pictures, json.loads(done.stdout), strict=True):
+        expected = recipe.prepare(Image.fromarray(pixels, "RGBA"), (28, 28), how)
+        np.testing.assert_array_equal(np.reshape(levels, (28, 28)), expected, str(pixels.shape))

@@ -11,7 +11,7 @@ import zlib
 import numpy as np
 import PIL
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from fmnist.data import write_idx
 from fmnist.errors import InputError
@@ -131,7 +131,7 @@ class TestDecoding:
         image.putpalette([255, 0, 0, 40, 40, 40])
         np.testing.assert_allclose(prepare(decode(encoded(image, transparency=0)), SHAPE).astype(int), 215, atol=2)
 
-    @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM"])
+    @pytest.mark.parametrize("kind", FORMATS)
     def test_every_format(self, kind):
         assert prepare(decode(encoded(photo(WHITE, (10, 10, 10)), kind)), SHAPE).min() > 235
 
@@ -160,7 +160,12 @@ class TestDecoding:
         [
             (b"", "is empty"),
             (b"hello, world", "is no picture of a known kind"),
-            (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is no picture of a known kind"),
+            (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is a picture in the form SVG, .*save it as PNG"),
+            (b'<?xml version="1.0"?>\n<!-- a -->\n<svg/>', "is a picture in the form SVG"),
+            (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "is a picture in the form HEIC, .*pip install pillow-heif"),
+            (b"\0\0\0\x0cjP  \r\n\x87\n", "is a picture in the form JPEG 2000"),
+            (b"\0\0\1\0\1\0\x10\x10", "is a picture in the form ICO"),
+            (b"8BPS\0\1", "is a picture in the form Photoshop"),
             (encoded(photo(WHITE, RED))[:600], "is damaged"),
             (encoded(photo(WHITE, RED), "JPEG")[:900], "is damaged"),
             (encoded(photo(WHITE, RED), "GIF")[:100], "is damaged"),
@@ -170,6 +175,14 @@ class TestDecoding:
     def test_what_cannot_be_read_is_told(self, content, problem):
         with pytest.raises(InputError, match=f"^x.png: .*{problem}"):
             decode(content, "x.png")
+
+    def test_large_texts_and_profiles_of_a_png_are_no_damage(self):
+        info = PngImagePlugin.PngInfo()
+        info.add_text("story", "x" * 2_000_000, zip=True)
+        info.add_itxt("story", "é" * 2_000_000, zip=True)
+        plain = photo(WHITE, RED)
+        content = encoded(plain, "PNG", pnginfo=info, icc_profile=bytes(3_000_000))
+        np.testing.assert_array_equal(np.asarray(decode(content)), np.asarray(plain))
 
     @pytest.mark.parametrize("side", [20_000, 6_000])
     def test_a_bomb_is_refused_by_its_header(self, side):
@@ -198,6 +211,12 @@ class TestDecoding:
 
 
 class TestReading:
+    @pytest.mark.parametrize("start", [b"\0\0\1\0\1\0", b"\0\0\0\x18ftypheic"])
+    def test_two_zeros_are_no_idx_file_yet(self, start, tmp_path):
+        (tmp_path / "x").write_bytes(start + bytes(50))
+        with pytest.raises(InputError, match="is a picture in the form (ICO|HEIC)"):
+            read_pictures(str(tmp_path / "x"), SHAPE)
+
     def test_find(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         for name in ("b.png", "a.JPG", "note.txt", "d.svg", ".hidden.png", "deep/c.webp", "deep/._c.webp", "[1].png"):

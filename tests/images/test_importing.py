@@ -4,11 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from fmnist.data import load_dataset
+from fmnist.data import load_dataset, write_idx
+from fmnist.data.preparation import PHOTO, Preparation
 from fmnist.errors import InputError
-from fmnist.images import import_folder
+from fmnist.images import import_folder, prepare, read_pictures
 
 
 def write_classes(folder, counts, size=(9, 7), ground=0):
@@ -96,7 +97,10 @@ def test_bad_pictures_are_named_and_left_out_or_refused(tmp_path, run_cli):
     (folder / "notes" / "x.txt").touch()
     code, out, err = run_cli("data", "import", folder, "--out", tmp_path / "out", "--strict")
     assert (code, out) == (2, "") and "bad.png: is no picture" in err and "empty.jpg: is empty" in err
-    assert "drawing.svg: is no picture" in err and "notes: the folder holds no picture; looked for .apng" in err
+    assert (
+        "drawing.svg: is a picture in the form SVG" in err
+        and "notes: the folder holds no picture; looked for .apng" in err
+    )
     assert not (tmp_path / "out").exists()
     code, out, err = run_cli("data", "import", folder, "--out", tmp_path / "out", "--json")
     assert code == 0 and [line.split()[2].rstrip(":") for line in err.splitlines()] == [
@@ -104,9 +108,40 @@ def test_bad_pictures_are_named_and_left_out_or_refused(tmp_path, run_cli):
         str(folder / "a" / "bad.png"),
         str(folder / "b" / "drawing.svg"),
         str(folder / "b" / "empty.jpg"),
+        "2",
     ]
     facts = json.loads(out)
     assert (facts["images"], facts["train"], facts["test"], len(facts["unreadable"])) == (10, 8, 2, 4)
+
+
+def test_links_are_followed_clutter_is_left_out_and_other_files_are_named(tmp_path, run_cli):
+    folder = write_classes(tmp_path / "in", {"a": 5})
+    write_classes(tmp_path / "elsewhere", {"b": 6})
+    (folder / "b").symlink_to(tmp_path / "elsewhere" / "b")
+    (folder / "a" / "again").symlink_to(folder / "a")  # a circle
+    for clutter in ("@eaDir", "$RECYCLE.BIN", "__MACOSX", ".Trashes"):
+        (folder / "a" / clutter).mkdir()
+        (folder / clutter).mkdir()
+        (folder / clutter / "x.png").write_bytes((folder / "a" / "0.png").read_bytes())
+        (folder / "a" / clutter / "x.png").write_bytes((folder / "a" / "0.png").read_bytes())
+    for other in ("noext", "photo.jpg!d", "raw.CR2", "notes.txt"):
+        (folder / "b" / other).touch()
+    code, out, err = run_cli("data", "import", folder, "--out", tmp_path / "out")
+    assert code == 0 and "Pictures   9 training, 2 test" in out
+    assert (
+        err.splitlines()[0]
+        == "Left out  4 files with no picture's ending: "
+        + ", ".join(str(folder / "b" / name) for name in ("noext", "notes.txt", "photo.jpg!d"))
+        + " and 1 more"
+    )
+
+
+def test_pictures_in_both_parts_are_told(tmp_path, run_cli):
+    folder = write_classes(tmp_path / "in", {"a": 5, "b": 5})
+    for number in range(5):
+        (folder / "a" / f"copy-{number}.png").write_bytes((folder / "a" / "0.png").read_bytes())
+    code, _, err = run_cli("data", "import", folder, "--out", tmp_path / "out", "--test-fraction", "0.5")
+    assert code == 0 and err == "Beware    1 picture of the test set also in training: scores on it will be too high\n"
 
 
 def test_for_people(tmp_path, run_cli):
@@ -179,3 +214,66 @@ def test_from_pictures_to_predictions(tmp_path, run_cli, monkeypatch):
     code, out, _ = run_cli("predict", "digits", "data/t10k-images-idx3-ubyte.gz", "--json", "--top", "1")
     found = [row["top"][0]["label"] for row in json.loads(out)["predictions"]]
     assert code == 0 and (found == load_dataset(tmp_path / "data").test_labels).mean() > 0.95
+
+
+def drawings(folder, mode, sizes, ground, ink):
+    """Two classes of pictures of each size, all different."""
+    for name in ("disc", "bar"):
+        (folder / name).mkdir(parents=True)
+        for number, (width, height) in enumerate(sizes):
+            picture = Image.new(mode, (width, height), ground)
+            box = (width // 5, height // 4, width // 5 + 3 + number, 3 * height // 4)
+            (ImageDraw.Draw(picture).ellipse if name == "disc" else ImageDraw.Draw(picture).rectangle)(box, fill=ink)
+            picture.save(folder / name / f"{number}.png")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("mode", "sizes", "ground", "ink", "how", "expected"),
+    [
+        ("RGB", [(64, 64)] * 10, "white", "navy", {}, Preparation("whole", True)),
+        ("L", [(28, 28)] * 10, 0, 200, {}, Preparation("whole", False)),
+        ("L", [(28, 28)] * 10, 255, 60, {}, Preparation("whole", True)),
+        ("RGB", [(90 + n, 70) for n in range(10)], "beige", "maroon", {}, Preparation("whole", True)),
+        ("RGBA", [(50, 40 + n) for n in range(10)], (0, 0, 0, 0), (90, 20, 20, 255), {}, Preparation("whole", True)),
+        ("RGB", [(200, 150 + n) for n in range(10)], "white", "teal", {"photos": True}, PHOTO),
+        ("RGB", [(64, 64)] * 10, "black", "white", {"image_shape": (20, 30)}, Preparation("whole", False)),
+        ("L", [(28, 28)] * 10, 255, 60, {"photos": True}, PHOTO),
+    ],
+)
+def test_files_answer_like_the_data_set_that_was_made_of_them(mode, sizes, ground, ink, how, expected, tmp_path):
+    folder = drawings(tmp_path / "in", mode, sizes, ground, ink)
+    import_folder(folder, tmp_path / "out", **how)
+    dataset = load_dataset(tmp_path / "out")
+    assert dataset.preparation == expected
+    images = np.concatenate([dataset.train_images, dataset.test_images])
+    files = sorted(folder.rglob("*.png"))
+    read = [read_pictures(str(path), dataset.image_shape, how=dataset.preparation)[0][0] for path in files]
+    assert sorted(map(bytes, images)) == sorted(map(bytes, read))
+
+
+@pytest.mark.parametrize("light", [False, True])
+def test_photos_become_like_the_images_of_idx_files_that_say_nothing(light, tmp_path):
+    images = np.zeros((4, 28, 28), np.uint8)
+    images[:, 8:20, 8:20] = 200
+    images = 255 - images if light else images
+    for part in ("train", "t10k"):
+        write_idx(tmp_path / f"{part}-images-idx3-ubyte", images)
+        write_idx(tmp_path / f"{part}-labels-idx1-ubyte", np.array([0, 1, 0, 1], np.uint8))
+    how = load_dataset(tmp_path).preparation
+    assert how == Preparation("photo", light)
+    photo = Image.new("RGB", (200, 200), "white")
+    photo.paste((30, 30, 30), (30, 80, 170, 120))
+    seen = prepare(photo, (28, 28), how)
+    assert (seen[0, 0] > 127) == light and (seen[14, 14] > 127) != light
+    own = Image.fromarray(images[0])
+    for picture in (own, Image.fromarray(255 - images[0])):
+        np.testing.assert_array_equal(prepare(picture, (28, 28), how), images[0])
+
+
+@pytest.mark.parametrize("text", ['{"method": "odd", "negate": true}', '{"method": "photo"}', "[]", "{", "null"])
+def test_a_damaged_preparation_is_named(text, tmp_path):
+    import_folder(write_classes(tmp_path / "in", {"a": 9, "b": 9}), tmp_path / "out")
+    (tmp_path / "out" / "preparation.json").write_text(text)
+    with pytest.raises(InputError, match=r"preparation\.json"):
+        load_dataset(tmp_path / "out")

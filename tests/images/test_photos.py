@@ -1,10 +1,11 @@
 """Photos as they come: fake ones of the data set's own images keep the class that the image itself is given."""
 
 import io
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from support.photos import KINDS, fake_photo, garment, photographed, same_class
 
 import fmnist
@@ -28,6 +29,36 @@ def test_the_fakes_differ_in_size_format_and_orientation():
     assert {picture.mode for picture in pictures} >= {"RGB", "RGBA", "P"}
     assert {picture.getexif().get(0x0112, 1) for picture in pictures} >= {1, 6}
     assert len({picture.size for picture in pictures}) > 15
+
+
+def contents(width, height):
+    """Four pictures of a size: an object on dark, on light and on transparency, and noise."""
+    for mode, ground, colour in (("L", 20, 128), ("RGB", "white", "navy"), ("RGBA", (0, 0, 0, 0), (200, 30, 30, 255))):
+        picture = Image.new(mode, (width, height), ground)
+        ImageDraw.Draw(picture).ellipse((width // 4, height // 4, 3 * width // 4, 3 * height // 4), fill=colour)
+        yield picture
+    noise = np.random.default_rng([width, height]).integers(0, 256, (height, width, 3), np.uint8)
+    yield Image.fromarray(noise)
+
+
+def prepared(width, heights):
+    """Return the shapes of all the pictures made from those of a width; runs in a process that may be killed."""
+    return {prepare(one, (28, 28)).shape for height in heights for one in contents(width, height)}
+
+
+def test_no_size_of_picture_ends_the_process():
+    """A window of one pixel once divided by zero inside Pillow: in cut-outs of 25 pixels and less."""
+    with ProcessPoolExecutor(1) as processes:
+        for width in (1, 2, 3, 20, 25, 26, 64, 100):
+            assert processes.submit(prepared, width, (1, 2, 7, 20, 25, 61, 62)).result() == {(28, 28)}, width
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_no_size_up_to_130_ends_the_process():
+    with ProcessPoolExecutor(2) as processes:
+        for shapes in processes.map(prepared, range(1, 131), [range(1, 131)] * 130):
+            assert shapes == {(28, 28)}
 
 
 @pytest.mark.slow

@@ -249,6 +249,20 @@ class TestKerasFiles:
             with pytest.raises(InputError, match=f"x.keras: holds {name}; only stock Keras layers"):
                 open_model(self.changed(files, tmp_path, change))
 
+    def test_a_model_of_floats_is_told_the_lines_that_make_it_open(self, files, tmp_path, monkeypatch):
+        import keras
+
+        layers = [keras.layers.Flatten(), keras.layers.Dense(3, activation="softmax")]
+        model = keras.Sequential([keras.Input((28, 28, 1)), *layers])
+        model.save(tmp_path / "floats.keras")
+        with pytest.raises(InputError, match=r"takes float32 \(None, 28, 28, 1\)") as refused:
+            open_model(tmp_path / "floats.keras")
+        lines = str(refused.value).splitlines()[1:]
+        assert len(lines) == 3
+        monkeypatch.chdir(tmp_path)
+        exec("\n".join(line.strip() for line in lines), {"keras": keras, "model": model})
+        assert open_model(tmp_path / "model.keras").probabilities(np.zeros((2, 28, 28), np.uint8)).shape == (2, 3)
+
     def test_archives_that_are_no_keras_file(self, files, tmp_path, monkeypatch):
         monkeypatch.setattr("fmnist.predictor.keras_file.MAX_BYTES", 10**6)
         for members, problem in (

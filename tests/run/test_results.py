@@ -55,6 +55,8 @@ def test_what_is_there_is_given_back(run):
         ("calibration.json", results.temperature, "{", "evaluate"),
         ("calibration.json", results.temperature, '{"temperature": null}', "evaluate"),
         ("calibration.json", results.temperature, '{"ece": 1}', "evaluate"),
+        ("calibration.json", results.temperature, '{"temperature": 0}', "evaluate"),
+        ("calibration.json", results.temperature, '{"temperature": NaN}', "evaluate"),
         ("exports/exports.json", results.exports, "{", "export"),
         ("exports/exports.json", results.exports, '{"files": 3}', "export"),
         ("exports/exports.json", results.exports, '{"files": ["a"]}', "export"),

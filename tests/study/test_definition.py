@@ -184,3 +184,17 @@ def test_the_schema_refuses_what_the_reader_refuses(old, new, expected, tmp_path
 def test_the_schema_takes_every_form_that_a_setting_has(text, tmp_path):
     content, _ = read_yaml(write(tmp_path, GOOD.replace("epochs: 3", text)))
     jsonschema.validate(content, study_schema.json_schema())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("preset: reference", "preset: {a: 1}", "no preset is named"),
+        ("preset: reference", "preset: [a]", "no preset is named"),
+        ("epochs: 3", f"learning_rate: {'9' * 310}", "learning_rate: got 9999.*, expected a finite number"),
+        ("epochs: 3", f"epochs: {'9' * 310}", "epochs: got 9999.*, expected a finite number"),
+    ],
+)
+def test_odd_values_are_one_error(old, new, problem, tmp_path):
+    with pytest.raises(InputError, match=problem):
+        read_study(write(tmp_path, GOOD.replace(old, new, 1)))

@@ -12,7 +12,7 @@ from fmnist.data.split import split_indices
 from fmnist.errors import InputError
 from fmnist.run.directory import RunDirectory, read_json
 from fmnist.run.history import read_history
-from fmnist.training import distillation
+from fmnist.training import cached_outputs, distillation
 from fmnist.training.progress import Interrupted
 
 backend.prepare()
@@ -191,3 +191,22 @@ def test_teachers_that_are_not_there(run_cli, tiny_data_dir, tmp_path):
         flags = ["--teacher", teacher, "--runs-dir", tmp_path, "--data-dir", tiny_data_dir]
         code, _, err = run_cli("train", *flags)
         assert code == 2 and expected in err
+
+
+def test_kept_outputs_that_were_changed_or_cut_are_computed_again(tmp_path):
+    """One flipped bit once gave other final weights, and an empty file ended a resumed run."""
+    images, path = np.arange(60, dtype=np.uint8).reshape(15, 2, 2), tmp_path / "kept.npz"
+    asked = []
+
+    def predict(batch):
+        asked.append(len(batch))
+        return batch.reshape(len(batch), 4).astype(np.float32)
+
+    expected = cached_outputs.kept(path, predict, images, (4,), lambda: False)
+    np.testing.assert_array_equal(cached_outputs.kept(path, predict, images, (4,), lambda: False), expected)
+    assert asked == [15]
+    whole = path.read_bytes()
+    for damage in (b"", whole[:-1], whole[: len(whole) // 2], whole[:200] + bytes([whole[200] ^ 1]) + whole[201:]):
+        path.write_bytes(damage)
+        np.testing.assert_array_equal(cached_outputs.kept(path, predict, images, (4,), lambda: False), expected)
+    assert asked == [15] * 5 and path.read_bytes() == whole

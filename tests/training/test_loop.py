@@ -295,6 +295,11 @@ def test_resume_refuses_what_it_cannot_continue(tiny_dataset, tiny_run, tmp_path
     other = fmnist.Dataset(**{**vars(tiny_dataset), "sha256": {"train-images-idx3-ubyte": "0"}})
     with pytest.raises(InputError, match="was trained on other data"):
         fmnist.resume(run, other)
+    known = run.environment.read_bytes()
+    run.environment.unlink()
+    with pytest.raises(InputError, match="environment.json does not tell the data of the run"):
+        fmnist.resume(run, tiny_dataset)
+    run.environment.write_bytes(known)
     for path in checkpoints.complete(run.checkpoints):
         (path / "arrays.npz").write_bytes(b"")
     with pytest.raises(RunError, match="no usable checkpoint"):

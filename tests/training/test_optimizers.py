@@ -31,6 +31,11 @@ def test_a_constant_learning_rate_stays():
     assert {optimizers.learning_rate(config, done) for done in (0.0, 0.3, 1.0)} == {0.5}
 
 
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "muon"])
+def test_each_optimizer_is_built_from_the_defaults(name):
+    assert optimizers.build(TrainingConfig(optimizer=name)).weight_decay in (None, 0.0)
+
+
 @pytest.mark.parametrize(
     ("name", "kind"),
     [("adam", "Adam"), ("adamw", "AdamW"), ("sgd", "SGD"), ("muon", "ConvolutionMuon")],

@@ -49,7 +49,9 @@ def test_an_open_server_takes_any_name_until_it_is_told_its_own():
     assert ask(Server(host="0.0.0.0", origins=("https://shop.example",))) == 421
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost:9999", "http://127.0.0.1:78600"])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "http://[", "http://localhost:9999", "http://127.0.0.1:78600"]
+)
 def test_pages_from_elsewhere_may_not_ask(server, origin):
     answer = server.predict(content=bytes(784), headers=RAW | {"origin": origin})
     assert code(answer) == (403, "foreign_origin")

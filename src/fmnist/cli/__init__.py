@@ -1,5 +1,6 @@
 """The command line: one table of commands, loaded when they run, and one place that turns errors into exit codes."""
 
+import io
 import os
 import sys
 from importlib import import_module
@@ -67,6 +68,7 @@ def main(argv: list[str] | None = None) -> int:
 
     0 done; 1 it failed; 2 bad usage or bad input; 130 and 143 after Ctrl-C and SIGTERM.
     """
+    _prepare_streams()
     arguments = sys.argv[1:] if argv is None else list(argv)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
@@ -91,6 +93,17 @@ def main(argv: list[str] | None = None) -> int:
         return _tell(
             f"unexpected {type(error).__name__}: {error} (run again with --debug to see where)", 1, error, debug
         )
+
+
+def _prepare_streams() -> None:
+    """Lose no result while printing: what the terminal's encoding lacks is escaped, and a closed stream takes all."""
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        stream = getattr(sys, name)
+        if stream is None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+            setattr(sys, name, os.fdopen(descriptor, "w", encoding="utf-8"))
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _tell(message: str, code: int, error: BaseException, debug: bool, hint: str | None = None) -> int:

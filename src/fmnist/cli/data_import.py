@@ -7,6 +7,7 @@ import click
 
 from fmnist.cli import options
 from fmnist.cli.terminal import Bar, say
+from fmnist.text import plural
 
 
 class _Size(click.ParamType):
@@ -65,6 +66,11 @@ def command(folder: Path, target: Path, as_json: bool, **settings: Any) -> None:
         bar.close()
     for row in facts["unreadable"]:
         say(f"Left out  {row['problem']}")
+    if others := facts["passed_over"]:
+        more = f" and {len(others) - 3:,} more" if len(others) > 3 else ""
+        say(f"Left out  {plural(len(others), 'file')} with no picture's ending: {', '.join(others[:3])}{more}")
+    if same := facts["test_in_train"]:
+        say(f"Beware    {plural(same, 'picture')} of the test set also in training: scores on it will be too high")
     if as_json:
         options.print_json(facts)
         return

@@ -119,7 +119,7 @@ def _answers(
     try:
         for number, name in enumerate(names, 1):
             try:
-                found, many = read_pictures(name, predictor.image_shape, stdin)
+                found, many = read_pictures(name, predictor.image_shape, stdin, predictor.preparation)
                 waiting += [(name, index if many else None) for index in range(len(found))]
                 pictures.append(found)
             except InputError as error:
@@ -187,9 +187,8 @@ def _print_csv(rows: list[dict[str, Any]]) -> None:
     writer.writerow([*header, "unfamiliarity"] if tells else header)
     for row in rows:
         guesses = (cell for guess in row["top"] for cell in (guess["class"], f"{guess['probability']:.6f}"))
-        name = row["image"].encode(errors="backslashreplace").decode()  # what is no UTF-8 cannot be printed
         last = [f"{row['unfamiliarity']:.4f}"] if tells else []
-        writer.writerow([name, "" if row["index"] is None else row["index"], *guesses, *last])
+        writer.writerow([row["image"], "" if row["index"] is None else row["index"], *guesses, *last])
 
 
 def _show(path: Path, seen: list[np.ndarray], rows: list[dict[str, Any]]) -> None:

@@ -1,6 +1,6 @@
 """One setting: how it is declared, and what is wrong with a value. Knows no setting by name."""
 
-import math
+import sys
 import types
 import typing
 from dataclasses import Field, field
@@ -56,8 +56,8 @@ def _problem_of_one(spec: Field[Any], single: list[type], value: Any) -> str | N
     if choices and value not in choices:
         return f"got {value!r}, expected one of {', '.join(choices)}{did_you_mean(str(value), list(choices))}"
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        if not math.isfinite(value):
-            return f"got {value!r}, expected a finite number"
+        if not abs(value) <= sys.float_info.max:  # NaN, infinity, or a whole number of hundreds of digits
+            return f"got {str(value)[:40]}, expected a finite number"
         if (low is not None and value < low) or (high is not None and value > high):
             bounds = f"at least {low}" if high is None else f"{low} to {high}"
             return f"got {value!r}, expected {bounds}"

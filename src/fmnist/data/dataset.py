@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fmnist.data import sources
 from fmnist.data.cache import Progress
 from fmnist.data.idx import find_idx, parse_idx, read_content
+from fmnist.data.preparation import PHOTO, Preparation, read_preparation
 from fmnist.errors import InputError
 from fmnist.run.directory import read_bounded
 
@@ -30,6 +31,7 @@ class Dataset:
         class_names: a name for each label.
         source: one line on where the data came from.
         sha256: file name -> SHA-256 of its decompressed bytes, in hexadecimal.
+        preparation: how pictures became its images, if that is known.
 
     Raises:
         InputError: arrays and names don't fit together; tells every problem at once.
@@ -42,6 +44,7 @@ class Dataset:
     class_names: tuple[str, ...]
     source: str
     sha256: dict[str, str] = field(default_factory=dict)
+    preparation: Preparation | None = None
 
     def __post_init__(self) -> None:
         """Check that everything fits together."""
@@ -86,14 +89,16 @@ def load_dataset(data_dir: str | os.PathLike[str] | None = None, *, progress: Pr
     official = sources.obtain(progress=progress)
     train_x, train_y, test_x, test_y = (parse_idx(official.contents[name], name=name) for name in sources.FILE_NAMES)
     names, digests = sources.OFFICIAL_CLASS_NAMES, _official_digests()  # which obtain has verified
-    return Dataset(train_x, train_y, test_x, test_y, names, official.source, digests)
+    return Dataset(train_x, train_y, test_x, test_y, names, official.source, digests, PHOTO)
 
 
 def read_folder(folder: str | os.PathLike[str], *, named_by: str = "the data folder given") -> Dataset:
     """Return the data set in a folder of four IDX files under MNIST's names, each gzipped or not.
 
     The names of the classes are the lines of `classes.txt`, if it is there; else, if the files are the official
-    Fashion-MNIST, its names; else 0, 1, ... up to the largest label.
+    Fashion-MNIST, its names; else 0, 1, ... up to the largest label. How pictures became its images says
+    `preparation.json`, which `import_folder` writes; without it, photos are made like them: light on black, or negated
+    where their borders are light.
 
     Args:
         folder: holds `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
@@ -121,6 +126,7 @@ def read_folder(folder: str | os.PathLike[str], *, named_by: str = "the data fol
             problems.append(str(error))
     try:
         names = _read_class_names(folder / CLASSES_FILE)
+        told = read_preparation(folder)
     except InputError as error:
         problems.append(str(error))
     _raise_all(str(folder), problems)
@@ -130,7 +136,7 @@ def read_folder(folder: str | os.PathLike[str], *, named_by: str = "the data fol
     elif names is None:
         largest = max((int(labels.max()) for labels in (train_y, test_y) if labels.size), default=-1)
         names = tuple(str(label) for label in range(largest + 1))
-    return Dataset(train_x, train_y, test_x, test_y, names, str(folder), digests)
+    return Dataset(train_x, train_y, test_x, test_y, names, str(folder), digests, told or Preparation.of(train_x))
 
 
 def _official_digests() -> dict[str, str]:

@@ -32,15 +32,13 @@ ADDRESSES = (
     "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
     "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
 )
-NOWHERE = """the Fashion-MNIST data could not be had from any source:
-{reasons}
+_GZIPPED = "\n".join(f"  {name}.gz" for name in FILE_NAMES)
+NOWHERE = f"""the Fashion-MNIST data could not be had from any source:
+{{reasons}}
 To give it by hand, put the four files
-  train-images-idx3-ubyte.gz
-  train-labels-idx1-ubyte.gz
-  t10k-images-idx3-ubyte.gz
-  t10k-labels-idx1-ubyte.gz
+{_GZIPPED}
 (decompressed will do too) into a folder and name it with --data-dir FOLDER or FMNIST_DATA=FOLDER;
-on Debian and Ubuntu `apt-get install dataset-fashion-mnist` does it."""
+on Debian and Ubuntu `apt-get install {PACKAGE}` does it."""
 
 
 @dataclass(frozen=True)

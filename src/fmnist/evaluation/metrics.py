@@ -13,9 +13,14 @@ EPSILON = 1e-7
 
 
 def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Return the mean negative log-probability (nats) of the true classes: of float (N, classes) and integer (N,)."""
+    """Return the mean of `losses`."""
+    return float(losses(probabilities, labels).mean())
+
+
+def losses(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return each image's negative log-probability (nats) of its true class: of float (N, classes), integer (N,)."""
     chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.log(np.clip(chosen, EPSILON, 1.0)).mean())
+    return np.asarray(-np.log(np.clip(chosen, EPSILON, 1.0)))
 
 
 def accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float:

@@ -130,7 +130,8 @@ def _common_facts(run: RunDirectory, config: dict[str, Any]) -> dict[str, Any]:
     """Return what all exported files of a run have in common; `run_id` tells apart runs of the same name."""
     digest, names = sha256(run.model), config["dataset"]["class_names"]
     height, width = config["dataset"]["image_shape"]
-    return {
+    known = {key: config["dataset"][key] for key in ("preparation",) if key in config["dataset"]}
+    return known | {
         "fmnist": environment.machine()["fmnist"],
         "run": run.name,
         "run_id": digest[:16],

@@ -1,13 +1,16 @@
 """Decodes picture files of a few named formats, in every colour mode, with bounds on what a file may unpack to."""
 
+import importlib.util
 import io
 import math
 import os
+import re
 import warnings
 from typing import IO
 
 import numpy as np
 from PIL import (  # noqa: F401 (importing a plugin is what lets Pillow open its format)
+    AvifImagePlugin,
     BmpImagePlugin,
     GifImagePlugin,
     Image,
@@ -21,26 +24,38 @@ from PIL import (  # noqa: F401 (importing a plugin is what lets Pillow open its
 
 from fmnist.errors import InputError
 
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
 """Pillow's names of the formats that are opened; of its readers, only theirs are loaded."""
 SUFFIXES = frozenset({
-    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".gif", ".bmp", ".tif", ".tiff",
+    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff",
     ".ppm", ".pgm", ".pbm", ".pnm",
 })  # fmt: skip
 """Endings of these formats. What a file is, its content tells."""
-OTHER_SUFFIXES = frozenset({".svg", ".heic", ".heif", ".avif", ".jxl", ".jp2", ".tga", ".ico", ".psd", ".eps", ".dng"})
+OTHER_SUFFIXES = frozenset({".svg", ".heic", ".heif", ".jxl", ".jp2", ".tga", ".ico", ".psd", ".eps", ".dng"})
 """Endings of pictures that are not opened: found in a folder as well, so that they are named, not passed over."""
 
 MAX_FILE_BYTES = 100 * 2**20
 # Pillow takes 4 bytes a pixel; with its copies, and the file, this stays below 200 MB in every format.
 MAX_PIXELS = 20_000_000
-MAX_WEBP_PIXELS = 10_000_000  # WebP is unpacked several times over: 17 bytes a pixel
+MAX_WEBP_PIXELS = 10_000_000  # WebP is unpacked several times over: 17 bytes a pixel; AVIF likewise
 MAX_JPEG_PIXELS = 170_000_000  # a baseline JPEG is unpacked at a half to an eighth of its size, strip by strip
 WORKING_SIDE = 1024  # the longest side that the recipe works with: 36 times the data set's
 
 # EXIF's number of how the camera was held, from 1 for upright to 8, to how the picture is turned back.
 _TURNS = "FLIP_LEFT_RIGHT ROTATE_180 FLIP_TOP_BOTTOM TRANSPOSE ROTATE_270 TRANSVERSE ROTATE_90"
 _UPRIGHT = {number: Image.Transpose[turn] for number, turn in enumerate(_TURNS.split(), 2)}
+
+# What is not opened, by how it begins: from which byte on, with what, what it is.
+_OTHERS = (
+    (4, rb"ftyp(hei[cfmsx]|hev[cx]|mi1f|mif1|msf1)", "HEIC"),
+    (0, rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "JPEG 2000"),
+    (0, rb"\0\0\0\x0cJXL |\xff\x0a", "JPEG XL"),
+    (0, rb"\0\0[\1\2]\0", "ICO"),
+    (0, rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*|<!DOCTYPE[^>]*>\s*)*<svg", "SVG"),
+    (0, rb"8BPS", "Photoshop"),
+    (0, rb"%PDF|%!PS", "PDF or PostScript"),
+)
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")  # parts of a PNG that show nothing, and that Pillow has bounds for
 
 Source = str | os.PathLike[str] | bytes
 
@@ -72,7 +87,13 @@ def decode(source: Source, name: str | None = None, keep_below: int = WORKING_SI
     except Image.DecompressionBombError as error:  # Pillow's own bound, 179 million, comes before ours
         raise InputError(f"{name}: has more than {MAX_PIXELS:,} pixels; make it smaller first") from error
     except UnidentifiedImageError as error:
-        raise InputError(f"{name}: is no picture of a known kind; expected {', '.join(FORMATS)}") from error
+        expected = f"expected {', '.join(FORMATS)}"
+        if not (other := _other(content)):
+            raise InputError(f"{name}: is no picture of a known kind; {expected}") from error
+        mend = "save it as PNG or JPEG" + (", or pip install pillow-heif" if other == "HEIC" else "")
+        raise InputError(
+            f"{name}: is a picture in the form {other}, which is not opened; {expected}; {mend}"
+        ) from error
     except Exception as error:  # a damaged file can make Pillow raise anything
         raise InputError(f"{name}: is damaged: {str(error) or type(error).__name__}") from error
 
@@ -93,10 +114,34 @@ def read_rest(handle: IO[bytes], name: str, start: bytes = b"") -> bytes:
     return content
 
 
+def _other(content: bytes) -> str | None:
+    """Return the form of a picture that is not opened, or None."""
+    return next((form for at, start, form in _OTHERS if re.match(start, content[at : at + 2000], re.DOTALL)), None)
+
+
+def _without_texts(content: bytes) -> bytes:
+    """Return a file without the texts and the profile of a PNG, which may be large: only Pillow minds."""
+    if not content.startswith(b"\x89PNG\r\n\x1a\n"):
+        return content
+    parts, at = [content[:8]], 8
+    while at < len(content):
+        end = at + 12 + int.from_bytes(content[at : at + 4])
+        if content[at + 4 : at + 8] not in _TEXTS:
+            parts.append(content[at:end])
+        at = end
+    return b"".join(parts)
+
+
 def _decode(content: bytes, name: str, keep_below: int) -> Image.Image:
-    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+    formats: tuple[str, ...] = FORMATS
+    if _other(content) == "HEIC" and importlib.util.find_spec("pillow_heif"):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+        formats = ("HEIF",)
+    with Image.open(io.BytesIO(_without_texts(content)), formats=formats) as image:
         strips = image.format in ("JPEG", "MPO") and not image.info.get("progressive")
-        limit = MAX_JPEG_PIXELS if strips else MAX_WEBP_PIXELS if image.format == "WEBP" else MAX_PIXELS
+        limit = MAX_JPEG_PIXELS if strips else MAX_WEBP_PIXELS if image.format in ("WEBP", "AVIF") else MAX_PIXELS
         if math.prod(image.size) > limit:
             size = f"{image.width:,} × {image.height:,} pixels"
             raise InputError(f"{name}: has {size}, more than {limit:,}; make it smaller first")

@@ -1,9 +1,11 @@
 """Turns a folder with a sub-folder of pictures for each class into a data set that every command takes."""
 
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,11 @@ from PIL import Image
 
 from fmnist.data import FILE_NAMES, read_folder, split_indices, write_idx
 from fmnist.data.dataset import CLASSES_FILE
+from fmnist.data.preparation import PHOTO, PREPARATION_FILE, Preparation, border
 from fmnist.errors import InputError, RunError
 from fmnist.images.decoding import decode
-from fmnist.images.reading import NO_PICTURE, pictures_in
-from fmnist.images.recipe import flatten, prepare
+from fmnist.images.reading import NO_PICTURE, is_clutter, walk
+from fmnist.images.recipe import contained, flatten, prepare
 
 SIDE = 28
 KEPT_SIDE = 64  # pictures that all have one size up to this keep it
@@ -35,10 +38,11 @@ def import_folder(
     strict: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Write a folder of pictures as a data set: four IDX files and `classes.txt`.
+    """Write a folder of pictures as a data set: four IDX files, `classes.txt` and `preparation.json`.
 
     Args:
-        folder: holds a sub-folder for each class, named like it; pictures may lie deeper. Hidden files are left out.
+        folder: holds a sub-folder for each class, named like it; pictures may lie deeper, and links are followed.
+            Hidden files, and what file managers leave behind, are left out.
         target: the folder to make.
         image_shape: height and width in pixels; by default the pictures' own if all have one size of at most 64 × 64,
             else 28 × 28.
@@ -52,14 +56,15 @@ def import_folder(
 
     Returns:
         `folder`, `images`, `train`, `test` (numbers), `class_names`, `class_counts`, `image_shape`, `inverted`, and
-        `unreadable`: for each picture and sub-folder left out its path and why.
+        `unreadable`: for each picture and sub-folder left out its path and why; `passed_over`: the files that are no
+        pictures by their names; `test_in_train`: the number of pictures that are in both parts, byte for byte.
 
     Raises:
         InputError: the folder has no such form, a class would have no picture in training or test, `target` holds
             something already, or, with `strict`, a picture cannot be read.
         RunError: the data set cannot be written.
     """
-    classes, unreadable = _classes(folder)
+    classes, unreadable, passed_over = _classes(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"{target} exists already; choose another folder with --out, or remove it")
     pictures: list[np.ndarray] = []
@@ -78,9 +83,9 @@ def import_folder(
     sizes = {picture.shape for picture in pictures}
     shape = image_shape or (sizes.pop() if len(sizes) == 1 else (SIDE, SIDE))
     # The data set's form has dark borders.
-    light = bool(pictures) and bool(np.median([_border(picture) for picture in pictures]) > 127.5)
+    light = bool(pictures) and bool(np.median([border(picture) for picture in pictures]) > 127.5)
     inverted = None if photos else light if invert is None else invert
-    images = np.array([_fitted(picture, shape) for picture in pictures], np.uint8).reshape(-1, *shape)
+    images = np.array([contained(picture, shape) for picture in pictures], np.uint8).reshape(-1, *shape)
     if inverted:
         images = 255 - images
     names, truth = tuple(classes), np.array(labels, np.uint8)
@@ -91,7 +96,8 @@ def import_folder(
         told += "; expected more pictures, or another --test-fraction"
         raise InputError("\n  ".join([told, *(row["problem"] for row in unreadable)]))
     train, test = (np.random.default_rng(seed).permutation(part) for part in (train, test))
-    _write(target, [images[train], truth[train], images[test], truth[test]], names)
+    how = Preparation("photo" if photos else "whole", bool(inverted))
+    _write(target, [images[train], truth[train], images[test], truth[test]], names, how)
     return {
         "folder": str(target),
         "images": len(images),
@@ -102,14 +108,20 @@ def import_folder(
         "image_shape": list(shape),
         "inverted": inverted,
         "unreadable": unreadable,
+        "passed_over": passed_over,
+        "test_in_train": len({*map(bytes, images[test])} & {*map(bytes, images[train])}),
     }
 
 
-def _classes(folder: Path) -> tuple[dict[str, list[Path]], list[dict[str, str]]]:
-    """Return the pictures of each class, the classes sorted, numbers by their value; and sub-folders without any."""
+def _classes(folder: Path) -> tuple[dict[str, list[Path]], list[dict[str, str]], list[str]]:
+    """Return the pictures of each class, the classes sorted, numbers by their value; sub-folders without any; others.
+
+    The others are files that are no pictures by their names.
+    """
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; expected one with a sub-folder of pictures for each class")
-    found = {path.name: pictures_in(path) for path in folder.iterdir() if path.is_dir() and path.name[0] != "."}
+    walked = {path.name: walk(path) for path in folder.iterdir() if path.is_dir() and not is_clutter(path.name)}
+    found = {name: pictures for name, (pictures, _) in walked.items()}
     names = [name for name, pictures in found.items() if pictures]
     if len(names) < 2 or len(names) > MAX_CLASSES:
         expected = f"expected one for each class, 2 to {MAX_CLASSES}"
@@ -122,37 +134,19 @@ def _classes(folder: Path) -> tuple[dict[str, list[Path]], list[dict[str, str]]]
     names.sort(key=(lambda name: (int(name), name)) if all(name.isdecimal() for name in names) else lambda n: (0, n))
     empty = [str(folder / name) for name in sorted(found.keys() - set(names))]
     told = [{"image": path, "problem": f"{path}: {NO_PICTURE}"} for path in empty]
-    return {name: found[name] for name in names}, told
+    return {name: found[name] for name in names}, told, [str(path) for _, others in walked.values() for path in others]
 
 
 def _picture(picture: Image.Image, image_shape: tuple[int, int] | None, photos: bool) -> np.ndarray:
     """Return a picture in the data set's size; a small one in its own, while it is not known whether all have it."""
     shape = image_shape or (SIDE, SIDE)
     if photos:
-        return prepare(picture, shape)
+        return prepare(picture, shape, PHOTO)
     levels = np.asarray(flatten(picture, 255))
-    return levels if image_shape is None and max(levels.shape) <= KEPT_SIDE else _fitted(levels, shape)
+    return levels if image_shape is None and max(levels.shape) <= KEPT_SIDE else contained(levels, shape)
 
 
-def _fitted(levels: np.ndarray, image_shape: tuple[int, int]) -> np.ndarray:
-    """Return a picture shrunk or enlarged to fit, as a whole, on a ground of its border's level."""
-    if levels.shape == image_shape:
-        return levels
-    scale = min(image_shape[0] / levels.shape[0], image_shape[1] / levels.shape[1])
-    height, width = (max(1, round(length * scale)) for length in levels.shape)
-    top, left = (image_shape[0] - height) // 2, (image_shape[1] - width) // 2
-    result = np.full(image_shape, round(_border(levels)), np.uint8)
-    small = Image.fromarray(levels).resize((width, height), Image.Resampling.LANCZOS)
-    result[top : top + height, left : left + width] = np.asarray(small)
-    return result
-
-
-def _border(levels: np.ndarray) -> float:
-    """Return the median level of a picture's outermost pixels."""
-    return float(np.median(np.concatenate([levels[0], levels[-1], levels[:, 0], levels[:, -1]])))
-
-
-def _write(target: Path, arrays: list[np.ndarray], names: tuple[str, ...]) -> None:
+def _write(target: Path, arrays: list[np.ndarray], names: tuple[str, ...], how: Preparation) -> None:
     """Write the files into a new folder beside the target, read them back, and rename it."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -161,6 +155,7 @@ def _write(target: Path, arrays: list[np.ndarray], names: tuple[str, ...]) -> No
             for name, array in zip(FILE_NAMES, arrays, strict=True):
                 write_idx(fresh / f"{name}.gz", array)
             (fresh / CLASSES_FILE).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+            (fresh / PREPARATION_FILE).write_text(json.dumps(asdict(how)) + "\n", encoding="utf-8")
             read_folder(fresh)
             os.chmod(fresh, 0o755)
             if target.exists():

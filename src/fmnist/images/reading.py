@@ -3,6 +3,7 @@
 import glob
 import io
 import os
+import re
 import stat
 from pathlib import Path
 from typing import IO
@@ -11,6 +12,7 @@ import numpy as np
 
 from fmnist.data import read_idx
 from fmnist.data.idx import MAX_BYTES
+from fmnist.data.preparation import Preparation
 from fmnist.errors import InputError
 from fmnist.images.decoding import OTHER_SUFFIXES, SUFFIXES, decode, read_rest
 from fmnist.images.recipe import prepare
@@ -19,8 +21,9 @@ STDIN = "-"
 MAX_PACKED_BYTES = 128 * 2**20
 """What a gzipped IDX file may unpack to, in bytes: 170,000 pictures of 28 × 28. Others are as large as they are."""
 NO_PICTURE = f"the folder holds no picture; looked for {', '.join(sorted(SUFFIXES))}"
+_CLUTTER = {"System Volume Information", "lost+found", "Thumbs.db", "desktop.ini"}
 _GZIP_START = b"\x1f\x8b"
-_IDX_STARTS = (b"\0\0", _GZIP_START)
+_IDX_START = re.compile(rb"\0\0[\x08-\x0e][\x01-\x0f]|" + _GZIP_START)  # others begin with two zeros as well: HEIC, ICO
 _NPY_START = b"\x93NUMPY"
 
 
@@ -35,7 +38,7 @@ def find_pictures(name: str) -> list[str]:
         InputError: a pattern matches nothing, or a folder holds no picture.
     """
     if os.path.isdir(name):
-        if pictures := pictures_in(Path(name)):
+        if pictures := walk(Path(name))[0]:
             return [str(path) for path in pictures]
         raise InputError(f"{name}: {NO_PICTURE}")
     if name != STDIN and not os.path.exists(name) and glob.has_magic(name):
@@ -45,24 +48,41 @@ def find_pictures(name: str) -> list[str]:
     return [name]
 
 
-def pictures_in(folder: Path) -> list[Path]:
-    """Return the pictures in a folder and below it, told by their endings, sorted; hidden ones are left out."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES | OTHER_SUFFIXES
-        and not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
-        and path.is_file()
-    )
+def is_clutter(name: str) -> bool:
+    """Whether a file or folder is hidden, or what file managers, archives and servers leave behind."""
+    return name.startswith((".", "__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN")) or name in _CLUTTER
 
 
-def read_pictures(name: str, image_shape: tuple[int, int], stdin: IO[bytes] | None = None) -> tuple[np.ndarray, bool]:
+def walk(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return the pictures in a folder and below it, told by their endings, and the other files, both sorted.
+
+    Links are followed, and what is met twice counts once, so that links in a circle end. Clutter is left out.
+    """
+    pictures: list[Path] = []
+    others: list[Path] = []
+    met = set()
+    for root, folders, files in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(root)) in met:
+            folders.clear()
+            continue
+        met.add(real)
+        folders[:] = [name for name in folders if not is_clutter(name)]
+        for path in (Path(root, name) for name in files if not is_clutter(name)):
+            known = path.suffix.lower() in SUFFIXES | OTHER_SUFFIXES and path.is_file()
+            (pictures if known else others).append(path)
+    return sorted(pictures), sorted(others)
+
+
+def read_pictures(
+    name: str, image_shape: tuple[int, int], stdin: IO[bytes] | None = None, how: Preparation | None = None
+) -> tuple[np.ndarray, bool]:
     """Return the pictures in a file in a model's form.
 
     Args:
         name: a picture, an IDX file (gzipped or not) or a `.npy` array, told by its content; or `-` for stdin.
         image_shape: the model's height and width, in pixels.
         stdin: where `-` is read from.
+        how: the preparation of the pictures that the model was trained on, if that is known.
 
     Returns:
         uint8 (N, H, W), and whether the file is an array of pictures rather than one picture. Pictures go through
@@ -72,19 +92,21 @@ def read_pictures(name: str, image_shape: tuple[int, int], stdin: IO[bytes] | No
         InputError: the file cannot be read, is damaged or no picture, or an array has not the model's size.
     """
     if name == STDIN:
-        return _read(stdin or io.BytesIO(), "stdin", None, image_shape)
+        return _read(stdin or io.BytesIO(), "stdin", None, image_shape, how)
     try:
         with open(name, "rb") as handle:
             regular = stat.S_ISREG(os.fstat(handle.fileno()).st_mode)
-            return _read(handle, name, name if regular else None, image_shape)
+            return _read(handle, name, name if regular else None, image_shape, how)
     except OSError as error:
         raise InputError(f"{name}: cannot be read: {error.strerror or error}") from error
 
 
-def _read(handle: IO[bytes], name: str, path: str | None, image_shape: tuple[int, int]) -> tuple[np.ndarray, bool]:
+def _read(
+    handle: IO[bytes], name: str, path: str | None, image_shape: tuple[int, int], how: Preparation | None
+) -> tuple[np.ndarray, bool]:
     """Read from an open file; `path` is where it can be opened again, None for a pipe."""
     start = handle.read(len(_NPY_START))
-    npy, idx = start == _NPY_START, start[:2] in _IDX_STARTS
+    npy, idx = start == _NPY_START, bool(_IDX_START.match(start))
     # An array that lies in a file may be of any size.
     source = path if path is not None and (npy or idx) else read_rest(handle, name, start)
     if npy:
@@ -92,7 +114,7 @@ def _read(handle: IO[bytes], name: str, path: str | None, image_shape: tuple[int
     if idx:
         limit = MAX_PACKED_BYTES if start[:2] == _GZIP_START else MAX_BYTES
         return _fitting(read_idx(source, ndim=3, name=name, limit=limit), image_shape, name), True
-    return prepare(decode(source, name), image_shape)[np.newaxis], False
+    return prepare(decode(source, name), image_shape, how)[np.newaxis], False
 
 
 def _npy(source: str | bytes, name: str) -> np.ndarray:

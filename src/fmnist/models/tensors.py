@@ -40,7 +40,7 @@ def read_tensors(path: Path, sha256: str) -> dict[str, np.ndarray]:
         raise InputError(
             f"{path} is neither a .safetensors file nor the known one (its SHA-256 is {digest[:12]}…, expected "
             f"{sha256[:12]}…). No other file of PyTorch's is opened, since it may run code. If you trust it, save its "
-            "tensors again with PyTorch: from safetensors.torch import save_file; "
+            "tensors again with PyTorch: import torch; from safetensors.torch import save_file; "
             f"save_file(torch.load({path.name!r}, weights_only=True), {path.stem + '.safetensors'!r})"
         )
     return _unpickled(content)

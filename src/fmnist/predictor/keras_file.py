@@ -38,6 +38,10 @@ _LAYER_NAMES = """
     SeparableConv2D Sequential Softmax SpatialDropout2D Subtract UnitNormalization UpSampling2D ZeroPadding2D
 """
 LAYERS = frozenset(_LAYER_NAMES.split())
+_CONTRACT = """expected one input of uint8 (N, H, W, 1) and one output of probabilities. Put this before your model:
+    image = keras.Input((28, 28, 1), dtype="uint8")
+    pixels = keras.layers.Rescaling(1 / 255)(image)  # or what your model was trained on
+    keras.Model(image, model(pixels)).save("model.keras")"""
 
 
 def open_keras(path: Path, metadata: dict[str, Any] | None = None, temperature: float = 1.0) -> Predictor:
@@ -63,7 +67,8 @@ def open_keras(path: Path, metadata: dict[str, Any] | None = None, temperature: 
     except Exception as error:  # Keras raises what its layers raise
         raise InputError(f"{path}: Keras cannot open it: {first_line(error)}") from error
     if len(model.inputs) != 1 or len(model.outputs) != 1 or model.inputs[0].dtype != "uint8":
-        raise InputError(f"{path}: expected a model with one input of uint8 and one output")
+        taken = ", ".join(f"{one.dtype} {tuple(one.shape)}" for one in model.inputs)
+        raise InputError(f"{path}: takes {taken} and gives {len(model.outputs)} output(s); {_CONTRACT}")
     shape, answer = list(model.inputs[0].shape), backend.Predictor(model, BATCH_SIZE)
 
     def compute(batch: np.ndarray) -> np.ndarray:

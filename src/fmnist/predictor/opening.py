@@ -75,10 +75,12 @@ def _open_file(path: Path, threads: int | None) -> Predictor:
 def _facts(run: RunDirectory) -> dict[str, Any]:
     """Return what predictions from a run's own model carry along."""
     try:
-        names = [str(name) for name in read_json(run.config)["dataset"]["class_names"]]
+        dataset = read_json(run.config)["dataset"]
+        names = [str(name) for name in dataset["class_names"]]
     except (KeyError, TypeError) as error:
         raise InputError(f"{run.config} names no classes; `fmnist doctor {run.path}` says what is wrong") from error
     known = {"familiarity": read_json(run.familiarity)} if run.familiarity.is_file() else {}
+    known |= {key: dataset[key] for key in ("preparation",) if key in dataset}
     return {"run": run.name, "class_names": names, **known}
 
 

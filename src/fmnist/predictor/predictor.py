@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
+from fmnist.data.preparation import Preparation
 from fmnist.errors import InputError, RunError
 from fmnist.evaluation.novelty import THRESHOLD, Novelty
+from fmnist.images import prepare
 
 Compute = Callable[[np.ndarray], np.ndarray]
 METADATA_KEY = "fmnist"
@@ -28,6 +31,7 @@ class Predictor:
         batch_size: pictures that are computed at a time.
         fixed_batch: whether the model takes batches of exactly that size only.
         novelty: what its training pictures looked like; None where the file does not tell.
+        preparation: how pictures became its training pictures; None where the file does not tell.
     """
 
     compute: Compute
@@ -38,6 +42,11 @@ class Predictor:
     batch_size: int = 32
     fixed_batch: bool = False
     novelty: Novelty | None = None
+    preparation: Preparation | None = None
+
+    def prepare(self, picture: Image.Image) -> np.ndarray:
+        """Return a picture, of mode L, LA, RGB or RGBA, as the model takes it: uint8 (H, W)."""
+        return prepare(picture, self.image_shape, self.preparation)
 
     @property
     def threshold(self) -> float | None:
@@ -119,13 +128,14 @@ def checked(
     names = tuple(metadata.get("class_names") or map(str, range(answer.shape[1])))
     if len(names) != answer.shape[1] or not all(isinstance(text, str) for text in names):
         raise InputError(f"{name}: has {len(names)} class names for {answer.shape[1]} classes; export it again")
-    known = metadata.get("familiarity")
+    known, told = metadata.get("familiarity"), metadata.get("preparation")
     try:
         novelty = None if known is None else Novelty.from_dict(known)
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
+    how = None if told is None else Preparation.from_dict(told, name)
     size = count if fixed else batch_size
-    return Predictor(compute, format, names, (shape[1], shape[2]), metadata, size, fixed, novelty)
+    return Predictor(compute, format, names, (shape[1], shape[2]), metadata, size, fixed, novelty, how)
 
 
 def parse_metadata(text: str | bytes | None, name: str) -> dict[str, Any]:

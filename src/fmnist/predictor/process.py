@@ -55,8 +55,10 @@ def call(
     """
     job = _pack({"function": function, "values": values, "bounds": bounds and asdict(bounds)}, arrays or {})
     command = [sys.executable, "-P", "-c", _START, json.dumps([os.path.abspath(part) for part in sys.path])]
-    variables = os.environ | ({"KERAS_BACKEND": backend} if backend else {})
     with tempfile.TemporaryDirectory(prefix="fmnist-") as empty:
+        # TensorFlow's temporary files, which the child's sudden end would leave behind, go with this folder.
+        variables = os.environ | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), empty)
+        variables |= {"KERAS_BACKEND": backend} if backend else {}
         bounded: dict[str, Any] = {"timeout": bounds.seconds, "cwd": empty} if bounds else {}
         try:
             done = subprocess.run(command, input=job, capture_output=True, env=variables, **bounded)

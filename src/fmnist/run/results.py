@@ -1,11 +1,12 @@
 """Reads the results of a run: scores, predictions, calibration, diagnosis, exported files and their speeds.
 
 No other file reads these. A result that is not there yet is empty or None, unless said otherwise; of a damaged one
-every function raises `InputError`, which names the command that makes it again.
+every function raises `InputError`, which names the command that makes it again where there is one.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -54,7 +55,10 @@ def temperature(run: RunDirectory) -> float | None:
     """Return the temperature in `calibration.json`, above 0: what the logits are divided by."""
     stored = _stored(run, run.calibration, "evaluate")
     try:
-        return float(stored["temperature"]) if stored else None
+        found = float(stored["temperature"]) if stored else None
+        if found is not None and not 0 < found < math.inf:
+            raise ValueError(f"{found} divides nothing")
+        return found
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(run, f"{run.calibration} has no temperature", "evaluate") from error
 

@@ -126,7 +126,7 @@ def _problems(content: Any) -> Iterator[tuple[Place, str]]:
     description, base = content.get("description") or "", content.get("preset") or "reference"
     if not isinstance(description, str) or len(description) > MAX_DESCRIPTION:
         yield ("description",), f"got {str(description)[:40]!r}, expected text of at most {MAX_DESCRIPTION} characters"
-    if base not in PRESETS:
+    if not isinstance(base, str) or base not in PRESETS:
         hint = did_you_mean(str(base), list(PRESETS))
         yield ("preset",), f"no preset is named '{base}'; expected one of {', '.join(PRESETS)}{hint}"
         return

@@ -57,7 +57,7 @@ def probe(config: Config, dataset: Dataset, should_stop: Callable[[], bool] = la
     """Return the seconds that a run with these settings is likely to take, from two short epochs.
 
     A run that stops early takes less, and one with a time budget takes that. Where only the last layer is trained
-    first, that stage and the rest are probed one after another.
+    first, that phase and the rest are probed one after another.
     """
     from fmnist import backend, pipeline
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fmnist.errors import InputError
-from fmnist.evaluation.metrics import EPSILON
+from fmnist.evaluation import metrics
 from fmnist.run import results
 from fmnist.run.directory import RunDirectory, read_json
 from fmnist.study.definition import BASELINE, Study, folder_name
@@ -102,9 +102,8 @@ def _image_scores(folder: Path, row: Row) -> dict[str, np.ndarray] | None:
     if row["state"] != "finished":
         return None
     probabilities, labels = results.predictions(RunDirectory(folder / row["run"]))
-    chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     right = (probabilities.argmax(axis=1) == labels).astype(np.float64)
-    return {"test_accuracy": right, "test_loss": -np.log(np.clip(chosen, EPSILON, 1.0))}
+    return {"test_accuracy": right, "test_loss": metrics.losses(probabilities, labels)}
 
 
 def _summary(runs: list[Row], name: str) -> dict[str, Any] | None:

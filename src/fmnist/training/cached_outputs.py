@@ -20,14 +20,17 @@ def kept(
     shape: tuple[int, ...],
     should_stop: Callable[[], bool],
 ) -> np.ndarray:
-    """Return the outputs, float32 (N, *shape), that an .npy file holds, if they are whole; or compute and keep them.
+    """Return the outputs, float32 (N, *shape), that an .npz file holds, if they are whole; or compute and keep them.
+
+    The file has a checksum: what was changed or cut since it was written is computed again.
 
     Raises:
         Interrupted: `should_stop` said so.
         RunError: the file cannot be written.
     """
-    with contextlib.suppress(OSError, ValueError):
-        stored: np.ndarray = np.load(path, allow_pickle=False)
+    with contextlib.suppress(Exception):  # a damaged archive can make its reader raise anything
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+            stored: np.ndarray = archive["outputs"]
         if stored.shape == (len(images), *shape) and stored.dtype == np.float32:
             return stored
     found = []
@@ -37,7 +40,7 @@ def kept(
         found.append(predict(images[start : start + CHUNK]))
     outputs = np.concatenate(found)
     with atomic_path(path) as temporary:
-        np.save(temporary, outputs)
+        np.savez(temporary, outputs=outputs)
     return outputs
 
 

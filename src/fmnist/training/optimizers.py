@@ -31,7 +31,7 @@ def build(config: TrainingConfig) -> keras.optimizers.Optimizer:
     if config.optimizer == "adam":
         return keras.optimizers.Adam(rate)
     if config.optimizer == "adamw":
-        return keras.optimizers.AdamW(rate, weight_decay=decay)
+        return keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
     if config.optimizer == "muon":
         return ConvolutionMuon(
             rate,

@@ -15,7 +15,7 @@ from keras import ops
 
 from fmnist import backend
 from fmnist.config import FAMILIES, AugmentationConfig, Config
-from fmnist.data import Dataset, split_indices
+from fmnist.data import Dataset, run_split
 from fmnist.evaluation import metrics
 from fmnist.models import head
 from fmnist.run.directory import RunDirectory
@@ -37,8 +37,8 @@ class Examples:
 
 def split(config: Config, dataset: Dataset) -> Examples:
     """Split the training images, or the first of them, in those to learn from and those to validate on."""
-    images, labels = dataset.train_images[: config.data.limit], dataset.train_labels[: config.data.limit]
-    train, val = split_indices(labels, config.data.validation_fraction, config.training.seed)
+    images, labels = dataset.train_images, dataset.train_labels
+    train, val = run_split(config.to_dict(), labels)
     return Examples(images[train], labels[train], images[val], labels[val])
 
 

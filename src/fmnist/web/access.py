@@ -128,7 +128,7 @@ class Guard:
             unknown = f"the request is meant for '{host[:100]}', which this server is not known as"
             raise Problem("unknown_host", f"{unknown}; start it with --origin to add a name")
         origin = headers.get(b"origin", "").lower()
-        foreign = bool(origin) and urlsplit(origin).netloc != host
+        foreign = bool(origin) and origin.partition("//")[2] != host
         allowed = origin if foreign and origin in self._origins else ""
         if foreign and not allowed and method not in ("GET", "HEAD"):
             raise Problem("foreign_origin", f"pages of '{origin[:100]}' may not ask; --origin allows one")

@@ -9,7 +9,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from fmnist.errors import InputError
-from fmnist.images import decode, prepare
+from fmnist.images import decode
+from fmnist.predictor import Predictor
 from fmnist.web.problems import CLOSE, Problem
 
 RAW, JSON, FORM = "application/octet-stream", "application/json", "multipart/form-data"
@@ -74,22 +75,22 @@ async def read_body(receive: Receive, limit: int, count: Callable[[int], None]) 
             return b"".join(parts)
 
 
-def pictures(content_type: str, body: bytes, shape: tuple[int, int], most: int) -> np.ndarray:
-    """Return the pictures in a body, uint8 (N, H, W): arrays as they are, files as `images.prepare` makes them.
+def pictures(content_type: str, body: bytes, predictor: Predictor, most: int) -> np.ndarray:
+    """Return the pictures in a body, uint8 (N, H, W): arrays as they are, files as the model prepares them.
 
     The content type is one that `media_type` returned. A `Problem` is raised if there is no picture, or more than
     `most`, or one cannot be read.
     """
     kind = content_type.partition(";")[0].strip().lower()
     if kind == RAW:
-        return _raw(body, shape, most)
+        return _raw(body, predictor.image_shape, most)
     if kind == JSON:
-        return _json(body, shape, most)
+        return _json(body, predictor.image_shape, most)
     files = _form(content_type, body, most) if kind == FORM else [body]
     if not any(files):
         raise Problem("no_picture", f"the body holds no picture; send one, or up to {most} parts of a form")
     try:
-        return np.stack([prepare(decode(file, f"picture {number}"), shape) for number, file in enumerate(files)])
+        return np.stack([predictor.prepare(decode(file, f"picture {number}")) for number, file in enumerate(files)])
     except InputError as error:
         raise Problem("not_a_picture", str(error)) from error
 

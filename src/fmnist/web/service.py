@@ -58,7 +58,7 @@ class Service:
                 body = await bodies.read_body(receive, self.limits.body_bytes, place.grow)
                 place.begin()
                 stage = "timeout"
-                arguments = (content_type, body, self.predictor.image_shape, self.limits.pictures)
+                arguments = (content_type, body, self.predictor, self.limits.pictures)
                 if len(body) < bodies.QUICK_BYTES and content_type.startswith((bodies.RAW, bodies.JSON)):
                     images = bodies.pictures(*arguments)
                 else:

@@ -23,7 +23,7 @@ export async function openModel() {
 
   // source: a file or a canvas. Returns what the model sees, a level each, and what it says of that.
   async function look(source) {
-    const levels = prepare(await decode(source, facts.working_side), facts.image_shape, facts.recipe);
+    const levels = prepare(await decode(source, facts.working_side), facts.image_shape, facts.recipe, facts.preparation);
     const image = new Tensor("uint8", levels, [1, height, width, 1]);
     const answer = await session.run({ [facts.input.name]: image });
     const strange = facts.familiarity ? unfamiliarity(levels, facts.image_shape, facts.familiarity) : null;

@@ -89,6 +89,14 @@ export const BICUBIC = {
     return d < 2 ? (((d - 5) * d + 8) * d - 4) * a : 0;
   },
 };
+export const LANCZOS = {
+  support: 3,
+  weight: (x) => (Math.abs(x) < 3 ? sinc(x) * sinc(x / 3) : 0),
+};
+
+function sinc(x) {
+  return x === 0 ? 1 : Math.sin(x * Math.PI) / (x * Math.PI);
+}
 
 // Image.resize: across, then down, each rounded to bytes.
 export function resize(image, width, height, filter, [left, top, right, bottom] = [0, 0, image.width, image.height]) {

@@ -1,14 +1,46 @@
 // From a photo to the data set's form: fmnist.images.prepare step by step, with its numbers. Knows no page.
 // A picture is as in pillow.js; a map of levels or a mask is a Float32Array, row by row, as it is float32 in Python.
 
-import { BICUBIC, BOX, blend, crop, flatten, picture, rank, resize, round, sharpen } from "./pillow.js";
+import { BICUBIC, BOX, LANCZOS, blend, crop, flatten, picture, rank, resize, round, sharpen } from "./pillow.js";
 
 let R; // the numbers of fmnist.images.recipe, by their names there
 
-// image: RGBA. Returns the levels, a byte each, row by row.
-export function prepare(image, [height, width], recipe) {
+// image: RGBA; how: the model's preparation, if it is known. Returns the levels, a byte each, row by row.
+export function prepare(image, [height, width], recipe, how) {
   R = recipe;
-  if (image.height === height && image.width === width) return flatten(image, 0).data;
+  if (!how) return (image.width === width && image.height === height ? flatten(image, 0) : cutOut(image, width, height)).data;
+  if (how.method === "whole") return turned(contained(flatten(image, 255), width, height), how.negate);
+  if (image.height !== height || image.width !== width) return turned(cutOut(image, width, height), how.negate);
+  const grey = flatten(image, how.negate ? 255 : 0), edge = border(grey);
+  return turned(grey, how.negate ? quantile(edge, 0.75) < 127.5 : quantile(edge, 0.25) > 127.5);
+}
+
+function turned({ data }, negate) {
+  return negate ? data.map((level) => 255 - level) : data;
+}
+
+// All of a grey picture, shrunk or enlarged to fit, on a ground of its border's level.
+function contained(grey, width, height) {
+  if (grey.width === width && grey.height === height) return grey;
+  const scale = Math.min(height / grey.height, width / grey.width);
+  const [across, down] = [grey.width, grey.height].map((length) => Math.max(1, round(length * scale)));
+  const left = Math.floor((width - across) / 2), top = Math.floor((height - down) / 2);
+  const result = picture(width, height, 1, new Uint8Array(width * height).fill(round(quantile(border(grey), 0.5))));
+  const small = resize(grey, across, down, LANCZOS);
+  for (let y = 0; y < down; y++)
+    result.data.set(small.data.subarray(y * across, (y + 1) * across), (top + y) * width + left);
+  return result;
+}
+
+// The levels of the four outermost rows and columns; the corners count twice.
+function border({ width, height, data }) {
+  const rows = [data.subarray(0, width), data.subarray((height - 1) * width)];
+  const columns = [0, width - 1].map((x) => Array.from({ length: height }, (_, y) => data[y * width + x]));
+  return Float64Array.from([...rows, ...columns].flatMap((part) => [...part]));
+}
+
+// The object of a photo, light on black, as large as it will go, centred.
+function cutOut(image, width, height) {
   let { values, box } = valuesOf(shrunk(closer(image), Math.max(R.SIDE, 5 * Math.max(height, width))));
   const [left, top, right, bottom] = box;
   const scale = Math.min(height / (bottom - top), width / (right - left));
@@ -17,7 +49,7 @@ export function prepare(image, [height, width], recipe) {
   const around = Math.ceil(Math.max(across, down));
   values = crop(values, -around, -around, values.width + around, values.height + around);
   const part = [x + around, y + around, x + around + across, y + around + down];
-  return sharpen(resize(values, width, height, scale < 0.5 ? BOX : BICUBIC, part), R.SHARPEN).data;
+  return sharpen(resize(values, width, height, scale < 0.5 ? BOX : BICUBIC, part), R.SHARPEN);
 }
 
 function windowOf(start, end, count, scale) {

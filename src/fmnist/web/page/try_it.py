@@ -12,7 +12,7 @@ import numpy as np
 
 from fmnist.data.sources import OFFICIAL_CLASS_NAMES
 from fmnist.errors import FmnistError, InputError
-from fmnist.images import decode, prepare
+from fmnist.images import decode
 from fmnist.web.page import heat
 from fmnist.web.page.rendering import QUIET, asset, panel, png, render
 from fmnist.web.service import Service
@@ -39,7 +39,7 @@ async def look_at(service: Service, content: str | None) -> AsyncIterator[str]:
     predictor = service.predictor
     try:
         picture = _bytes(content, service.limits.body_bytes)
-        image = await asyncio.to_thread(lambda: prepare(decode(picture, "this picture"), predictor.image_shape))
+        image = await asyncio.to_thread(lambda: predictor.prepare(decode(picture, "this picture")))
         *shares, unfamiliarity = (await service.batcher.answer(image[np.newaxis]))[0]
         probabilities = np.array(shares)
         facts = _facts(service, image, probabilities)
