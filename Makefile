@@ -16,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest --no-header --durations=10 --durations-min=1
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test test-slow torture lint lint-check lint-format lint-types lint-dependencies lint-audit format notebook diagnosis-check lock clean distclean python-check
+.PHONY: help run test test-slow torture lint lint-check lint-format lint-types lint-dependencies lint-audit format notebook docs diagnosis-check lock clean distclean python-check
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,11 @@ format: $(READY) ## mend what ruff can mend
 notebook: $(READY) ## run the notebook and save its outputs in place
 	@echo "== Running $(NOTEBOOK)"
 	@$(BIN)/jupyter-execute --inplace --timeout=-1 $(NOTEBOOK)
+
+docs: $(READY) ## the documentation as a site that needs no network: build/site/index.html
+	@echo "== Building the documentation"
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet $(ARGS)
+	@echo "open build/site/index.html"
 
 diagnosis-check: $(READY) ## diagnose 2,000 fresh synthetic histories and print how often that is right
 	@$(BIN)/python benchmarks/diagnosis_check.py $(ARGS)

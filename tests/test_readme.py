@@ -1,4 +1,4 @@
-"""What the README says is there: the tree under 'Layout', and each `make` and `fmnist` command in its code.
+"""What README and docs/ say is there: the README's tree under 'Layout', and each `make` and `fmnist` command in code.
 
 The tree is the first fenced block under the heading 'Layout'. A line is a path, two or more spaces, and a description:
 
@@ -25,6 +25,7 @@ import pytest
 from fmnist.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
+DOCUMENTS = (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
 FENCE = re.compile(r"^(`{3,}|~{3,})[^\n]*\n(.*?)^\1\s*$", re.MULTILINE | re.DOTALL)
 LAYOUT = re.compile(r"^#+ +Layout *\n(.*?)(?=^#+ |\Z)", re.MULTILINE | re.DOTALL)
 
@@ -75,10 +76,10 @@ def tree_problems(readme: str, root: Path) -> list[str]:
     ]
 
 
-def commands(readme: str) -> Iterator[list[str]]:
-    """The words of each command in the README's fenced blocks and `code`, assignments before it left out."""
-    layout = LAYOUT.search(readme)
-    text = readme.replace(layout[1], "") if layout else readme
+def commands(text: str) -> Iterator[list[str]]:
+    """The words of each command in a document's fenced blocks and `code`, assignments before it left out."""
+    layout = LAYOUT.search(text)
+    text = text.replace(layout[1], "") if layout else text
     lines = [line for block in FENCE.finditer(text) for line in block[2].replace("\\\n", " ").splitlines()]
     lines += re.findall(r"(?<!`)`([^`\n]+)`(?!`)", FENCE.sub("", text))
     for line in lines:
@@ -105,21 +106,21 @@ def fmnist_options(name: str, word: str = "") -> set[str]:
     return {"--help"} | {option for parameter in command.params for option in parameter.opts + parameter.secondary_opts}
 
 
-def command_problems(readme: str) -> list[str]:
+def command_problems(text: str) -> list[str]:
     found = []
-    for program, *words in commands(readme):
+    for program, *words in commands(text):
         line = " ".join([program, *words])
         if program == "make":
             targets = {word for word in words if not word.startswith("-") and "=" not in word}
-            found += [f"README: {line!r}: no target {target!r}" for target in sorted(targets - make_targets())]
+            found += [f"{line!r}: no target {target!r}" for target in sorted(targets - make_targets())]
         elif words and not words[0].startswith("-"):
             try:
                 known = fmnist_options(*words[:2])
             except KeyError:
-                found.append(f"README: {line!r}: fmnist has no command {words[0]!r}")
+                found.append(f"{line!r}: fmnist has no command {words[0]!r}")
                 continue
-            options = {word.split("=")[0] for word in words[1:] if word.startswith("-")}
-            found += [f"README: {line!r}: no option {option!r}" for option in sorted(options - known)]
+            options = {word.split("=")[0] for word in words[1:] if word.startswith("-") and word != "-"}
+            found += [f"{line!r}: no option {option!r}" for option in sorted(options - known)]
     return found
 
 
@@ -133,10 +134,15 @@ def test_tree_names_what_is_there(readme: str):
     assert not problems, "\n" + "\n".join(problems)
 
 
-def test_commands_exist(readme: str):
-    assert any(commands(readme)), "README.md shows no command"
-    problems = command_problems(readme)
-    assert not problems, "\n" + "\n".join(problems)
+@pytest.mark.parametrize("name", sorted(path.relative_to(ROOT).as_posix() for path in DOCUMENTS))
+def test_commands_exist(name: str):
+    problems = command_problems((ROOT / name).read_text("utf-8"))
+    assert not problems, f"{name}\n" + "\n".join(problems)
+
+
+def test_readme_has_its_two_commands_and_can_be_read_to_the_end(readme: str):
+    assert {"make run", "make test"} <= {" ".join(words) for words in commands(readme)}
+    assert len(readme.splitlines()) < 150
 
 
 def test_tree_check_sees(tmp_path: Path):
@@ -171,9 +177,9 @@ def test_command_check_sees():
         ["make", "test"],
     ]
     assert command_problems(text) == [
-        "README: 'make flyy lint A=b': no target 'flyy'",
-        "README: 'fmnist bakee --now': fmnist has no command 'bakee'",
+        "'make flyy lint A=b': no target 'flyy'",
+        "'fmnist bakee --now': fmnist has no command 'bakee'",
     ]
     assert command_problems("`fmnist train --no-such-option`") == [
-        "README: 'fmnist train --no-such-option': no option '--no-such-option'"
+        "'fmnist train --no-such-option': no option '--no-such-option'"
     ]

@@ -77,7 +77,7 @@ def _file(path: Path) -> Check:
     if suffix in (".csv", ".json"):
         return attempt("history", history, "`fmnist diagnose` reads CSV and JSON as Keras writes them")
     if suffix in (".yaml", ".yml"):
-        return attempt("study", study, "README.md shows a study")
+        return attempt("study", study, "docs/study.md shows one")
     if suffix == ".gz" or "ubyte" in path.name:
         return attempt("data", array, "copy or download it again")
     if not suffix:
