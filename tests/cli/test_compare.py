@@ -53,7 +53,7 @@ def test_plan_study_and_list(run_cli, mine, tiny_data_dir, tmp_path):
     where = ["--data-dir", tiny_data_dir, "--runs-dir", tmp_path / "runs", "--seeds", "1"]
     code, out, err = run_cli("compare", mine, "--dry-run", *where)
     assert code == 0 and not (tmp_path / "runs").exists()
-    assert re.search(r"^baseline-seed0 +empty +about \d+(\.\d)? s$", out, re.MULTILINE)
+    assert re.search(r"^baseline-seed0 +not started +about \d+(\.\d)? s$", out, re.MULTILINE)
     assert re.search(r"2 of 2 runs to go: [\d.]+ (s|min), [\d.]+ (s|min) to [\d.]+ (s|min)", out)
     code, out, err = run_cli("compare", mine, *where)
     assert code == 0 and "Difference to the baseline ± half of its 95% interval" in out
