@@ -102,7 +102,7 @@ def resume(
             raise InputError(f"{run.path} is finished; there is nothing to resume")
         same_data = results.trained_on(results.environment(run), dataset.sha256)
         if same_data is None:
-            raise InputError(f"{run.environment} does not tell the data of the run; start again with --overwrite")
+            raise InputError(f"{run.environment} does not tell the data of the run; start again with `overwrite=True`")
         if not same_data:
             raise InputError(
                 f"{run.path} was trained on other data than {dataset.source}; give the same data with `data_dir`"
