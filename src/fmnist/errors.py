@@ -24,8 +24,8 @@ class Diverged(RunError):
 
 
 def listed(title: str, problems: list[str]) -> str:
-    """Return one message of a title and its problems: in its line if there is one, else a line each."""
-    return f"{title}: {problems[0]}" if len(problems) == 1 else "\n  ".join([f"{title}:", *problems])
+    """Return one message of all problems, a line each below a title; a single one speaks for itself."""
+    return problems[0] if len(problems) == 1 else "\n  ".join([f"{title}:", *problems])
 
 
 def did_you_mean(name: str, known: list[str]) -> str:

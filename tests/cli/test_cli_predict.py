@@ -176,8 +176,8 @@ def test_json_names_what_could_not_be_read(folder, run_cli):
     ("arguments", "problem"),
     [
         (["missing.png", "*.gif"], "no picture could be read:\n  *.gif: no file matches the pattern"),
-        (["missing.png"], "no picture could be read: missing.png: cannot be read"),
-        (["empty"], "no picture could be read: empty: the folder holds no picture"),
+        (["missing.png"], "missing.png: cannot be read"),
+        (["empty"], "empty: the folder holds no picture"),
         ([], "Missing argument 'IMAGE...'"),
         (["a.png", "--json", "--csv"], "--json and --csv exclude each other"),
     ],

@@ -65,7 +65,7 @@ def test_whatever_may_stand_for_more_gives_a_list(folder):
 
 
 def test_all_that_cannot_be_read_is_named_at_once(folder):
-    with pytest.raises(InputError, match="^these cannot be read: missing.png: cannot be read"):
+    with pytest.raises(InputError, match="^missing.png: cannot be read"):
         MODEL.predict("missing.png")
     with pytest.raises(InputError, match=r"these cannot be read:\n  x.jpg: .*\n  y.jpg: "):
         MODEL.predict(["a.png", "x.jpg", "y.jpg"])

@@ -187,7 +187,10 @@ def test_a_teacher_of_other_classes_is_refused(tiny_run, tiny_dataset, tmp_path)
 
 
 def test_teachers_that_are_not_there(run_cli, tiny_data_dir, tmp_path):
-    for teacher, expected in (("nobody", "is neither a run directory nor"), ("nobody.keras", "there is no such file")):
+    for teacher, expected in (
+        ("nobody", "is neither a run directory nor"),
+        ("nobody.keras", "there is no file nobody.keras"),
+    ):
         flags = ["--teacher", teacher, "--runs-dir", tmp_path, "--data-dir", tiny_data_dir]
         code, _, err = run_cli("train", *flags)
         assert code == 2 and expected in err

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fmnist.config import PRESETS, Config, preset
-from fmnist.errors import InputError, did_you_mean
+from fmnist.errors import InputError, did_you_mean, listed
 
 BASELINE = "baseline"
 MAX_VARIANTS, MAX_SEEDS, MAX_SEED, MAX_DESCRIPTION = 50, 100, 2**31 - 1, 500
@@ -110,7 +110,7 @@ def _refuse(source: str, problems: list[tuple[Place, str]], lines: Mapping[Place
         line = next((lines[place[:end]] for end in range(len(place), -1, -1) if place[:end] in lines), None)
         told.append(f"{source}, {f'line {line}' if line else ' / '.join(map(str, place))}: {text}")
     if told:
-        raise InputError(told[0] if len(told) == 1 else "the study is not valid:\n  " + "\n  ".join(told))
+        raise InputError(listed("the study is not valid", told))
 
 
 def _problems(content: Any) -> Iterator[tuple[Place, str]]:
