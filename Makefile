@@ -27,8 +27,8 @@ run: $(READY) ## environment, data, training with the default preset, report (AR
 	@echo "== Training, evaluation, report: fmnist train $(ARGS)"
 	@$(BIN)/fmnist train $(ARGS)
 
-test: $(READY) ## the tests, without the slow ones (ARGS="tests/config -x" to choose)
-	@$(PYTEST) $(ARGS)
+test: $(READY) ## the tests, without the slow ones, a file each for two processes (ARGS="tests/config -x" to choose)
+	@$(PYTEST) -n 2 --dist loadfile $(ARGS)
 
 # pytest's status 5 says that no test was selected; that alone is no failure here.
 test-slow: $(READY) ## only the slow tests; prints how much of the code they and nothing else ran

@@ -125,7 +125,7 @@ run = fmnist.train(config, data, "runs/toy")
 exported = fmnist.export_run(run, data, ("toy",))
 assert exported["written"] == ["toy"], exported
 assert fmnist.read_json(run.config)["augmentation"]["dim"] is True
-assert main(["export", "--help"]) == 0 and main(["train", "--help"]) == 0
+assert main(["export", "--help"]) == 0 and main(["train", "--help-all"]) == 0
 metrics = fmnist.read_json(run.metrics)
 page = run.report.read_text("utf-8")
 there = ["A toy plot" in page, (run.plots / "toy.png").is_file()]

@@ -17,7 +17,8 @@ from fmnist.cli import COMMANDS
 
 PACKAGE = Path(fmnist.__file__).parent
 # Of the command line, or makers of commands that are shown as such.
-SPEAK_FLAGS = ("cli/", "doctor/", "web/", "config/presets.py", "diagnosis/advice.py", "report/run_page.py")
+SPEAK_FLAGS = ("cli/", "doctor/", "web/")
+SPEAK_FLAGS += ("study/words.py", "config/presets.py", "diagnosis/advice.py", "report/run_page.py")
 
 # A whole command; or the words that `RunDirectory.need` puts after `fmnist`.
 COMMAND = re.compile(r"fmnist [^`;,]*|^train --resume.*")
@@ -48,7 +49,7 @@ def named_flags(source, known):
         (line, flag)
         for line, text in texts(source)
         for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]*", COMMAND.sub("", text))
-        if flag in known
+        if flag in known and flag != text  # a flag alone is a part of a command
     ]
 
 

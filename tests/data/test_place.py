@@ -46,10 +46,10 @@ def test_data_that_has_gone_or_was_changed_is_asked_for(run, tmp_path, tiny_data
     content = bytearray((folder / "t10k-labels-idx1-ubyte").read_bytes())
     content[-1] = (content[-1] + 1) % 10
     (folder / "t10k-labels-idx1-ubyte").write_bytes(content)
-    with pytest.raises(InputError, match="in .*my data, which has changed; give its data with --data-dir"):
+    with pytest.raises(InputError, match="in .*my data, which has changed; give its data with `data_dir`"):
         load(run)
     shutil.rmtree(folder)
-    with pytest.raises(InputError, match="data from .*my data, which has gone; give its data with --data-dir"):
+    with pytest.raises(InputError, match="data from .*my data, which has gone; give its data with `data_dir`"):
         load(run)
     monkeypatch.setenv("FMNIST_DATA", str(tiny_data_dir))
     assert load(run).folder == tiny_data_dir.resolve()

@@ -102,7 +102,7 @@ class TestRuntime:
         assert not (tmp_path / "cache" / "web-runtime" / runtime.FILE).exists()
 
     def test_without_npm(self, package, npm):
-        with pytest.raises(RunError, match="is not installed; `npm pack onnxruntime-web@.* give it with --web-runtime"):
+        with pytest.raises(RunError, match="is not installed; `npm pack onnxruntime-web@.* give it with `web_runtime`"):
             runtime.load_runtime()
 
     def test_offline_npm_is_not_asked(self, package, npm, monkeypatch):

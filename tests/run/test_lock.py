@@ -78,7 +78,7 @@ def test_a_file_system_without_locks_is_told(number, tmp_path, monkeypatch):
         monkeypatch.setattr("fcntl.flock", no_locks)
     else:
         monkeypatch.setattr(filelock, "lock_descriptor", no_locks)
-    with pytest.raises(RunError, match="cannot lock .*choose a --runs-dir on a file system with locks"):
+    with pytest.raises(RunError, match="cannot lock .*choose a folder on a file system with locks"):
         lock.hold(tmp_path).__enter__()
     assert not lock.is_held(tmp_path)
     assert os.listdir(tmp_path) == [lock.FILE]

@@ -181,7 +181,7 @@ def test_runs_made_otherwise_are_refused_or_made_again(finished, tiny_dataset, t
     folder, _ = finished
     with pytest.raises(InputError) as caught:
         compare(TINY.changed({"epochs": 3}), tiny_dataset, folder)
-    assert "4 stored runs differ" in str(caught.value) and "--overwrite" in str(caught.value)
+    assert "4 stored runs differ" in str(caught.value) and "`overwrite=True`" in str(caught.value)
     assert "flip-seed1: epochs was 2, is 3" in str(caught.value)
     run = RunDirectory(tmp_path / "made" / "baseline-seed0")
     write_run(run, TINY.config("baseline", 0), right(0.9), sha256="another")

@@ -41,6 +41,7 @@ def test_a_run_writes_what_it_promises(tiny_run):
         "num_train": 480,
         "num_validation": 120,
         "num_test": 200,
+        "preparation": {"method": "photo", "negate": False},
     }
     assert (status["state"], status["epoch"], status["step"]) == ("finished", 2, 2 * 8)
     assert status["seconds"] == pytest.approx(sum(row["seconds"] for row in rows), abs=0.01)
@@ -324,7 +325,7 @@ def test_resume_refuses_what_it_cannot_continue(tiny_dataset, tiny_run, tmp_path
 
 def test_settings_that_leave_nothing_to_train_on_are_refused(tiny_dataset, tmp_path):
     config = fmnist.preset("reference", limit=5)
-    with pytest.raises(InputError, match=r"leave 4 training image\(s\)"):
+    with pytest.raises(InputError, match=r"leave 4 training images"):
         fmnist.train(config, tiny_dataset, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

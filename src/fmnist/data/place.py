@@ -36,10 +36,10 @@ def load(
     elif os.environ.get("FMNIST_DATA"):
         dataset = load_dataset()
     else:
-        raise InputError(f"{run.path} was trained on data from {folder}, which has gone; give its data with --data-dir")
+        raise InputError(f"{run.path} was trained on data from {folder}, which has gone; give its data with `data_dir`")
     if dataset.sha256 != known:
         where = f"in {folder}, which has changed" if dataset.folder == folder else f"other data than {dataset.source}"
-        raise InputError(f"{run.path} was trained on {where}; give its data with --data-dir")
+        raise InputError(f"{run.path} was trained on {where}; give its data with `data_dir`")
     return dataset
 
 

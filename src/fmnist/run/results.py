@@ -106,7 +106,7 @@ def model_row(run: RunDirectory) -> dict[str, float]:
     """
     history, epoch = read_history(run.history), run.read_status().get("model_epoch")
     if not history:
-        raise InputError(f"{run.history} has no epoch, and the run is {run.state()}; train it again with --overwrite")
+        raise InputError(f"{run.history} has no epoch; the run is {run.state()}; train it with `overwrite=True`")
     return next((row for row in history if row["epoch"] == epoch), history[-1])
 
 
