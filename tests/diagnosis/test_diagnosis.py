@@ -409,6 +409,15 @@ def test_every_command_is_one_that_fmnist_takes(held_out):
             assert {name: given.get(name, usual[name]) for name in offer.settings} == offer.settings
 
 
+@pytest.mark.parametrize(
+    ("preset", "half", "twice"), [("standard", (18, 8, 32), (18, 32, 128)), ("reference", (16, 32, 64), (64, 128, 256))]
+)
+def test_a_whitening_stem_keeps_its_filters(preset, half, twice):
+    """It has as many as its patches have components; more would be left as they were drawn."""
+    now = tree.leaves(fmnist.preset(preset))
+    assert [remedies.times_filters(factor)(now, {}) for factor in (0.5, 2)] == [half, twice]
+
+
 def test_advice_starts_from_the_runs_own_settings():
     config = fmnist.preset("reference", filters=(8, 16), epochs=12, learning_rate=0.01, flip=True, shift=2).to_dict()
     case = histories.make(1_000, "overfitting")

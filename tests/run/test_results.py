@@ -136,7 +136,9 @@ def test_the_models_row_is_that_of_its_epoch_or_the_last(run):
     write_json(run.status, {"state": "finished", "model_epoch": 2})
     assert results.model_row(run) == {"epoch": 2, "loss": 0.5}
     write_history(run.history, [])
-    with pytest.raises(InputError, match=r"history.csv has no epoch; the run is finished; train it with `overwrite=True`"):
+    with pytest.raises(
+        InputError, match=r"history.csv has no epoch; the run is finished; train it with `overwrite=True`"
+    ):
         results.model_row(run)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fmnist.config import FAMILIES
 from fmnist.diagnosis.verdict import DIVERGED, GOOD_FIT, OVERFITTING, STILL_IMPROVING, TOO_SHORT, UNDERFITTING, UNSTABLE
 
 OVERCONFIDENT, SLOW = "overconfident", "slow"  # findings that come with a verdict, and have remedies of their own
@@ -24,14 +25,21 @@ class Remedy:
 
 
 def times(factor: float, name: str, *, at_least: float = 0) -> Change:
-    """Return a change that multiplies a setting, a number or a list of whole numbers."""
+    """Return a change that multiplies a number."""
 
     def change(now: Settings, _: Mapping[str, str]) -> Any:
-        value = now[name]
-        if isinstance(value, list | tuple):
-            return tuple(max(int(at_least), round(item * factor)) for item in value)
-        changed = max(at_least, value * factor)
-        return round(changed) if isinstance(value, int) else float(f"{changed:.3g}")
+        changed = max(at_least, now[name] * factor)
+        return round(changed) if isinstance(now[name], int) else float(f"{changed:.3g}")
+
+    return change
+
+
+def times_filters(factor: float) -> Change:
+    """Return a change that multiplies the numbers of filters; a whitening stem has as many as its patches need."""
+
+    def change(now: Settings, _: Mapping[str, str]) -> Any:
+        kept = int(FAMILIES[now["family"]].whitened_stem)
+        return (*now["filters"][:kept], *(max(4, round(count * factor)) for count in now["filters"][kept:]))
 
     return change
 
@@ -85,7 +93,7 @@ REMEDIES = (
            {"optimizer": decaying, "weight_decay": decay},
            "Pulling all weights towards zero in each step keeps the network from bending around single images."),
     Remedy("Use half as many filters", (OVERFITTING,), "knows",
-           {"filters": times(0.5, "filters", at_least=4)},
+           {"filters": times_filters(0.5)},
            "A smaller network has less room to store single images."),
     Remedy("Penalise large weights (L2)", (OVERFITTING,), "gap",
            {"l2": at_least(1e-4, "l2")},
@@ -101,7 +109,7 @@ REMEDIES = (
            {"optimizer": "adam", "learning_rate": 0.001},
            "Adam sets the size of its steps for each weight by itself, and 0.001 suits most small networks."),
     Remedy("Use twice as many filters", (UNDERFITTING,), "trained",
-           {"filters": times(2, "filters")},
+           {"filters": times_filters(2)},
            "A larger network can tell apart what this one cannot."),
     Remedy("Start from the reference network", (UNDERFITTING,), "trained",
            {"family": "reference", "filters": (32, 64, 128), "kernel_size": 3, "activation": None,
@@ -121,7 +129,7 @@ REMEDIES = (
            {"schedule": "triangle", "early_stopping": 0},
            "Small steps at the end settle into the valley that large steps jump across."),
     Remedy("Use a larger network together with augmentation", (GOOD_FIT,), "gap",
-           {"filters": times(2, "filters"), "flip": True},
+           {"filters": times_filters(2), "flip": True},
            "While the gap is narrow there is room for a network that learns more."),
     # Unstable or diverged: smaller steps, calmer averages.
     Remedy("Take smaller steps (a tenth of the learning rate)", (UNSTABLE, DIVERGED), "jitter",
