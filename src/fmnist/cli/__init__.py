@@ -16,15 +16,15 @@ COMMANDS = {
     "data": ("fmnist.cli.data", "Fetch, check and describe the data set."),
     "train": ("fmnist.cli.train", "Train a model, evaluate it and write a report."),
     "evaluate": ("fmnist.cli.evaluate", "Score a run's model on the test set."),
-    "diagnose": ("fmnist.cli.diagnose", "Say in words what a training history shows, and what to try next."),
-    "compare": ("fmnist.cli.compare", "Train a baseline and its variants, and say what each changes."),
-    "predict": ("fmnist.cli.predict", "Say what a model sees in pictures."),
-    "export": ("fmnist.cli.export", "Write a model for phones and servers, checked against it."),
+    "diagnose": ("fmnist.cli.diagnose", "Explain a training history in words, and suggest what to try next."),
+    "compare": ("fmnist.cli.compare", "Train a baseline and its variants, and tell what each variant changes."),
+    "predict": ("fmnist.cli.predict", "Classify pictures."),
+    "export": ("fmnist.cli.export", "Convert a model for phones and servers, and check each file."),
     "benchmark": ("fmnist.cli.benchmark", "Measure exported files: speed, size, memory, accuracy."),
-    "serve": ("fmnist.cli.serve", "Offer a model on a web page and through a REST API."),
+    "serve": ("fmnist.cli.serve", "Serve a model through a web page and a REST API."),
     "report": ("fmnist.cli.report", "Draw a run's plots and write its report."),
     "runs": ("fmnist.cli.runs", "List the runs in a folder."),
-    "doctor": ("fmnist.cli.doctor", "Say what is wrong, and how to mend it."),
+    "doctor": ("fmnist.cli.doctor", "Check for problems and suggest fixes."),
 }
 
 

@@ -1,4 +1,4 @@
-"""`fmnist doctor`: says what is wrong, and how to mend it."""
+"""`fmnist doctor`: checks for problems and suggests fixes."""
 
 from pathlib import Path
 

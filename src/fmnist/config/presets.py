@@ -5,6 +5,7 @@ from typing import Any
 from fmnist.config.families import FAMILIES
 from fmnist.config.tree import SECTIONS, Config, leaves
 from fmnist.errors import InputError, did_you_mean
+from fmnist.text import plural
 
 # The quick recipes: Muon, and a learning rate that rises once and falls to zero.
 _ONE_CYCLE = {"optimizer": "muon", "learning_rate": 0.1, "schedule": "triangle", "warmup_fraction": 0.1}
@@ -25,7 +26,7 @@ _RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
         _FAST | {"epochs": 1},
     ),
     "reference": (
-        "three convolution blocks with LeakyReLU, 356,234 parameters, Adam, 20 epochs: overfits, instructively",
+        "three convolution blocks with LeakyReLU, 356,234 parameters, Adam, 20 epochs: it overfits, as a lesson",
         {},
     ),
     "accurate": (
@@ -123,7 +124,7 @@ def restore(values: dict[str, Any]) -> Config:
         raise InputError(f"a configuration must be a mapping of sections, got {type(values).__name__}")
     given: dict[str, Any] = {name: {} for name in NEWER_SECTIONS} | values
     if broken := [name for name in SECTIONS if not isinstance(given.get(name), dict)]:
-        raise InputError(f"the configuration lacks the section(s) {', '.join(broken)}")
+        raise InputError(f"the configuration lacks {plural(len(broken), 'section')}: {', '.join(broken)}")
     flat = {leaf: value for name in SECTIONS for leaf, value in given[name].items()}
     if flat.get("family") in [name for name, row in FAMILIES.items() if "image_size" not in row.settings]:
         flat.pop("image_size", None)  # which earlier versions took for every family, to no effect

@@ -44,7 +44,7 @@ class TrainingConfig:
         minimum=1.0,
         common=True,
     )
-    batch_size: int = setting(64, "Images a step.", minimum=1, maximum=65_536, common=True)
+    batch_size: int = setting(64, "Training images per step.", minimum=1, maximum=65_536, common=True)
     optimizer: str = setting("adam", "Optimizer.", choices=("adam", "adamw", "sgd", "muon"))
     learning_rate: float = setting(
         1e-3, "Learning rate; the highest one where the schedule varies it.", minimum=0.0, common=True
@@ -62,7 +62,7 @@ class TrainingConfig:
     weight_decay: float = setting(0.0, "Decoupled weight decay of adamw, sgd and muon.", minimum=0.0, maximum=1.0)
     ema_decay: float = setting(
         0.0,
-        "Measure and save an exponential moving average of the weights with this decay a step; 0: the last weights.",
+        "Measure and save a moving average of the weights with this decay per step; 0 keeps the last weights.",
         minimum=0.0,
         maximum=0.99999,
     )
@@ -88,7 +88,9 @@ class AugmentationConfig:
 
     flip: bool = setting(False, "Mirror half of the images, another half each epoch.", common=True)
     shift: int = setting(0, "Shift each image by up to N pixels in both directions.", minimum=0, maximum=8, common=True)
-    rotation: float = setting(0.0, "Turn each image by up to N degrees either way.", minimum=0.0, maximum=180.0)
+    rotation: float = setting(
+        0.0, "Rotate each image by up to N degrees in either direction.", minimum=0.0, maximum=180.0
+    )
     zoom: float = setting(0.0, "Enlarge or shrink each image by up to this share.", minimum=0.0, maximum=0.9)
     erase: float = setting(
         0.0,
@@ -118,7 +120,7 @@ class DistillationConfig:
         0.9, "With a teacher: its share of the loss; the labels have the rest.", minimum=0.0, maximum=1.0
     )
     distillation_temperature: float = setting(
-        4.0, "With a teacher: what its logits and the network's are divided by.", minimum=0.1, maximum=100.0
+        4.0, "With a teacher: the temperature that divides its logits and the network's.", minimum=0.1, maximum=100.0
     )
 
 
@@ -131,7 +133,7 @@ class EngineConfig:
     )
     segment_steps: int = setting(
         50,
-        "Steps between two points at which the learning rate moves and a run can be stopped.",
+        "Steps of a segment: between segments the learning rate moves, and a run can be stopped.",
         minimum=1,
         maximum=10_000,
     )
@@ -143,8 +145,8 @@ class EngineConfig:
     )
     deterministic: bool = setting(
         False,
-        "Take only operations that repeat to the bit on a GPU too, where the backend has them; slower there. On a "
-        "processor all of them do.",
+        "Use only operations that repeat to the bit on a GPU too, where the backend has them; they are slower there. "
+        "On a processor all operations repeat.",
     )
 
 

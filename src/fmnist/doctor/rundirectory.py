@@ -11,6 +11,7 @@ from fmnist.predictor import Predictor, open_model
 from fmnist.run import checkpoints, lock, results, schema
 from fmnist.run.directory import RunDirectory, read_json
 from fmnist.run.history import read_history
+from fmnist.text import plural
 
 
 def check_run(run: RunDirectory) -> Iterator[Check]:
@@ -26,7 +27,7 @@ def check_run(run: RunDirectory) -> Iterator[Check]:
     busy, state = lock.is_held(run.path), run.state()
     yield _state(run, state, busy, resume)
     if not busy and (left := run.leftovers()):
-        text = f"{len(left)} half-written file(s) of a killed process"
+        text = f"{plural(len(left), 'half-written file')} of a killed process"
         yield Check("leftovers", NOTE, text, "the next writer removes them")
     yield from _checkpoints(run, state, resume)
     if state == "finished":

@@ -81,4 +81,4 @@ def check_formats(names: tuple[str, ...]) -> None:
     unknown = [name for name in names if name not in FORMATS]
     if unknown or not names:
         hint = did_you_mean(unknown[0], [*FORMATS]) if unknown else ""
-        raise InputError(f"got the format(s) '{','.join(unknown)}'{hint}; expected some of {', '.join(FORMATS)}")
+        raise InputError(f"got the formats '{','.join(unknown)}'{hint}; expected some of {', '.join(FORMATS)}")

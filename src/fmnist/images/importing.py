@@ -19,6 +19,7 @@ from fmnist.errors import InputError, RunError, listed
 from fmnist.images.decoding import decode
 from fmnist.images.reading import NO_PICTURE, is_clutter, walk
 from fmnist.images.recipe import contained, flatten, prepare
+from fmnist.text import plural
 
 SIDE = 28
 KEPT_SIDE = 64  # pictures that all have one size up to this keep it
@@ -125,7 +126,7 @@ def _classes(folder: Path) -> tuple[dict[str, list[Path]], list[dict[str, str]],
     names = [name for name, pictures in found.items() if pictures]
     if len(names) < 2 or len(names) > MAX_CLASSES:
         expected = f"expected one for each class, 2 to {MAX_CLASSES}"
-        raise InputError(f"{folder} has {len(names)} sub-folder(s) with pictures; {expected}")
+        raise InputError(f"{folder} has {plural(len(names), 'sub-folder')} with pictures; {expected}")
     if {name.lower() for name in names} <= _SPLITS:
         holds = f"holds {' and '.join(sorted(names))}, which look like splits, not classes"
         raise InputError(f"{folder} {holds}; give the folder that has the classes in it, such as {folder / min(names)}")

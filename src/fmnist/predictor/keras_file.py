@@ -15,6 +15,7 @@ from fmnist import backend
 from fmnist.errors import InputError
 from fmnist.evaluation.calibration import at_temperature
 from fmnist.predictor.predictor import METADATA_KEY, Predictor, checked, first_line
+from fmnist.text import plural
 
 BATCH_SIZE = 500
 MAX_BYTES = 2**30
@@ -68,7 +69,7 @@ def open_keras(path: Path, metadata: dict[str, Any] | None = None, temperature: 
         raise InputError(f"{path}: Keras cannot open it: {first_line(error)}") from error
     if len(model.inputs) != 1 or len(model.outputs) != 1 or model.inputs[0].dtype != "uint8":
         taken = ", ".join(f"{one.dtype} {tuple(one.shape)}" for one in model.inputs)
-        raise InputError(f"{path}: takes {taken} and gives {len(model.outputs)} output(s); {_CONTRACT}")
+        raise InputError(f"{path}: takes {taken} and gives {plural(len(model.outputs), 'output')}; {_CONTRACT}")
     shape, answer = list(model.inputs[0].shape), backend.Predictor(model, BATCH_SIZE)
 
     def compute(batch: np.ndarray) -> np.ndarray:

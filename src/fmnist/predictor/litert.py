@@ -9,6 +9,7 @@ import numpy as np
 from fmnist.backend import silent_stderr
 from fmnist.errors import InputError, RunError
 from fmnist.predictor.predictor import METADATA_KEY, Predictor, checked, first_line, parse_metadata
+from fmnist.text import plural
 
 # Small batches stay in the cache: 16 to 64 were the fastest for the small networks, 500 took half as long again.
 BATCH_SIZE = 32
@@ -46,7 +47,7 @@ def open_litert(content: bytes, name: str, threads: int = 1) -> Predictor:
         raise InputError(f"{name}: LiteRT cannot open it: {first_line(error)}") from error
     wanted = [output for output in outputs if len(output["shape_signature"]) == 2]
     if len(inputs) != 1 or inputs[0]["dtype"] is not np.uint8 or not wanted:
-        found = f"{len(inputs)} input(s), the first of type {inputs[0]['dtype'].__name__ if inputs else None}"
+        found = f"{plural(len(inputs), 'input')}, the first of type {inputs[0]['dtype'].__name__ if inputs else None}"
         raise InputError(f"{name}: has {found}; expected one of uint8, and probabilities (N, classes) as output")
     into, out = inputs[0]["index"], wanted[0]
 

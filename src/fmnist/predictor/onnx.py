@@ -5,6 +5,7 @@ import numpy as np
 from fmnist.backend import silent_stderr
 from fmnist.errors import InputError, RunError
 from fmnist.predictor.predictor import METADATA_KEY, Predictor, checked, first_line, parse_metadata
+from fmnist.text import plural
 
 BATCH_SIZE = 32  # see `litert.BATCH_SIZE`
 # Where tensors can stand in a model: for each message of onnx.proto, its fields by number and what they hold.
@@ -51,7 +52,7 @@ def open_onnx(content: bytes, name: str, threads: int = 1) -> Predictor:
         raise InputError(f"{name}: onnxruntime cannot open it: {first_line(error)}") from error
     wanted = [output.name for output in outputs if len(output.shape) == 2 and output.type == "tensor(float)"]
     if len(inputs) != 1 or inputs[0].type != "tensor(uint8)" or not wanted:
-        found = f"{len(inputs)} input(s), the first of type {inputs[0].type if inputs else None}"
+        found = f"{plural(len(inputs), 'input')}, the first of type {inputs[0].type if inputs else None}"
         expected = "one of tensor(uint8), and probabilities (N, classes) of tensor(float) as output"
         raise InputError(f"{name}: has {found}; expected {expected}")
 

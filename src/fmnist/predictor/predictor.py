@@ -14,7 +14,7 @@ from fmnist.errors import InputError, RunError, listed
 from fmnist.evaluation.novelty import THRESHOLD, Novelty
 from fmnist.images import find_pictures, prepare, read_pictures
 from fmnist.predictor.prediction import Prediction
-from fmnist.text import some
+from fmnist.text import plural, some
 
 UNTOLD = "This model cannot tell whether a picture is unlike those that it was trained on."
 """What is said of a model without novelty: of a run with fewer than 50 validation images, or a file from elsewhere."""
@@ -197,7 +197,7 @@ def checked(
     except Exception as error:  # each runtime has its own
         raise InputError(f"{name}: cannot be computed ({first_line(error)}); {contract}") from error
     if answer.ndim != 2 or len(answer) != count or answer.shape[1] < 2:
-        raise InputError(f"{name}: gives an output of shape {answer.shape} for {count} picture(s); {contract}")
+        raise InputError(f"{name}: gives an output of shape {answer.shape} for {plural(count, 'picture')}; {contract}")
     # A quantized output is off by half a step of 1/256 a class.
     tolerance = 0.01 + answer.shape[1] / 512
     if not (np.isfinite(answer).all() and answer.min() >= 0 and abs(answer[0].sum() - 1) <= tolerance):
