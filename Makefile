@@ -98,14 +98,15 @@ clean: ## remove caches and build outputs (runs/ stays)
 distclean: clean ## clean, and remove the environment
 	@rm -rf $(VENV)
 
-# A marker is written last, so an interrupted installation is started over.
+# A marker is written last, so an interrupted installation is started over. Python compiles what it imports, when it does:
+# compiling all of TensorFlow beforehand takes longer than the rest of the installation.
 $(DEPENDENCIES): requirements.lock
 	@$(MAKE) --no-print-directory python-check
 	@echo "== Environment: $(VENV), from $$($(PYTHON) --version)"
 	@rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV)
 	@echo "== Dependencies: $$(grep -cE '^[a-z0-9]' requirements.lock) packages from requirements.lock, about 0.5 GB, 1 to 3 minutes"
-	@$(BIN)/python -m pip install --progress-bar off --require-hashes -r requirements.lock | awk \
+	@$(BIN)/python -m pip install --progress-bar off --no-compile --require-hashes -r requirements.lock | awk \
 	    '/(Downloading|Using cached) .* MB\)/ { sub(/^ */, "   "); print; fflush() } /^Installing/ { print "   Unpacking"; fflush() }'
 	@touch $@
 
