@@ -234,7 +234,7 @@ def test_a_new_run_appears_is_compared_and_hands_out_its_file(page, folder, tiny
         page.wait_for_selector("#training .cards")
         page.get_by_label("Compared with").click()
         page.get_by_role("option", name="new").click()
-        page.wait_for_selector("#training >> text=one is better here")
+        page.wait_for_selector("#training >> text=one is better on these pictures")
         assert page.locator("#training .charts svg").count() == 2
         page.get_by_role("tab", name="Models").click()
         page.get_by_label("Run", exact=True).locator("visible=true").click()
