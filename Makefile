@@ -98,8 +98,8 @@ clean: ## remove caches and build outputs (runs/ stays)
 distclean: clean ## clean, and remove the environment
 	@rm -rf $(VENV)
 
-# A marker is written last, so an interrupted installation is started over. Python compiles what it imports, when it does:
-# compiling all of TensorFlow beforehand takes longer than the rest of the installation.
+# A marker is written last, so an interrupted installation is started over. Python compiles the modules that it
+# imports, when it imports them; pip would compile all of TensorFlow beforehand.
 $(DEPENDENCIES): requirements.lock
 	@$(MAKE) --no-print-directory python-check
 	@echo "== Environment: $(VENV), from $$($(PYTHON) --version)"
