@@ -51,7 +51,7 @@ _OTHERS = (
     (0, rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "JPEG 2000"),
     (0, rb"\0\0\0\x0cJXL |\xff\x0a", "JPEG XL"),
     (0, rb"\0\0[\1\2]\0", "ICO"),
-    (0, rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*|<!DOCTYPE[^>]*>\s*)*<svg", "SVG"),
+    (0, rb"\s*<(svg|[?!].*<svg)", "SVG"),  # behind declarations and comments; nothing that could match in many ways
     (0, rb"8BPS", "Photoshop"),
     (0, rb"%PDF|%!PS", "PDF or PostScript"),
 )
@@ -123,11 +123,12 @@ def _without_texts(content: bytes) -> bytes:
     """Return a file without the texts and the profile of a PNG, which may be large: only Pillow minds."""
     if not content.startswith(b"\x89PNG\r\n\x1a\n"):
         return content
-    parts, at = [content[:8]], 8
+    view, at = memoryview(content), 8  # parts of it are no copies
+    parts = [view[:at]]
     while at < len(content):
-        end = at + 12 + int.from_bytes(content[at : at + 4])
-        if content[at + 4 : at + 8] not in _TEXTS:
-            parts.append(content[at:end])
+        end = at + 12 + int.from_bytes(view[at : at + 4])
+        if view[at + 4 : at + 8] not in _TEXTS:
+            parts.append(view[at:end])
         at = end
     return b"".join(parts)
 
