@@ -54,7 +54,7 @@ def prepare(settings: EngineConfig | None = None, *, lean: bool = False) -> str:
             f"this needs '{missing}', which is not installed; install it with: "
             + (f"pip install {missing}" if missing in ("jax", "torch") else "pip install 'fmnist[train]'")
         ) from error
-    # Whatever a user's keras.json says: with channels_first, the same command and seed gave 55.8% instead of 79.9%.
+    # A user's keras.json may say otherwise: with channels_first the same command gave 55.8% instead of 79.9%.
     keras.config.set_image_data_format("channels_last")
     keras.config.set_floatx("float32")
     keras.config.set_epsilon(1e-7)
@@ -174,12 +174,9 @@ class Steps:
     def __call__(self, images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         """Train on the images in the order given, the last batch smaller.
 
-        Args:
-            images: uint8 (N, H, W), or features, float32 (N, features).
-            labels: float32 (N, rows × classes); the class with the largest share is the right one.
-
-        Returns:
-            `loss` (nats) and `accuracy` (0 to 1), means over the images as each was met, before its step.
+        Images are uint8 (N, H, W), or features, float32 (N, features); labels are float32 (N, rows × classes), and the
+        class with the largest share is the correct one. Returns `loss` (nats) and `accuracy` (0 to 1), means over the
+        images as each was met, before its step.
         """
         return {name: float(value) for name, value in self._run(_as_input(self.model, images), labels).items()}
 

@@ -17,11 +17,10 @@ from fmnist.run import schema
 from fmnist.run.directory import RunDirectory, find_run
 from fmnist.text import size
 
-RUNS_DIR = Path("runs")
 runs_dir_option = click.option(
     "--runs-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    default=RUNS_DIR,
+    default=Path("runs"),
     show_default=True,
     help="Folder in which the runs lie.",
 )

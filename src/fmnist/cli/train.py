@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import os
 import shlex
 import signal
@@ -18,7 +19,7 @@ from fmnist.cli.terminal import say, tell
 from fmnist.config import DEFAULT_PRESET, preset
 from fmnist.errors import InputError
 from fmnist.run import lock, results
-from fmnist.run.directory import RunDirectory
+from fmnist.run.directory import RunDirectory, runs_dir_flags
 from fmnist.run.history import read_history
 from fmnist.text import percent
 
@@ -143,7 +144,7 @@ def command(
             return 128 + (stop.received or signal.SIGINT)
         finally:
             watcher.close()
-    where = [] if runs_dir == options.RUNS_DIR else ["--runs-dir", str(runs_dir)]
+    where = itertools.chain.from_iterable(runs_dir_flags(runs_dir))
     _print_result(run, [str(run.path)] if resume_name else ["latest", *where], as_json)
     if show:
         click.launch(str(run.report))

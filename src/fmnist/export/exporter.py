@@ -130,14 +130,14 @@ def _common_facts(run: RunDirectory, config: dict[str, Any]) -> dict[str, Any]:
     """Return what all exported files of a run have in common; `run_id` tells apart runs of the same name."""
     digest, names = sha256(run.model), config["dataset"]["class_names"]
     height, width = config["dataset"]["image_shape"]
-    known = {key: config["dataset"][key] for key in ("preparation",) if key in config["dataset"]}
-    return known | {
+    return {
         "fmnist": environment.machine()["fmnist"],
         "run": run.name,
         "run_id": digest[:16],
         "model_sha256": digest,
         "class_names": names,
         "image_shape": [height, width],
+        "preparation": config["dataset"].get("preparation"),
         "input": {"name": "image", "dtype": "uint8", "shape": [None, height, width, 1], "values": "grey, 0 to 255"},
         "output": {"name": "probabilities", "dtype": "float32", "shape": [None, len(names)]},
     }

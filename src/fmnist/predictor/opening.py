@@ -80,8 +80,7 @@ def _facts(run: RunDirectory) -> dict[str, Any]:
     except (KeyError, TypeError) as error:
         raise InputError(f"{run.config} names no classes; `{run.command('doctor')}` says what is wrong") from error
     known = {"familiarity": read_json(run.familiarity)} if run.familiarity.is_file() else {}
-    known |= {key: dataset[key] for key in ("preparation",) if key in dataset}
-    return {"run": run.name, "class_names": names, **known}
+    return {"run": run.name, "class_names": names, "preparation": dataset.get("preparation"), **known}
 
 
 def _good_export(run: RunDirectory) -> Path | None:
