@@ -152,7 +152,7 @@ class Steps:
         """Prepare; nothing is traced before the first call.
 
         Args:
-            model: images, uint8 (N, H, W, 1), or features of them, float32 (N, features), to logits (N, classes).
+            model: images, uint8 (N, H, W, C), or features of them, float32 (N, features), to logits (N, classes).
             optimizer: what moves the weights; it is built here.
             loss: of labels and logits, a mean over the batch; the layers' own losses are added.
             batch_size: images a step.
@@ -174,11 +174,11 @@ class Steps:
     def __call__(self, images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         """Train on the images in the order given, the last batch smaller.
 
-        Images are uint8 (N, H, W), or features, float32 (N, features); labels are float32 (N, rows × classes), and the
-        class with the largest share is the correct one. Returns `loss` (nats) and `accuracy` (0 to 1), means over the
-        images as each was met, before its step.
+        Images are uint8 (N, H, W, C), or features, float32 (N, features); labels are float32 (N, rows × classes), and
+        the class with the largest share is the correct one. Returns `loss` (nats) and `accuracy` (0 to 1), means over
+        the images as each was met, before its step.
         """
-        return {name: float(value) for name, value in self._run(_as_input(self.model, images), labels).items()}
+        return {name: float(value) for name, value in self._run(images, labels).items()}
 
     def _fit(self, images: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         history = self.model.fit(images, labels, self.batch_size, shuffle=False, verbose=0).history
@@ -237,17 +237,11 @@ class Predictor:
             )
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Return the output, float32 (N, classes), for uint8 images (N, H, W) or what else the network takes."""
-        images = _as_input(self.model, images)
+        """Return the output, float32 (N, classes), for uint8 images (N, H, W, C) or what else the network takes."""
         if self._run is None:
             return np.asarray(self.model.predict(images, self.batch_size, verbose=0))
         starts = range(0, len(images), self.batch_size)
         return np.concatenate([self._run(images[start : start + self.batch_size]) for start in starts])
-
-
-def _as_input(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Return the images with the axis of their one channel; features stay as they are."""
-    return images[..., np.newaxis] if images.ndim == len(model.input_shape) - 1 else images
 
 
 def expect_many_models() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fmnist import backend, diagnosis, models
 from fmnist.config import Config, restore
-from fmnist.data import Dataset
+from fmnist.data import Dataset, shape
 from fmnist.errors import Diverged, InputError, RunError
 from fmnist.models import pretrained
 from fmnist.run import environment, results
@@ -208,7 +208,7 @@ def _facts(config: Config, dataset: Dataset) -> dict[str, Any]:
         "parameters": models.build(config.model, dataset.image_shape, dataset.num_classes).count_params(),
         "dataset": {
             "class_names": list(dataset.class_names),
-            "image_shape": list(dataset.image_shape),
+            "image_shape": shape.stored(dataset.image_shape),
             "num_train": train,
             "num_validation": validation,
             "num_test": len(dataset.test_labels),

@@ -12,6 +12,7 @@ import pytest
 from fmnist.data import FILE_NAMES, Dataset, inspect, load_dataset, read_folder, sources, split_indices, write_idx
 from fmnist.data.cache import KnownFile
 from fmnist.data.download import Folder
+from fmnist.data.preparation import WHOLE
 from fmnist.errors import InputError, RunError
 
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = FILE_NAMES
@@ -41,7 +42,7 @@ def assert_holds(dataset, contents):
         strict=True,
     ):
         assert read.dtype == np.uint8
-        np.testing.assert_array_equal(read, written)
+        np.testing.assert_array_equal(read, written.reshape(read.shape))
 
 
 def digests(folder):
@@ -83,11 +84,11 @@ def test_a_folder_of_four_files(tmp_path, folder, rename):
     dataset = load_dataset(other)
     assert_holds(dataset, arrays())
     assert dataset.source == str(other)
-    assert dataset.image_shape == (5, 4)
+    assert dataset.image_shape == (5, 4, 1)
     assert dataset.class_names == ("0", "1", "2")
     assert dataset.num_classes == 3
     assert dataset.sha256 == digests(folder)  # of the decompressed files, under the official names
-    assert repr(dataset) == f"Dataset(12 training and 6 test images, 5x4, 3 classes, {str(other)!r})"
+    assert repr(dataset) == f"Dataset(12 training and 6 test images, 5×4 pixels, 3 classes, {str(other)!r})"
 
 
 def test_a_class_that_only_the_test_set_has_counts(tmp_path):
@@ -139,19 +140,19 @@ BROKEN = {
     ),
     "sizes differ": (
         lambda folder: write_idx(folder / TEST_IMAGES, np.zeros((6, 4, 5), np.uint8)),
-        ["training images are 5x4 pixels but test images 4x5; expected one size"],
+        ["training images are 5×4 pixels but test images 4×5 pixels; expected one size"],
     ),
     "empty": (
         lambda folder: write_folder(folder, arrays(test=0)),
-        ["test: images of shape (0, 5, 4) hold no pixel; expected at least one image"],
+        ["test: images of shape (0, 5, 4, 1) hold no pixel; expected at least one image"],
     ),
     "no pixels": (
         lambda folder: write_folder(folder, arrays(shape=(0, 4))),
-        ["training: images of shape (12, 0, 4) hold no pixel", "test: images of shape (6, 0, 4) hold no pixel"],
+        ["training: images of shape (12, 0, 4, 1) hold no pixel", "test: images of shape (6, 0, 4, 1) hold no pixel"],
     ),
     "all empty": (
         lambda folder: write_folder(folder, arrays(0, 0)),
-        ["training: images of shape (0, 5, 4)", "test: images of shape (0, 5, 4)", "there are 0 classes"],
+        ["training: images of shape (0, 5, 4, 1)", "test: images of shape (0, 5, 4, 1)", "there are 0 classes"],
     ),
     "one class": (lambda folder: write_folder(folder, arrays(classes=1)), ["there are 1 classes; expected at least 2"]),
     "too few names": (
@@ -200,11 +201,28 @@ def test_a_dataset_made_by_hand_is_checked_too():
     train_images, train_labels, test_images, test_labels = arrays().values()
     Dataset(train_images, train_labels, test_images, test_labels, ("a", "b", "c"), "by hand")
     with pytest.raises(
-        InputError, match=r"training: images are float64 \(12, 5, 4\) and labels uint8 \(12,\); expected"
+        InputError, match=r"training: images are float64 \(12, 5, 4, 1\) and labels uint8 \(12,\); expected"
     ):
         Dataset(train_images / 255, train_labels, test_images, test_labels, ("a", "b", "c"), "by hand")
     with pytest.raises(InputError, match=r"by hand cannot be used:\n  - test: images .* labels int64"):
         Dataset(train_images, train_labels, test_images, test_labels.astype(int), ("a", "b", "c"), "by hand")
+
+
+def test_colour_has_three_channels(tmp_path):
+    contents = arrays()
+    for name in (TRAIN_IMAGES, TEST_IMAGES):
+        grey = contents[name]
+        contents[name] = np.stack([grey, 255 - grey, grey // 2], axis=-1)
+    dataset = load_dataset(write_folder(tmp_path / "data", contents))
+    assert_holds(dataset, contents)
+    assert dataset.image_shape == (5, 4, 3) and dataset.preparation == WHOLE
+    assert "5×4 pixels in colour" in repr(dataset) and inspect(dataset)["image_shape"] == [5, 4, 3]
+    with pytest.raises(InputError, match="images have 4 channels; expected 1 for grey or 3 for colour"):
+        Dataset(*(np.zeros(shape, np.uint8) for shape in ((2, 5, 4, 4), (2,)) * 2), ("a", "b"), "by hand")
+    grey = arrays()
+    mixed = [contents[TRAIN_IMAGES], grey[TRAIN_LABELS], grey[TEST_IMAGES], grey[TEST_LABELS]]
+    with pytest.raises(InputError, match=r"5×4 pixels in colour but test images 5×4 pixels; expected one size"):
+        Dataset(*mixed, ("a", "b", "c"), "by hand")
 
 
 # --- which data is loaded -------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from fmnist.data.idx import MAX_BYTES, find_idx, read_content
 from fmnist.errors import InputError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 4, 3), dtype=np.uint8)
+COLOURS = np.random.default_rng(0).integers(0, 256, (5, 4, 6, 3), dtype=np.uint8)
 LABELS = np.arange(7, dtype=np.uint8)
 
 
@@ -22,7 +23,7 @@ def idx(*shape: int, values: bytes = b"", type_code: int = 8) -> bytes:
 GOOD = idx(5, 4, 3, values=IMAGES.tobytes())
 
 
-@pytest.mark.parametrize("array", [IMAGES, LABELS, np.zeros((0, 28, 28), np.uint8), np.zeros(0, np.uint8)])
+@pytest.mark.parametrize("array", [IMAGES, COLOURS, LABELS, np.zeros((0, 28, 28), np.uint8), np.zeros(0, np.uint8)])
 @pytest.mark.parametrize("name", ["data-idx", "data-idx.gz"])
 def test_what_is_written_is_read_back(tmp_path, array, name):
     write_idx(tmp_path / name, array)
@@ -39,6 +40,8 @@ def test_the_bytes_are_those_of_the_format(tmp_path):
     assert (tmp_path / "labels").read_bytes() == bytes([0, 0, 8, 1, 0, 0, 0, 7, 0, 1, 2, 3, 4, 5, 6])
     write_idx(tmp_path / "images", np.asfortranarray(IMAGES)[::-1])
     assert (tmp_path / "images").read_bytes() == idx(5, 4, 3, values=IMAGES[::-1].tobytes())
+    write_idx(tmp_path / "colours", COLOURS)
+    assert (tmp_path / "colours").read_bytes() == idx(5, 4, 6, 3, values=COLOURS.tobytes())
 
 
 def test_gzip_is_told_by_content_and_written_repeatably(tmp_path):
@@ -69,7 +72,8 @@ DAMAGED = {
     "unknown type": (idx(2, values=bytes(2), type_code=0x07), r"type code 0x07 \(no known type\)"),
     "no dimension": (idx(values=b"1"), "has 0 dimensions"),
     "two dimensions": (idx(2, 2, values=bytes(4)), "has 2 dimensions"),
-    "four dimensions": (idx(2, 2, 2, 3, values=bytes(24)), "has 4 dimensions"),
+    "five dimensions": (idx(2, 2, 2, 3, 1, values=bytes(24)), "has 5 dimensions"),
+    "four channels": (idx(2, 2, 2, 4, values=bytes(32)), "4 for each pixel; expected 3 in colour"),
     "header cut": (GOOD[:10], "ends inside its header, after 10 bytes"),
     "one byte short": (GOOD[:-1], "promises 5 x 4 x 3 values, 76 bytes in all, but it has 75: too short"),
     "header only": (GOOD[:16], "but it has 16: too short"),

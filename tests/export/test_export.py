@@ -303,7 +303,7 @@ def test_a_temperature_folded_in(family, filters, flip_average, tmp_path):
     model.save(tmp_path / "raw.keras")
     fold(source=str(tmp_path / "raw.keras"), target=str(tmp_path / "folded.keras"), temperature=0.2)
     folded = keras.models.load_model(tmp_path / "folded.keras", compile=False)
-    images = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (20, 28, 28, 1), dtype=np.uint8)
     raw, found = backend.Predictor(model)(images), backend.Predictor(folded)(images)
     assert np.abs(found - raw).max() > 1e-3
     np.testing.assert_allclose(found, at_temperature(raw, 0.2), atol=2e-6)
@@ -503,7 +503,7 @@ def test_other_networks_sizes_and_classes(preset, settings, size, classes, forma
     run = fmnist.train(config, dataset, tmp_path / "run", train_only=True)
     result = export_run(run, dataset, formats)
     assert result["refused"] == []
-    assert open_model(run.exports / "model.tflite").image_shape == (size, size)
+    assert open_model(run.exports / "model.tflite").image_shape == (size, size, 1)
 
 
 def test_a_network_without_rescaling_has_no_integer_export():

@@ -17,6 +17,7 @@ from PIL import Image
 from support.fake_export import Fake
 
 from fmnist.data.preparation import METHODS, Preparation
+from fmnist.data.shape import stored
 from fmnist.doctor import OK
 from fmnist.doctor.rundirectory import check_run
 from fmnist.errors import InputError, RunError
@@ -189,9 +190,13 @@ def test_the_page_names_no_other_host_and_no_place_on_its_own():
 
 @pytest.mark.skipif(not shutil.which("node"), reason="needs node; in a browser: test_site_browser.py")
 @pytest.mark.parametrize(
-    "how", [None, *(Preparation(method, negate) for method in METHODS for negate in (False, True))]
+    ("how", "shape"),
+    [
+        *((how, (28, 28, 1)) for how in (None, *(Preparation(m, negate) for m in METHODS for negate in (False, True)))),
+        *((how, (28, 28, 3)) for how in (None, *map(Preparation, METHODS))),
+    ],
 )
-def test_each_preparation_gives_the_same_pixels_as_in_python(how, tmp_path):
+def test_each_preparation_gives_the_same_pixels_as_in_python(how, shape, tmp_path):
     """Sizes larger, smaller, equal and not square, with every alpha: as `decode` of the page gives them, RGBA."""
     rng = np.random.default_rng(0)
     pictures = []
@@ -203,16 +208,16 @@ def test_each_preparation_gives_the_same_pixels_as_in_python(how, tmp_path):
     shutil.copytree(str(PAGE), tmp_path / "page")
     (tmp_path / "package.json").write_text('{"type": "module"}')
     given = [{"width": p.shape[1], "height": p.shape[0], "data": p.ravel().tolist()} for p in pictures]
-    (tmp_path / "given.json").write_text(json.dumps([given, site.numbers(), how and asdict(how)]))
+    (tmp_path / "given.json").write_text(json.dumps([given, stored(shape), site.numbers(), how and asdict(how)]))
     (tmp_path / "main.js").write_text(
         """import { readFileSync } from "node:fs";
         import { prepare } from "./page/recipe.js";
-        const [given, numbers, how] = JSON.parse(readFileSync("given.json"));
+        const [given, shape, numbers, how] = JSON.parse(readFileSync("given.json"));
         const pictures = given.map((one) => ({ ...one, channels: 4, data: Uint8Array.from(one.data) }));
-        console.log(JSON.stringify(pictures.map((one) => [...prepare(one, [28, 28], numbers, how)])));"""
+        console.log(JSON.stringify(pictures.map((one) => [...prepare(one, shape, numbers, how)])));"""
     )
     done = subprocess.run(["node", "main.js"], cwd=tmp_path, capture_output=True, text=True)
     assert not done.returncode, done.stderr
     for pixels, levels in zip(pictures, json.loads(done.stdout), strict=True):
-        expected = recipe.prepare(Image.fromarray(pixels, "RGBA"), (28, 28), how)
-        np.testing.assert_array_equal(np.reshape(levels, (28, 28)), expected, str(pixels.shape))
+        expected = recipe.prepare(Image.fromarray(pixels, "RGBA"), shape, how)
+        np.testing.assert_array_equal(np.reshape(levels, shape), expected, str(pixels.shape))

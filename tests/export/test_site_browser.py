@@ -131,9 +131,9 @@ def test_the_same_pixels_and_answers_as_in_python(browser, host, folder):
     found = page.evaluate(LOOK, [f"../{number}" for number in range(len(photos))])
     page.context.close()
 
-    expected = np.stack([prepare(decode(photo), (28, 28)) for photo in photos])
+    expected = np.stack([prepare(decode(photo), (28, 28, 1)) for photo in photos])
     levels = np.array([row[0] for row in found], np.uint8).reshape(expected.shape)
-    away = np.abs(levels.astype(int) - expected).mean(axis=(1, 2))
+    away = np.abs(levels.astype(int) - expected).mean(axis=(1, 2, 3))
     assert away.mean() <= 1 and np.median(away) == 0 and away[-1] <= 0.1, away.round(2).tolist()
     model = open_model(folder / "web" / "model.onnx")
     answers = np.array([row[1] for row in found])
@@ -158,12 +158,12 @@ def test_it_answers_with_the_network_off(page, host, folder):
     choose(page, photo)
     page.locator("#found").wait_for()
     model = open_model(folder / "web" / "model.onnx")
-    (expected,) = model.probabilities(prepare(decode(photo), (28, 28))[np.newaxis])
+    (expected,) = model.probabilities(prepare(decode(photo), (28, 28, 1))[np.newaxis])
     assert page.locator("#name").inner_text() == model.class_names[expected.argmax()]
     assert float(page.locator("#share").inner_text().rstrip("%")) == pytest.approx(100 * expected.max(), abs=0.2)
     assert page.locator("#bars tr").count() == 10
     seen = "[...document.querySelector('#seen').getContext('2d').getImageData(0, 0, 28, 28).data]"
-    assert page.evaluate(seen)[::4] == prepare(decode(photo), (28, 28)).ravel().tolist()
+    assert page.evaluate(seen)[::4] == prepare(decode(photo), (28, 28, 1)).ravel().tolist()
 
 
 def test_a_drawing_is_answered_and_undone(page):

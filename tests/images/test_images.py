@@ -14,6 +14,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from fmnist.data import write_idx
+from fmnist.data.preparation import PHOTO, WHOLE
 from fmnist.errors import InputError
 from fmnist.images import FORMATS, contact_sheet, decode, find_pictures, prepare, read_pictures
 
@@ -35,6 +36,11 @@ def photo(ground, ink, size=(400, 300), box=(100, 50, 240, 190), mode="RGB"):
     return image
 
 
+def prepared(image, shape=SHAPE):
+    """The grey levels of a picture in a model's form."""
+    return prepare(image, (*shape, 1))[..., 0]
+
+
 def square(value):
     return np.full(SHAPE, value, np.uint8)
 
@@ -51,59 +57,78 @@ class TestRecipe:
         ],
     )
     def test_a_square_is_cut_out_enlarged_and_negated(self, ground, ink, level):
-        np.testing.assert_allclose(prepare(photo(ground, ink), SHAPE).astype(int), square(level), atol=2)
+        np.testing.assert_allclose(prepared(photo(ground, ink), SHAPE).astype(int), square(level), atol=2)
 
     def test_the_longest_side_fits_and_the_other_is_centred(self):
-        upright = prepare(photo(WHITE, (5, 5, 5), box=(100, 50, 170, 190)), SHAPE)  # 70 × 140
+        upright = prepared(photo(WHITE, (5, 5, 5), box=(100, 50, 170, 190)), SHAPE)  # 70 × 140
         assert (upright[:, 9:19] > 200).all() and not upright[:, :7].any() and not upright[:, 21:].any()
         assert upright[[0, -1], 9:19].min() > 200
-        wide = prepare(photo(WHITE, (5, 5, 5), box=(100, 50, 240, 120)), SHAPE)
+        wide = prepared(photo(WHITE, (5, 5, 5), box=(100, 50, 240, 120)), SHAPE)
         np.testing.assert_array_equal(wide, upright.T)
 
     def test_another_image_shape(self):
-        result = prepare(photo(WHITE, (5, 5, 5), box=(100, 50, 240, 120)), (16, 32))
+        result = prepared(photo(WHITE, (5, 5, 5), box=(100, 50, 240, 120)), (16, 32))
         assert result.shape == (16, 32) and (result > 200).all()
-        assert prepare(photo(WHITE, (5, 5, 5)), (96, 96)).shape == (96, 96)
+        assert prepared(photo(WHITE, (5, 5, 5)), (96, 96)).shape == (96, 96)
 
     def test_a_picture_of_the_size_is_untouched(self):
         pixels = np.random.default_rng(0).integers(0, 256, SHAPE, dtype=np.uint8)
-        np.testing.assert_array_equal(prepare(decode(encoded(Image.fromarray(pixels))), SHAPE), pixels)
+        np.testing.assert_array_equal(prepared(decode(encoded(Image.fromarray(pixels))), SHAPE), pixels)
 
     def test_a_picture_on_black_is_not_negated(self):
         """The data set's own form, enlarged: light for dark, rising out of the ground."""
         small = np.zeros(SHAPE, np.uint8)
         small[:, 6:22], small[2:26, 8:20] = 120, 230
         enlarged = Image.fromarray(small).resize((448, 448), Image.Resampling.BICUBIC)
-        assert np.abs(prepare(enlarged, SHAPE).astype(int) - small).mean() < 14
+        assert np.abs(prepared(enlarged, SHAPE).astype(int) - small).mean() < 14
 
     def test_a_light_photo_on_a_dark_ground_is_negated_with_its_ground_taken_away(self):
         image = photo((30, 30, 30), (230, 230, 230))
         image.paste((130, 130, 130), (120, 70, 220, 170))  # darker inside than at its outline
-        result = prepare(image, SHAPE)
+        result = prepared(image, SHAPE)
         assert 100 < result[14, 14] < 150 and result[14, 1] < 60
 
     def test_shading_and_noise_of_the_ground_are_background(self):
         pixels = np.asarray(photo((235, 235, 235), (60, 60, 60)), np.float32)
         pixels = pixels * np.linspace(1, 0.75, pixels.shape[1])[:, None]
         pixels += np.random.default_rng(0).normal(0, 3, pixels.shape)
-        result = prepare(Image.fromarray(pixels.clip(0, 255).astype(np.uint8)), SHAPE)
+        result = prepared(Image.fromarray(pixels.clip(0, 255).astype(np.uint8)), SHAPE)
         assert result.min() > 170  # the square fills the picture: nothing of the ground is left
 
     def test_transparency_is_background_whatever_colour_it_hides(self):
         image = Image.new("RGBA", (200, 200), (*RED, 0))
         image.paste((40, 40, 40, 255), (50, 50, 150, 150))
-        np.testing.assert_allclose(prepare(image, SHAPE).astype(int), square(215), atol=2)
+        np.testing.assert_allclose(prepared(image, SHAPE).astype(int), square(215), atol=2)
         image.paste((255, 255, 255, 255), (50, 50, 150, 150))  # white on nothing: shown light, rather than not at all
-        assert prepare(image, SHAPE).min() > 250
+        assert prepared(image, SHAPE).min() > 250
+
+    def test_in_colour_an_object_keeps_its_own_on_black(self):
+        seen = prepare(photo((225, 225, 225), RED, box=(100, 50, 170, 190)), (28, 28, 3), PHOTO)
+        np.testing.assert_allclose(seen[4:24, 11:17], np.broadcast_to(RED, (20, 6, 3)), atol=2)
+        assert not seen[:, :7].any() and not seen[:, 21:].any()
+
+    def test_a_whole_picture_in_colour_stands_on_the_colour_of_its_border(self):
+        picture = photo((10, 120, 240), RED, (400, 200))
+        seen = prepare(picture, (28, 28, 3), WHOLE)
+        np.testing.assert_array_equal(seen[:7], np.broadcast_to((10, 120, 240), (7, 28, 3)))
+        np.testing.assert_array_equal(seen, prepare(picture, (28, 28, 3)))  # where nothing is known
+
+    def test_colour_becomes_grey_for_a_grey_model_and_grey_three_channels_for_one_in_colour(self):
+        picture = photo((10, 120, 240), RED)
+        for how in (PHOTO, WHOLE):
+            grey = prepare(picture.convert("L"), (28, 28, 3), how)
+            np.testing.assert_array_equal(grey, np.repeat(grey[..., :1], 3, axis=2))
+        expected = prepare(picture.convert("L"), (28, 28, 1), WHOLE)
+        np.testing.assert_array_equal(prepare(picture, (28, 28, 1), WHOLE), expected)
 
     @pytest.mark.parametrize("ground", [0, 90, 255])
     def test_nothing_but_background_is_black(self, ground):
-        assert not prepare(Image.new("L", (300, 200), ground), SHAPE).any()
+        assert not prepared(Image.new("L", (300, 200), ground), SHAPE).any()
 
     @pytest.mark.parametrize("size", [(1, 1), (1, 900), (900, 1), (3, 5), (27, 28), (56, 56)])
     def test_any_size(self, size):
         noise = np.random.default_rng(0).integers(0, 256, size[::-1], dtype=np.uint8)
-        assert prepare(Image.fromarray(noise), SHAPE).shape == SHAPE
+        assert prepared(Image.fromarray(noise), SHAPE).shape == SHAPE
 
 
 class TestDecoding:
@@ -124,16 +149,16 @@ class TestDecoding:
         kind = "PNG" if mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16") else "TIFF"
         picture = decode(encoded(image, kind))
         assert picture.mode in ("L", "LA", "RGB", "RGBA")
-        assert prepare(picture, SHAPE).min() > 250
+        assert prepared(picture, SHAPE).min() > 250
 
     def test_a_palette_with_a_transparent_colour(self):
         image = photo(0, 1, mode="P")
         image.putpalette([255, 0, 0, 40, 40, 40])
-        np.testing.assert_allclose(prepare(decode(encoded(image, transparency=0)), SHAPE).astype(int), 215, atol=2)
+        np.testing.assert_allclose(prepared(decode(encoded(image, transparency=0)), SHAPE).astype(int), 215, atol=2)
 
     @pytest.mark.parametrize("kind", FORMATS)
     def test_every_format(self, kind):
-        assert prepare(decode(encoded(photo(WHITE, (10, 10, 10)), kind)), SHAPE).min() > 235
+        assert prepared(decode(encoded(photo(WHITE, (10, 10, 10)), kind)), SHAPE).min() > 235
 
     @pytest.mark.parametrize(("orientation", "corner"), [(1, (0, 0)), (3, (-1, -1)), (6, (0, -1)), (8, (-1, 0))])
     def test_exif_turns_the_picture(self, orientation, corner):
@@ -209,7 +234,7 @@ class TestDecoding:
                     picture = decode(bytes(content))
                 except InputError:
                     continue
-                assert prepare(picture, SHAPE).shape == SHAPE
+                assert prepared(picture, SHAPE).shape == SHAPE
 
 
 class TestReading:
@@ -242,9 +267,9 @@ class TestReading:
         write_idx(path, images)
         result, many = read_pictures(str(path), SHAPE)
         assert many
-        np.testing.assert_array_equal(result, images)
+        np.testing.assert_array_equal(result[..., 0], images)
         result, _ = read_pictures("-", SHAPE, io.BytesIO(path.read_bytes()))
-        np.testing.assert_array_equal(result, images)
+        np.testing.assert_array_equal(result[..., 0], images)
 
     @pytest.mark.parametrize("shape", [(3, 28, 28), (3, 28, 28, 1), (28, 28), (28, 28, 1)])
     def test_npy(self, shape, tmp_path):
@@ -253,7 +278,20 @@ class TestReading:
         for name, stdin in ((str(tmp_path / "x.npy"), None), ("-", io.BytesIO((tmp_path / "x.npy").read_bytes()))):
             result, many = read_pictures(name, SHAPE, stdin)
             assert many
-            np.testing.assert_array_equal(result, images.reshape(-1, 28, 28))
+            np.testing.assert_array_equal(result, images.reshape(-1, 28, 28, 1))
+
+    def test_arrays_in_colour(self, tmp_path):
+        images = np.random.default_rng(0).integers(0, 256, (5, 28, 28, 3), dtype=np.uint8)
+        np.save(tmp_path / "x.npy", images)
+        np.save(tmp_path / "one.npy", images[0])
+        write_idx(tmp_path / "images-idx4-ubyte", images)
+        for name in ("x.npy", "images-idx4-ubyte"):
+            result, many = read_pictures(str(tmp_path / name), (28, 28, 3))
+            assert many
+            np.testing.assert_array_equal(result, images)
+            with pytest.raises(InputError, match=r"holds uint8 \(5, 28, 28, 3\); expected uint8 \(N, 28, 28\)"):
+                read_pictures(str(tmp_path / name), SHAPE)
+        np.testing.assert_array_equal(read_pictures(str(tmp_path / "one.npy"), (28, 28, 3))[0], images[:1])
 
     def test_arrays_that_do_not_fit(self, tmp_path):
         def refused(content, problem):
@@ -301,7 +339,7 @@ class TestReading:
 
 
 def test_contact_sheet_shows_the_pixels():
-    images = np.zeros((3, 28, 28), np.uint8)
+    images = np.zeros((3, 28, 28, 1), np.uint8)
     images[1, 0, 0], images[2] = 77, 255
     sheet = Image.open(
         io.BytesIO(contact_sheet(images, [("a.png", "Shirt 90%", ""), ("b", "T-shirt ☃", ""), ("x" * 99,) * 3]))
@@ -314,7 +352,7 @@ def test_contact_sheet_shows_the_pixels():
 def test_contact_sheet_shows_the_original_beside_it_and_warns_in_colour():
     red = Image.new("RGBA", (40, 20), (255, 0, 0, 255))
     captions = [("shoe.jpg", "Sneaker 90%", "unfamiliar"), ("array", "Bag 80%", "")]
-    sheet = Image.open(io.BytesIO(contact_sheet(np.zeros((2, 28, 28), np.uint8), captions, [red, None])))
+    sheet = Image.open(io.BytesIO(contact_sheet(np.zeros((2, 28, 28, 1), np.uint8), captions, [red, None])))
     pixels = np.asarray(sheet)
     assert sheet.width == 2 * (2 * 112 + 12) + 12
     assert tuple(pixels[12 + 56, 12 + 56]) == (255, 0, 0) and tuple(pixels[12, 12 + 56]) == (255, 255, 255)

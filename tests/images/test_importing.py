@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from fmnist.data import load_dataset, write_idx
-from fmnist.data.preparation import PHOTO, Preparation
+from fmnist.data import load_dataset, read_idx, write_idx
+from fmnist.data.preparation import PHOTO, WHOLE, Preparation
 from fmnist.errors import InputError
 from fmnist.images import import_folder, prepare, read_pictures
 
@@ -28,14 +28,14 @@ def test_pictures_labels_and_names(tmp_path):
     facts = import_folder(folder, tmp_path / "out")
     dataset = load_dataset(tmp_path / "out")
     assert facts["class_names"] == ["10", "9", "b"] and dataset.class_names == ("10", "9", "b")
-    assert facts["class_counts"] == [10, 5, 20] and dataset.image_shape == (7, 9)
+    assert facts["class_counts"] == [10, 5, 20] and dataset.image_shape == (7, 9, 1)
     assert np.bincount(dataset.train_labels).tolist() == [8, 4, 16]
     assert np.bincount(dataset.test_labels).tolist() == [2, 1, 4]
     for images, labels in (
         (dataset.train_images, dataset.train_labels),
         (dataset.test_images, dataset.test_labels),
     ):
-        np.testing.assert_array_equal(images.max(axis=(1, 2)), 100 + labels)
+        np.testing.assert_array_equal(images.max(axis=(1, 2, 3)), 100 + labels)
         assert sorted(labels) != labels.tolist()  # mixed, for --limit
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
 
@@ -75,13 +75,13 @@ def test_a_whole_picture_is_fitted_on_its_own_ground(tmp_path):
             wide.paste(40, (50, 25, 150, 75))
             wide.save(tmp_path / "in" / name / f"{number}.png")
     facts = import_folder(tmp_path / "in", tmp_path / "out", test_fraction=0.4)
-    image = load_dataset(tmp_path / "out").train_images[0].astype(int)
+    image = load_dataset(tmp_path / "out").train_images[0, ..., 0].astype(int)
     expected = np.full((28, 28), 15)
     expected[7 + 4 : 7 + 10, 8:20] = 215  # 200 × 100 becomes 28 × 14, in the middle
     assert facts["inverted"] is True
     assert np.abs(image - expected)[[0, 6, 21, 27]].max() == 0 and image[14, 14] == 215
     import_folder(tmp_path / "in", tmp_path / "kept", test_fraction=0.4, invert=False)
-    np.testing.assert_array_equal(load_dataset(tmp_path / "kept").train_images[0], 255 - image)
+    np.testing.assert_array_equal(load_dataset(tmp_path / "kept").train_images[0, ..., 0], 255 - image)
     import_folder(tmp_path / "in", tmp_path / "photos", test_fraction=0.4, photos=True)
     photo = load_dataset(tmp_path / "photos").train_images[0]
     assert photo[7:21].min() > 200 and not photo[:6].any()  # the object alone fills the width
@@ -151,7 +151,7 @@ def test_for_people(tmp_path, run_cli):
     assert out.splitlines() == [
         f"Data set   {tmp_path / 'out'}",
         "Pictures   8 training, 2 test",
-        "Pixels     10 x 12, not negated (--invert)",
+        "Each one   10×12 pixels, not negated (--invert)",
         "Classes    2: left, right",
         "",
         f"Next: fmnist train --data-dir {tmp_path / 'out'}",
@@ -228,14 +228,22 @@ def drawings(folder, mode, sizes, ground, ink):
     return folder
 
 
+GREY = {"colour": False}
+
+
 @pytest.mark.parametrize(
     ("mode", "sizes", "ground", "ink", "how", "expected"),
     [
-        ("RGB", [(64, 64)] * 10, "white", "navy", {}, Preparation("whole", True)),
+        ("RGB", [(64, 64)] * 10, "white", "navy", GREY, Preparation("whole", True)),
+        ("RGB", [(64, 64)] * 10, "white", "navy", {}, WHOLE),
+        ("RGBA", [(50, 40 + n) for n in range(10)], (0, 0, 0, 0), (90, 20, 20, 255), {}, WHOLE),
+        ("RGB", [(90 + n, 70) for n in range(10)], "beige", "maroon", {}, WHOLE),
+        ("L", [(90 + n, 70) for n in range(10)], 200, 60, {"colour": True}, WHOLE),
+        ("RGB", [(200, 150 + n) for n in range(10)], "white", "teal", {"photos": True, **GREY}, PHOTO),
         ("L", [(28, 28)] * 10, 0, 200, {}, Preparation("whole", False)),
         ("L", [(28, 28)] * 10, 255, 60, {}, Preparation("whole", True)),
-        ("RGB", [(90 + n, 70) for n in range(10)], "beige", "maroon", {}, Preparation("whole", True)),
-        ("RGBA", [(50, 40 + n) for n in range(10)], (0, 0, 0, 0), (90, 20, 20, 255), {}, Preparation("whole", True)),
+        ("RGB", [(90 + n, 70) for n in range(10)], "beige", "maroon", GREY, Preparation("whole", True)),
+        ("RGBA", [(50, 40 + n) for n in range(10)], (0, 0, 0, 0), (90, 20, 20, 255), GREY, Preparation("whole", True)),
         ("RGB", [(200, 150 + n) for n in range(10)], "white", "teal", {"photos": True}, PHOTO),
         ("RGB", [(64, 64)] * 10, "black", "white", {"image_shape": (20, 30)}, Preparation("whole", False)),
         ("L", [(28, 28)] * 10, 255, 60, {"photos": True}, PHOTO),
@@ -252,6 +260,50 @@ def test_files_answer_like_the_data_set_that_was_made_of_them(mode, sizes, groun
     assert sorted(map(bytes, images)) == sorted(map(bytes, read))
 
 
+def tinted(folder, tint, kind="png"):
+    """Two classes of pictures that are grey but for the red of each second one, which is `tint` levels higher."""
+    rng = np.random.default_rng(0)
+    for name in "ab":
+        (folder / name).mkdir(parents=True)
+        for number in range(6):
+            pixels = np.repeat(rng.integers(0, 200, (12, 16, 1), dtype=np.uint8), 3, axis=2)
+            pixels[..., 0] += tint * (number % 2)
+            Image.fromarray(pixels).save(folder / name / f"{number}.{kind}", quality=75)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("tint", "how", "channels"), [(0, (), 1), (8, (), 1), (50, (), 3), (50, ("--grey",), 1), (0, ("--colour",), 3)]
+)
+def test_colours_are_kept_if_any_picture_has_some(tint, how, channels, tmp_path, run_cli):
+    folder = tinted(tmp_path / "in", tint, "jpg")
+    code, out, err = run_cli("data", "import", folder, "--out", tmp_path / "out", *how, "--json")
+    assert code == 0, err
+    dataset = load_dataset(tmp_path / "out")
+    assert dataset.image_shape == (12, 16, channels)
+    assert json.loads(out)["image_shape"] == ([12, 16] if channels == 1 else [12, 16, 3])
+    assert dataset.preparation.negate is False or channels == 1
+
+
+def test_pictures_in_colour_are_not_negated(tmp_path):
+    folder = tinted(tmp_path / "in", 50)
+    with pytest.raises(InputError, match="pictures in colour are not negated"):
+        import_folder(folder, tmp_path / "out", invert=True)
+    import_folder(folder, tmp_path / "out", invert=True, colour=False)
+
+
+def test_what_a_grey_data_set_writes_is_what_it_always_was(tmp_path):
+    """Pictures without colour, in whatever mode, give the IDX files of three dimensions that MNIST has."""
+    for name, mode in (("plain", "L"), ("red, green and blue", "RGB")):
+        folder = write_classes(tmp_path / name, {"a": 5, "b": 5})
+        for path in folder.rglob("*.png"):
+            Image.open(path).convert(mode).save(path)
+        import_folder(folder, tmp_path / "out" / name)
+    first, second = (load_dataset(tmp_path / "out" / name) for name in ("plain", "red, green and blue"))
+    assert first.sha256 == second.sha256
+    assert read_idx(tmp_path / "out" / "plain" / "train-images-idx3-ubyte.gz").shape == (8, 7, 9)
+
+
 @pytest.mark.parametrize("light", [False, True])
 def test_photos_become_like_the_images_of_idx_files_that_say_nothing(light, tmp_path):
     images = np.zeros((4, 28, 28), np.uint8)
@@ -264,11 +316,11 @@ def test_photos_become_like_the_images_of_idx_files_that_say_nothing(light, tmp_
     assert how == Preparation("photo", light)
     photo = Image.new("RGB", (200, 200), "white")
     photo.paste((30, 30, 30), (30, 80, 170, 120))
-    seen = prepare(photo, (28, 28), how)
+    seen = prepare(photo, (28, 28, 1), how)
     assert (seen[0, 0] > 127) == light and (seen[14, 14] > 127) != light
     own = Image.fromarray(images[0])
     for picture in (own, Image.fromarray(255 - images[0])):
-        np.testing.assert_array_equal(prepare(picture, (28, 28), how), images[0])
+        np.testing.assert_array_equal(prepare(picture, (28, 28, 1), how)[..., 0], images[0])
 
 
 @pytest.mark.parametrize("text", ['{"method": "odd", "negate": true}', '{"method": "photo"}', "[]", "{", "null"])

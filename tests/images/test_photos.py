@@ -17,7 +17,7 @@ from fmnist.images import decode, prepare
 def test_a_photo_becomes_the_image_that_it_shows(kind):
     image = garment()
     for seed in range(3):
-        seen = prepare(decode(fake_photo(image, kind, np.random.default_rng(seed)), kind), (28, 28))
+        seen = prepare(decode(fake_photo(image, kind, np.random.default_rng(seed)), kind), (28, 28, 1))[..., 0]
         away = np.abs(seen.astype(int) - image)
         assert away.mean() < 20 and np.median(away) < 6, (kind, seed)
 
@@ -43,14 +43,14 @@ def contents(width, height):
 
 def prepared(width, heights):
     """Return the shapes of all the pictures made from those of a width; runs in a process that may be killed."""
-    return {prepare(one, (28, 28)).shape for height in heights for one in contents(width, height)}
+    return {prepare(one, (28, 28, 1)).shape for height in heights for one in contents(width, height)}
 
 
 def test_no_size_of_picture_ends_the_process():
     """A window of one pixel once divided by zero inside Pillow: in cut-outs of 25 pixels and less."""
     with ProcessPoolExecutor(1) as processes:
         for width in (1, 2, 3, 20, 25, 26, 64, 100):
-            assert processes.submit(prepared, width, (1, 2, 7, 20, 25, 61, 62)).result() == {(28, 28)}, width
+            assert processes.submit(prepared, width, (1, 2, 7, 20, 25, 61, 62)).result() == {(28, 28, 1)}, width
 
 
 @pytest.mark.slow
@@ -58,7 +58,7 @@ def test_no_size_of_picture_ends_the_process():
 def test_no_size_up_to_130_ends_the_process():
     with ProcessPoolExecutor(2) as processes:
         for shapes in processes.map(prepared, range(1, 131), [range(1, 131)] * 130):
-            assert shapes == {(28, 28)}
+            assert shapes == {(28, 28, 1)}
 
 
 @pytest.mark.slow

@@ -195,7 +195,7 @@ def test_the_whitened_stem_gives_uncorrelated_outputs_of_equal_variance():
     images = (128 + 20 * smooth[:, 4:, 4:] / smooth.std()).clip(0, 255).astype(np.uint8)
     config = preset("fast").model
     model = models.build(config)
-    models.initialize(model, config, images)
+    models.initialize(model, config, images[..., np.newaxis])
     kernel = model.get_layer("stem").get_weights()[0]
     np.testing.assert_allclose(kernel[..., :9], -kernel[..., 9:], rtol=1e-6)
     patches = np.lib.stride_tricks.sliding_window_view(images / 255.0, (3, 3), axis=(1, 2))[:, ::2, ::2].reshape(-1, 9)
@@ -204,11 +204,26 @@ def test_the_whitened_stem_gives_uncorrelated_outputs_of_equal_variance():
     np.testing.assert_allclose(outputs, np.diag(variances / (variances + 1e-2)), atol=1e-3)
 
 
+def test_the_stem_whitens_patches_of_all_channels():
+    """Red and green that rise together, and blue that does so by itself: the strongest components tell them apart."""
+    rng = np.random.default_rng(0)
+    levels = rng.normal(128, 40, (300, 1, 1, 2)) + rng.normal(0, 1, (300, 12, 12, 2))
+    images = levels[..., [0, 0, 1]].clip(0, 255).astype(np.uint8)
+    config = preset("fast").model
+    model = models.build(config, (12, 12, 3), 10)
+    models.initialize(model, config, images)
+    kernel = model.get_layer("stem").get_weights()[0]
+    assert kernel.shape == (3, 3, 3, 18)
+    patches = np.stack([images[:, y : y + 10, x : x + 10] for y in range(3) for x in range(3)], axis=3) / 255
+    outputs = np.cov(patches[:, ::2, ::2].reshape(-1, 27) @ kernel[..., :2].reshape(27, 2), rowvar=False)
+    np.testing.assert_allclose(outputs, np.eye(2), atol=0.05)
+
+
 def test_initializing_leaves_a_family_without_computed_weights_alone():
     config = preset("reference").model
     model = models.build(config)
     before = model.get_weights()
-    models.initialize(model, config, IMAGES[..., 0])
+    models.initialize(model, config, IMAGES)
     assert all(np.array_equal(x, y) for x, y in zip(before, model.get_weights(), strict=True))
 
 
@@ -238,4 +253,4 @@ def test_averaging_over_flips_takes_stock_layers_and_no_weights(family, tmp_path
     assert {layer.name for layer in plain.layers if layer.weights} <= {layer.name for layer in model.layers}
     model.save(tmp_path / "model.keras")
     answer = open_keras(tmp_path / "model.keras").probabilities
-    np.testing.assert_allclose(answer(IMAGES[..., 0]), answer(IMAGES[:, :, ::-1, 0]), atol=1e-6)
+    np.testing.assert_allclose(answer(IMAGES), answer(IMAGES[:, :, ::-1]), atol=1e-6)

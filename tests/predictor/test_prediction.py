@@ -18,7 +18,7 @@ def compute(batch):
     return np.stack([(1 - mean) ** 2, 2 * mean * (1 - mean), mean**2], axis=1).astype(np.float32)
 
 
-MODEL = Predictor(compute, "onnx", NAMES, (8, 6))
+MODEL = Predictor(compute, "onnx", NAMES, (8, 6, 1))
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_one_picture(folder):
 
 
 def test_its_text():
-    picture, shares = np.zeros((8, 6), np.uint8), np.array([0.002, 0.7, 0.298], np.float32)
+    picture, shares = np.zeros((8, 6, 1), np.uint8), np.array([0.002, 0.7, 0.298], np.float32)
     classes = "middling 70.0%, light 29.8%, dark 0.2%"
     assert repr(Prediction(NAMES, shares, picture)) == f"<Prediction {classes}>"
     assert repr(Prediction(NAMES, shares, picture, "a.png")) == f"<Prediction a.png: {classes}>"
@@ -69,15 +69,15 @@ def test_all_that_cannot_be_read_is_named_at_once(folder):
         MODEL.predict("missing.png")
     with pytest.raises(InputError, match=r"these cannot be read:\n  x.jpg: .*\n  y.jpg: "):
         MODEL.predict(["a.png", "x.jpg", "y.jpg"])
-    with pytest.raises(InputError, match="takes pictures of 8 × 6 pixels"):
+    with pytest.raises(InputError, match=r"expected uint8 \(N, 8, 6\), 0 to 255, as the model takes it"):
         MODEL.predict(np.zeros((2, 28, 28), np.uint8))
 
 
 def test_whether_it_is_familiar():
     rng = np.random.default_rng(0)
-    seen = rng.integers(90, 111, (200, 8, 6)).astype(np.uint8)
-    known = novelty.fit(seen, np.zeros(200, int), rng.integers(90, 111, (50, 8, 6)).astype(np.uint8))
-    model = Predictor(compute, "onnx", NAMES, (8, 6), novelty=known)
+    seen = rng.integers(90, 111, (200, 8, 6, 1)).astype(np.uint8)
+    known = novelty.fit(seen, np.zeros(200, int), rng.integers(90, 111, (50, 8, 6, 1)).astype(np.uint8))
+    model = Predictor(compute, "onnx", NAMES, (8, 6, 1), novelty=known)
     assert model.predict(np.full((8, 6), 100, np.uint8)).familiar is True
     strange = model.predict(np.full((8, 6), 255, np.uint8))
     assert strange.familiar is False and strange.unfamiliarity > novelty.THRESHOLD

@@ -68,7 +68,7 @@ def test_the_numbers_are_those_worked_by_hand(suffix, files):
         probabilities = model.probabilities(IMAGES[:count])
         assert probabilities.dtype == np.float32 and probabilities.shape == (count, 3)
         np.testing.assert_allclose(probabilities, by_hand(IMAGES[:count]), atol=1e-6)
-    assert model.image_shape == SHAPE
+    assert model.image_shape == (*SHAPE, 1)
     if suffix != ".keras":  # which has no place for facts
         assert model.class_names == NAMES and model.metadata["run"] == "thirds"
     assert model.format == {".tflite": "litert"}.get(suffix, suffix[1:])
@@ -76,8 +76,8 @@ def test_the_numbers_are_those_worked_by_hand(suffix, files):
 
 def test_pictures_that_do_not_fit(files):
     model = open_model(files / "thirds.onnx")
-    for images in (IMAGES.astype(np.float32), IMAGES[..., None], IMAGES[:, :3]):
-        with pytest.raises(InputError, match="takes pictures of 4 × 6 pixels, uint8"):
+    for images in (IMAGES.astype(np.float32), IMAGES[..., None].repeat(3, axis=-1), IMAGES[:, :3]):
+        with pytest.raises(InputError, match=r"expected uint8 \(N, 4, 6\)"):
             model.probabilities(images)
 
 
@@ -89,7 +89,7 @@ def test_a_fixed_batch_is_filled_up(tmp_path):
 
 
 def test_what_is_no_number_is_no_probability():
-    model = Predictor(lambda batch: np.full((len(batch), 3), np.nan), "onnx", NAMES, SHAPE)
+    model = Predictor(lambda batch: np.full((len(batch), 3), np.nan), "onnx", NAMES, (*SHAPE, 1))
     with pytest.raises(RunError, match="no numbers, for 70 of the pictures"):
         model.probabilities(IMAGES)
 

@@ -95,7 +95,7 @@ def test_labels_are_moved_apart_as_little_as_possible(places, expected):
 
 
 def test_sample_sheet_shows_every_pixel(tmp_path):
-    images = np.random.default_rng(0).integers(0, 256, (12, 28, 28), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (12, 28, 28, 1), dtype=np.uint8)
     paths = plots.sample_sheet(images, np.arange(12) % 2, ["cat", "dog"], tmp_path / "samples.png", "Pets")
     check_pair(paths, "samples")
     assert texts(paths) == ["cat", "dog"] * 6 + ["Pets"]
@@ -108,12 +108,22 @@ def test_sample_sheet_shows_every_pixel(tmp_path):
         drawn = pixels[top * dots : (top + 28) * dots, left : left + 28 * dots].reshape(28, dots, 28, dots, 3)
         assert (drawn.max(axis=(1, 3)) == drawn.min(axis=(1, 3))).all(), "a pixel is not a square of one colour"
         opacity = (12 + images[index] * (243 / 255)) / 255
-        wanted = 255 + opacity[..., None] * (ink - 255)
+        wanted = 255 + opacity * (ink - 255)
         assert np.abs(drawn[:, 0, :, 0] - wanted).max() <= 2
 
 
+def test_a_sheet_shows_colours_as_they_are(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (4, 28, 28, 3), dtype=np.uint8)
+    path, _ = plots.sample_sheet(images, np.arange(4) % 2, ["cat", "dog"], tmp_path / "samples.png", "Pets")
+    with Image.open(path) as picture:
+        pixels = np.asarray(picture.convert("RGB"))
+    dots, side, top = 4, 6, 16
+    drawn = pixels[top * dots : (top + 28) * dots, side * dots : (side + 28) * dots]
+    np.testing.assert_array_equal(drawn, images[0].repeat(dots, axis=0).repeat(dots, axis=1))
+
+
 def test_images_of_any_shape(tmp_path):
-    images = np.zeros((3, 20, 33), np.uint8)
+    images = np.zeros((3, 20, 33, 1), np.uint8)
     names = ["a name far too long for its place", "$x$"]
     paths = plots.sample_sheet(images, [0, 1, 0], names, tmp_path / "s", "", columns=2)
     assert texts(paths)[:2] == ["a name far…", "$x$"]
@@ -121,7 +131,7 @@ def test_images_of_any_shape(tmp_path):
 
 def test_mistakes_come_most_confident_first(tmp_path):
     probabilities = np.array([[0.3, 0.7], [0.9, 0.1], [0.004, 0.996], [0.02, 0.98]])
-    images = np.zeros((4, 28, 28), np.uint8)
+    images = np.zeros((4, 28, 28, 1), np.uint8)
     paths = plots.mistakes(images, np.array([0, 0, 0, 0]), probabilities, ["Coat", "Shirt"], tmp_path / "m", count=2)
     check_pair(paths, "m")
     wanted = ["Shirt, >99%", "is: Coat", "Shirt, 98%", "is: Coat", "The 2 most confident of 3 mistakes"]
@@ -129,7 +139,7 @@ def test_mistakes_come_most_confident_first(tmp_path):
 
 
 def test_no_mistake_at_all(tmp_path):
-    paths = plots.mistakes(np.zeros((2, 28, 28), np.uint8), np.array([0, 1]), np.eye(2), ["a", "b"], tmp_path / "m")
+    paths = plots.mistakes(np.zeros((2, 28, 28, 1), np.uint8), np.array([0, 1]), np.eye(2), ["a", "b"], tmp_path / "m")
     check_pair(paths, "m")
     assert texts(paths) == ["No mistakes: all 2 images are classified correctly."]
 

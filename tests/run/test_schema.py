@@ -57,7 +57,12 @@ def test_whole_files_are_in_order_and_keys_of_later_versions_are_let_through(nam
         ("config.json", ["model"], [], "model is a list, expected an object"),
         ("config.json", ["model", "filters"], [1, "a"], "model.filters is a list, expected text, a number, true or "),
         ("config.json", ["dataset", "class_names"], ["a"], "dataset.class_names: list should have at least 2 items"),
-        ("config.json", ["dataset", "image_shape"], [5, 5, 1], "dataset.image_shape: list should have at most 2 items"),
+        (
+            "config.json",
+            ["dataset", "image_shape"],
+            [5, 5, 3, 1],
+            "dataset.image_shape: list should have at most 3 items",
+        ),
         ("config.json", ["dataset", "image_shape", 0], 0, "dataset.image_shape[0]: input should be greater than or e"),
         ("environment.json", ["data_sha256", "x"], 1, "data_sha256.x is 1, expected text"),
         ("environment.json", ["cores"], 1e15, "cores is 1000000000000000.0, expected a whole number"),

@@ -102,21 +102,21 @@ def _file(photo: Image.Image, rng: np.random.Generator) -> bytes:
 
 
 def photographed(images: np.ndarray, kinds: Sequence[str]) -> np.ndarray:
-    """Return what becomes of images, uint8 (M, N, N), that are made into fake photos and these into images again.
+    """Return what becomes of images, uint8 (M, N, N, 1), that are made into fake photos and these into images again.
 
     Photo k is of kind `kinds[k]` and drawn from the seed k.
     """
-    shape = (images.shape[1], images.shape[2])
+    shape = (*images.shape[1:3], 1)
     return np.stack(
         [
-            prepare(decode(fake_photo(image, kind, np.random.default_rng(number)), kind), shape)
+            prepare(decode(fake_photo(image[..., 0], kind, np.random.default_rng(number)), kind), shape)
             for number, (image, kind) in enumerate(zip(images, kinds, strict=True))
         ]
     )
 
 
 def same_class(model: Predictor, images: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return whether the model gives both of two images, uint8 (M, H, W), the same class: bool (M,)."""
+    """Return whether the model gives both of two images, uint8 (M, H, W, 1), the same class: bool (M,)."""
     return model.probabilities(images).argmax(axis=1) == model.probabilities(others).argmax(axis=1)
 
 

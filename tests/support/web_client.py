@@ -56,7 +56,7 @@ class Server:
 
     def __init__(self, limits=None, page=False, counters=None, **settings):
         self.model = Model()
-        self.predictor = Predictor(self.model, "litert", NAMES, (28, 28), {"run": "tried"}, batch_size=64)
+        self.predictor = Predictor(self.model, "litert", NAMES, (28, 28, 1), {"run": "tried"}, batch_size=64)
         self.settings = Settings("tried", page=page, limits=limits or Limits(), **settings)
         self.counters = counters or Counters()
         self.guard, self.service = application(self.settings, self.predictor, self.counters)

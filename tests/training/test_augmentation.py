@@ -8,7 +8,7 @@ from fmnist.training import augmentation
 from fmnist.training.augmentation import Epochs, erase, make_epoch, shift, warp
 
 EVERYTHING = AugmentationConfig(flip=True, shift=2, rotation=15.0, zoom=0.1, erase=0.3, mixup=0.4, cutmix=1.0)
-IMAGES = np.random.default_rng(0).integers(1, 256, (50, 28, 28)).astype(np.uint8)
+IMAGES = np.random.default_rng(0).integers(1, 256, (50, 28, 28, 1)).astype(np.uint8)
 
 
 @pytest.mark.parametrize("config", [AugmentationConfig(), EVERYTHING])
@@ -31,8 +31,8 @@ def test_flips_alternate():
     seen = np.zeros((2, 50), bool)
     for epoch in (0, 1):
         images, order, flipped, _ = make_epoch(IMAGES, config, 0, epoch)
-        mirrored = (images == IMAGES[order][:, :, ::-1]).all(axis=(1, 2))
-        assert (mirrored | (images == IMAGES[order]).all(axis=(1, 2))).all()
+        mirrored = (images == IMAGES[order][:, :, ::-1]).all(axis=(1, 2, 3))
+        assert (mirrored | (images == IMAGES[order]).all(axis=(1, 2, 3))).all()
         seen[epoch, order] = mirrored
         np.testing.assert_array_equal(flipped, mirrored)
     assert (seen[0] != seen[1]).all()
@@ -83,31 +83,31 @@ def test_each_image_is_warped_by_its_own_numbers():
 
 def test_a_zoom_worked_by_hand():
     """Enlarged by two, a pixel at distance d from the centre shows the place at d / 2; the sides are unequal."""
-    image = np.array([[0, 0, 0, 0], [0, 100, 200, 0], [0, 60, 20, 0]], np.uint8)[None]
+    image = np.array([[0, 0, 0, 0], [0, 100, 200, 0], [0, 60, 20, 0]], np.uint8)[None, ..., None]
     # rows -1, 0, 1 show rows 0.5, 1, 1.5; columns -1.5 … 1.5 show columns 0.75, 1.25, 1.75, 2.25
     rows = [[37.5, 62.5, 87.5, 75], [75, 125, 175, 150], [60, 90, 0, 0]]
     rows[2] = [(75 + 45) / 2, (125 + 50) / 2, (175 + 30) / 2, (150 + 15) / 2]
-    np.testing.assert_array_equal(warp(image, np.zeros(1), np.full(1, 2.0))[0], np.floor(np.array(rows) + 0.5))
+    np.testing.assert_array_equal(warp(image, np.zeros(1), np.full(1, 2.0))[0, ..., 0], np.floor(np.array(rows) + 0.5))
     # Shrunk to a half, the corners lie outside and are zero.
-    half = warp(np.full((1, 8, 8), 200, np.uint8), np.zeros(1), np.full(1, 0.5))[0]
+    half = warp(np.full((1, 8, 8, 1), 200, np.uint8), np.zeros(1), np.full(1, 0.5))[0, ..., 0]
     expected = np.zeros((8, 8), np.uint8)
     expected[2:6, 2:6] = 200
     np.testing.assert_array_equal(half, expected)
 
 
 def test_a_turn_by_a_few_degrees_follows_the_clock_backwards():
-    image = np.zeros((1, 21, 21), np.uint8)
+    image = np.zeros((1, 21, 21, 1), np.uint8)
     image[0, 10, 18] = 255  # eight pixels right of the centre
-    turned = warp(image, np.full(1, 30.0), np.ones(1))[0].astype(float)
+    turned = warp(image, np.full(1, 30.0), np.ones(1))[0, ..., 0].astype(float)
     rows, columns = (np.average(grid, weights=turned) for grid in np.indices((21, 21)))
     assert (10 - rows, columns - 10) == pytest.approx((8 * np.sin(np.pi / 6), 8 * np.cos(np.pi / 6)), abs=0.15)
 
 
 def test_erasing_blanks_one_square_and_nothing_else():
-    images = np.full((400, 20, 28), 9, np.uint8)
+    images = np.full((400, 20, 28, 1), 9, np.uint8)
     erased = erase(images, 0.3, np.random.default_rng(0))
     sizes = set()
-    for image in erased:
+    for image in erased[..., 0]:
         rows, columns = np.flatnonzero((image == 0).any(axis=1)), np.flatnonzero((image == 0).any(axis=0))
         assert (image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] == 0).all()
         assert (image == 9).sum() == 20 * 28 - len(rows) * len(columns)
@@ -135,11 +135,20 @@ def test_shift_moves_whole_pixels_and_fills_with_zeros():
 
 def _moved(image, down, right):
     result = np.zeros_like(image)
-    height, width = image.shape
+    height, width, _ = image.shape
     rows, columns = slice(max(down, 0), height + min(down, 0)), slice(max(right, 0), width + min(right, 0))
     from_rows, from_columns = slice(max(-down, 0), height - max(down, 0)), slice(max(-right, 0), width - max(right, 0))
     result[rows, columns] = image[from_rows, from_columns]
     return result
+
+
+def test_what_happens_to_a_colour_happens_to_all_its_channels():
+    """An epoch of pictures in colour is, channel by channel, what it would be of the grey pictures of that channel."""
+    colours = np.random.default_rng(1).integers(1, 256, (150, 12, 16, 3)).astype(np.uint8)
+    together = make_epoch(colours, EVERYTHING, 3, 1)
+    for channel in range(3):
+        alone = make_epoch(colours[..., channel : channel + 1], EVERYTHING, 3, 1)
+        np.testing.assert_array_equal(together.images[..., channel : channel + 1], alone.images)
 
 
 def test_epochs_prepared_ahead_are_the_same():

@@ -47,7 +47,7 @@ def test_each_image_gets_its_own_row_and_a_flipped_one_its_mirrors(tiny_dataset,
     """A teacher that answers by what it sees left and right: its rows must fit the images that training takes."""
 
     def teacher(images):
-        sides = np.stack([images[:, :, :14].mean(axis=(1, 2)), images[:, :, 14:].mean(axis=(1, 2))], axis=1)
+        sides = np.stack([images[:, :, :14].mean(axis=(1, 2, 3)), images[:, :, 14:].mean(axis=(1, 2, 3))], axis=1)
         first = sides[:, :1] / sides.sum(axis=1, keepdims=True)
         return np.concatenate([first, 1 - first, np.zeros((len(images), 8))], axis=1).astype(np.float32)
 
@@ -170,7 +170,11 @@ def test_a_run_goes_on_with_its_own_teacher_alone(tiny_run, tiny_dataset, tmp_pa
 
 @pytest.mark.parametrize(
     ("shape", "classes", "expected"),
-    [((14, 28), 10, "takes images of 14×28 pixels"), ((28, 28), 7, "knows 7 classes; expected 28×28 and 10")],
+    [
+        ((14, 28), 10, "takes images of 14×28 pixels"),
+        ((28, 28), 7, "knows 7 classes; expected 28×28 pixels and 10"),
+        ((28, 28, 3), 10, "takes images of 28×28 pixels in colour and knows 10 classes; expected 28×28 pixels and 10"),
+    ],
 )
 def test_a_teacher_of_something_else_is_refused(shape, classes, expected, tiny_dataset, tmp_path):
     path = tmp_path / "other.keras"

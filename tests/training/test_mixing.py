@@ -9,7 +9,7 @@ from fmnist.training.mixing import CHUNK, mix
 
 COUNT = CHUNK + 200
 # Of each image every pixel has another value than in any of the next 200.
-IMAGES = (np.arange(COUNT)[:, None, None] % 200 + np.zeros((28, 20), int)).astype(np.uint8)
+IMAGES = (np.arange(COUNT)[:, None, None] % 200 + np.zeros((28, 20), int)).astype(np.uint8)[..., None]
 
 
 def mixed(mixup, cutmix, seed=0):
@@ -19,14 +19,14 @@ def mixed(mixup, cutmix, seed=0):
 def test_mixup_blends_pixels_as_it_blends_labels():
     images, how = mixed(0.4, 0.0)
     assert (images == images[:, :1, :1]).all()
-    values = IMAGES[:, 0, 0].astype(float)
-    np.testing.assert_allclose(images[:, 0, 0], how.of(values[:, None])[:, 0], atol=0.51)
+    values = IMAGES[:, 0, 0, 0].astype(float)
+    np.testing.assert_allclose(images[:, 0, 0, 0], how.of(values[:, None])[:, 0], atol=0.51)
     assert how.shares.min() < 0.05 and how.shares.max() > 0.95 and abs(how.shares.mean() - 0.5) < 0.05
 
 
 def test_cutmix_puts_in_one_rectangle_whose_area_is_the_others_share():
     images, how = mixed(0.0, 1.0)
-    own, other = IMAGES[:, :1, :1], IMAGES[how.partners, :1, :1]
+    images, own, other = images[..., 0], IMAGES[:, :1, :1, 0], IMAGES[how.partners, :1, :1, 0]
     foreign = images == other
     assert (foreign | (images == own)).all()
     told = own[:, 0, 0] != other[:, 0, 0]
@@ -40,7 +40,7 @@ def test_cutmix_puts_in_one_rectangle_whose_area_is_the_others_share():
 
 def test_with_both_each_image_gets_one():
     images, how = mixed(1.0, 1.0)
-    own, other = IMAGES[:, 0, 0], IMAGES[how.partners, 0, 0]
+    images, own, other = images[..., 0], IMAGES[:, 0, 0, 0], IMAGES[how.partners, 0, 0, 0]
     pure = ((images == own[:, None, None]) | (images == other[:, None, None])).all(axis=(1, 2))
     blended = np.abs(images[:, 0, 0] - (how.shares * own + (1 - how.shares) * other)) < 0.51
     assert (pure | blended).all() and 0.4 < pure.mean() < 0.6
@@ -58,7 +58,7 @@ def test_labels_follow_the_epochs_order_and_mix(settings):
     epoch = make_epoch(IMAGES, AugmentationConfig(**settings), 5, 2)
     wanted = epoch.targets(values)
     np.testing.assert_allclose(wanted.sum(axis=1), 1, rtol=1e-6)
-    np.testing.assert_allclose(epoch.images.mean(axis=(1, 2)), wanted @ IMAGES[:, 0, 0], atol=0.51)
+    np.testing.assert_allclose(epoch.images.mean(axis=(1, 2, 3)), wanted @ IMAGES[:, 0, 0, 0], atol=0.51)
 
 
 def test_a_flipped_image_gets_the_row_of_its_mirror_image():

@@ -82,22 +82,22 @@ def test_a_model_without_novelty_says_so(server):
 
 def test_heat_has_one_scale_in_probability():
     """The same loss has the same colour in every picture; where nothing mattered, the picture stays grey."""
-    image = np.full((28, 28), 200, np.uint8)
+    image = np.full((28, 28, 1), 200, np.uint8)
 
     def colour(loss):  # how far red and blue are apart
-        drawn = heat.overlay(image, np.full(image.shape, loss)).astype(int)
+        drawn = heat.overlay(image, np.full((28, 28), loss)).astype(int)
         return int((drawn[..., 0] - drawn[..., 2]).max())
 
     assert colour(0) == 0 and colour(0.019) < 20 < 60 < colour(0.1) < colour(0.3) == colour(0.9)
-    values = np.full(image.shape, 0.1)
+    values = np.full((28, 28), 0.1)
     values[5, 5] = 0.9  # what mattered more elsewhere changes nothing here
-    assert (heat.overlay(image, values)[-1, -1] == heat.overlay(image, np.full(image.shape, 0.1))[-1, -1]).all()
+    assert (heat.overlay(image, values)[-1, -1] == heat.overlay(image, np.full((28, 28), 0.1))[-1, -1]).all()
 
 
 def test_heat_lies_where_covering_costs_most():
-    image = np.full((28, 28), 200, np.uint8)
+    image = np.full((28, 28, 1), 200, np.uint8)
     covered, masks = heat.covers(image)
-    assert covered.shape == masks.shape
+    assert covered.shape == (*masks.shape, 1)
     assert masks.any(axis=0).all()
     assert (covered[masks] == 0).all()
     assert (covered[~masks] == 200).all()
@@ -108,13 +108,13 @@ def test_heat_lies_where_covering_costs_most():
 
 
 def test_heat_leaves_out_places_that_are_black_and_gains():
-    image = np.zeros((28, 28), np.uint8)
+    image = np.zeros((28, 28, 1), np.uint8)
     image[14, 14] = 255
     covered, masks = heat.covers(image)
     assert masks[:, 14, 14].all()
     assert heat.heat(0.5, np.full(len(covered), 0.9), masks).max() == 0
     assert heat.overlay(image, np.zeros((28, 28))).shape == (224, 224, 3)
-    assert len(heat.covers(np.zeros((28, 28), np.uint8))[0]) == 0
+    assert len(heat.covers(np.zeros((28, 28, 1), np.uint8))[0]) == 0
 
 
 def test_a_chart_has_its_points_in_place_and_its_text_escaped():

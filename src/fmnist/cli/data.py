@@ -8,7 +8,7 @@ import click
 
 from fmnist.cli import data_import, options
 from fmnist.cli.terminal import print_table, tell, width
-from fmnist.data import Dataset, inspect
+from fmnist.data import Dataset, inspect, shape
 from fmnist.errors import RunError
 
 SAMPLES_PER_CLASS = 10
@@ -55,11 +55,14 @@ def command(context: click.Context, data_dir: Path | None, as_json: bool, sample
 
 def _lines(facts: dict[str, Any]) -> list[str]:
     train, test = facts["train"], facts["test"]
-    height, width = facts["image_shape"]
+    pixels = f"{shape.told(shape.full(facts['image_shape']))}, {facts['dtype']}"
     rows = [
         ("source", facts["source"]),
         ("images", f"{train['num_images']:,} training, {test['num_images']:,} test"),
-        ("pixels", f"{height} x {width} {facts['dtype']}, {train['minimum']} to {train['maximum']}"),
+        (
+            "each image",
+            f"{pixels}, {train['minimum']} to {train['maximum']}",
+        ),
         ("training mean", f"{train['mean']:.4f}, standard deviation {train['std']:.4f} (pixels scaled to 0..1)"),
         ("test mean", f"{test['mean']:.4f}, standard deviation {test['std']:.4f}"),
         ("exact copies", _three(train["duplicates"], test["duplicates"], facts["test_in_train"])),

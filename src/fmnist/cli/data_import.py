@@ -36,8 +36,13 @@ class _Size(click.ParamType):
     type=_Size(),
     help="Pixels of every picture [default: as they are if all have one size of at most 64x64, else 28].",
 )
+@click.option(
+    "--colour/--grey", default=None, help="Keep colours, or make all grey [default: kept if any picture has some]."
+)
 @click.option("--photos", is_flag=True, help="Make each picture as `fmnist predict` does from a photo.")
-@click.option("--invert/--no-invert", default=None, help="Negate the pictures [default: if most have a light border].")
+@click.option(
+    "--invert/--no-invert", default=None, help="Negate the pictures [default: if grey, and most have a light border]."
+)
 @click.option(
     "--test-fraction",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
@@ -50,10 +55,11 @@ class _Size(click.ParamType):
 def command(folder: Path, target: Path, as_json: bool, **settings: Any) -> None:
     """Make a data set of FOLDER, which holds a sub-folder of pictures for each class, named like it.
 
-    Writes four IDX files and classes.txt, which every command takes with --data-dir. Pictures are made grey and shrunk
-    to fit, as a whole; with --photos, the object is cut out, centred and put on black, for pictures that are photos.
-    A picture that cannot be read is named and left out.
+    Writes four IDX files and classes.txt, which every command takes with --data-dir. Pictures are shrunk to fit, as a
+    whole; with --photos, the object is cut out, centred and put on black, for pictures that are photos. They keep their
+    colours if any picture has some. A picture that cannot be read is named and left out.
     """
+    from fmnist.data import shape
     from fmnist.images import import_folder
 
     bar = Bar(text="Pictures", delay=1)
@@ -73,16 +79,17 @@ def command(folder: Path, target: Path, as_json: bool, **settings: Any) -> None:
     if as_json:
         options.print_json(facts)
         return
-    height, width = facts["image_shape"]
     left_out = f", {len(facts['unreadable']):,} left out" if facts["unreadable"] else ""
     tell(f"Data set   {facts['folder']}")
     tell(f"Pictures   {facts['train']:,} training, {facts['test']:,} test{left_out}")
-    tell(f"Pixels     {height} x {width}, {_ground(facts['inverted'])}")
+    tell(f"Each one   {shape.told(shape.full(facts['image_shape']))}, {_ground(facts)}")
     tell(f"Classes    {len(facts['class_names'])}: {', '.join(facts['class_names'])}")
     tell(f"\nNext: fmnist train --data-dir {shlex.quote(str(facts['folder']))}")
 
 
-def _ground(inverted: bool | None) -> str:
-    if inverted is None:
+def _ground(facts: dict[str, Any]) -> str:
+    if len(facts["image_shape"]) == 3:
+        return "each object on black (--grey)" if facts["inverted"] is None else "as they are (--grey)"
+    if facts["inverted"] is None:
         return "each object light on black"
-    return "negated, so that the background is dark (--no-invert)" if inverted else "not negated (--invert)"
+    return "negated, so that the background is dark (--no-invert)" if facts["inverted"] else "not negated (--invert)"

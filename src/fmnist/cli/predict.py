@@ -56,7 +56,7 @@ def command(
       pictures          PNG, JPEG, WebP, GIF, BMP, TIFF, PPM; of several frames the first
       folders           for the pictures in them and below
       'patterns*.png'   in quotes, or left to the shell
-      IDX files         gzipped or not, and .npy arrays, uint8 (N, H, W)
+      IDX files         gzipped or not, and .npy arrays, uint8 (N, H, W), in colour (N, H, W, 3)
       -                 one of these on stdin
 
     A photo is made like the training pictures: turned upright, the object cut out of its background, shrunk, centred,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fmnist.data import sources
+from fmnist.data import shape, sources
 from fmnist.data.cache import Progress
 from fmnist.data.idx import find_idx, parse_idx, read_content
 from fmnist.data.preparation import PHOTO, Preparation, read_preparation
@@ -24,9 +24,9 @@ class Dataset:
     """Images and labels for training and test.
 
     Attributes:
-        train_images: uint8 (N, H, W), 0 to 255.
+        train_images: uint8 (N, H, W, C), 0 to 255; C is 3 in colour, and 1 for grey, which may be given without it.
         train_labels: uint8 (N,), from 0 to `num_classes - 1`.
-        test_images: uint8 (M, H, W), of the same height and width.
+        test_images: uint8 (M, H, W, C), of the same height, width and channels.
         test_labels: uint8 (M,).
         class_names: a name for each label.
         source: one line on where the data came from.
@@ -49,14 +49,15 @@ class Dataset:
     folder: Path | None = None
 
     def __post_init__(self) -> None:
-        """Check that everything fits together."""
+        """Give grey images their channel, and check that everything fits together."""
+        for name in ("train_images", "test_images"):
+            object.__setattr__(self, name, shape.with_channels(getattr(self, name)))
         _raise_all(self.source, _problems(self))
 
     def __repr__(self) -> str:
         """Sizes and source, not the pixels."""
-        height, width = self.image_shape
         counts = f"{len(self.train_images)} training and {len(self.test_images)} test images"
-        return f"Dataset({counts}, {height}x{width}, {self.num_classes} classes, {self.source!r})"
+        return f"Dataset({counts}, {shape.told(self.image_shape)}, {self.num_classes} classes, {self.source!r})"
 
     @property
     def num_classes(self) -> int:
@@ -64,9 +65,9 @@ class Dataset:
         return len(self.class_names)
 
     @property
-    def image_shape(self) -> tuple[int, int]:
-        """Height and width of every image, in pixels."""
-        return self.train_images.shape[1], self.train_images.shape[2]
+    def image_shape(self) -> shape.Shape:
+        """Height and width of every image, in pixels, and its channels: 1 for grey, 3 for colour."""
+        return shape.full(self.train_images.shape[1:])
 
 
 def load_dataset(data_dir: str | os.PathLike[str] | None = None, *, progress: Progress | None = None) -> Dataset:
@@ -100,12 +101,12 @@ def load_official(*, progress: Progress | None = None) -> Dataset:
 
 
 def read_folder(folder: str | os.PathLike[str], *, named_by: str = "the data folder given") -> Dataset:
-    """Return the data set in a folder of four IDX files under MNIST's names, each gzipped or not.
+    """Return the data set in a folder of four IDX files under MNIST's names, each gzipped or not, grey or in colour.
 
     The names of the classes are the lines of `classes.txt`, if it is there; else, if the files are the official
     Fashion-MNIST, its names; else 0, 1, ... up to the largest label. How pictures became its images says
     `preparation.json`, which `import_folder` writes; without it, photos are made like them: light on black, or negated
-    where their borders are light.
+    where their borders are light; in colour they are taken as a whole.
 
     Args:
         folder: holds `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
@@ -143,7 +144,7 @@ def read_folder(folder: str | os.PathLike[str], *, named_by: str = "the data fol
     elif names is None:
         largest = max((int(labels.max()) for labels in (train_y, test_y) if labels.size), default=-1)
         names = tuple(str(label) for label in range(largest + 1))
-    prepared = told or Preparation.of(train_x)
+    prepared = told or Preparation.of(shape.with_channels(train_x))
     return Dataset(train_x, train_y, test_x, test_y, names, str(folder), digests, prepared, folder.resolve())
 
 
@@ -163,9 +164,11 @@ def _problems(data: Dataset) -> list[str]:
     problems = []
     splits = (("training", data.train_images, data.train_labels), ("test", data.test_images, data.test_labels))
     for split, images, labels in splits:
-        if images.dtype != np.uint8 or images.ndim != 3 or labels.dtype != np.uint8 or labels.ndim != 1:
+        if images.dtype != np.uint8 or images.ndim != 4 or labels.dtype != np.uint8 or labels.ndim != 1:
             given = f"images are {images.dtype} {images.shape} and labels {labels.dtype} {labels.shape}"
-            problems.append(f"{split}: {given}; expected uint8 (N, H, W) and uint8 (N,)")
+            problems.append(f"{split}: {given}; expected uint8 (N, H, W) or (N, H, W, 3), and uint8 (N,)")
+        elif images.shape[-1] not in (1, 3):
+            problems.append(f"{split}: images have {images.shape[-1]} channels; expected 1 for grey or 3 for colour")
         elif not images.size:
             problems.append(f"{split}: images of shape {images.shape} hold no pixel; expected at least one image")
         elif len(images) != len(labels):
@@ -177,8 +180,8 @@ def _problems(data: Dataset) -> list[str]:
             )
     train, test = data.train_images.shape[1:], data.test_images.shape[1:]
     if not problems and train != test:
-        sizes = ["x".join(map(str, shape)) for shape in (train, test)]
-        problems.append(f"training images are {sizes[0]} pixels but test images {sizes[1]}; expected one size")
+        sizes = [shape.told(shape.full(part)) for part in (train, test)]
+        problems.append(f"training images are {sizes[0]} but test images {sizes[1]}; expected one size")
     if data.num_classes < 2:
         problems.append(f"there are {data.num_classes} classes; expected at least 2")
     if repeated := sorted({name for name in data.class_names if data.class_names.count(name) > 1}):

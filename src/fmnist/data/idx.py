@@ -25,8 +25,9 @@ _FREE_BYTES, _MAX_EXPANSION = 16 << 20, 100
 _GZIP_MAGIC = b"\x1f\x8b"
 _UNSIGNED_BYTE = 0x08
 _OTHER_TYPES = {0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
-_KINDS = {1: "labels (1 dimension)", 3: "images (3 dimensions)"}
-_HEADER_BYTES = 16  # of images, the longest header that is read
+_KINDS = {1: "labels (1 dimension)", 3: "images (3 dimensions)", 4: "colour images (4 dimensions)"}
+_CHANNELS = 3  # of colour images: their last dimension
+_HEADER_BYTES = 20  # of colour images, the longest header that is read
 _CHUNK = 1 << 20
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview
@@ -39,12 +40,12 @@ def read_idx(
 
     Args:
         source: a path, or the bytes of a file.
-        ndim: 1 to accept labels only, 3 for images only, `None` for both.
+        ndim: 1 to accept labels only, 3 for images only (of 4 dimensions in colour), `None` for both.
         name: what error messages call the file; by default its path.
         limit: the most decompressed bytes to accept.
 
     Returns:
-        uint8, (N, H, W) for images or (N,) for labels; writable.
+        uint8, (N, H, W) for grey images, (N, H, W, 3) for colour images or (N,) for labels; writable.
 
     Raises:
         InputError: the file can't be read, or isn't such an IDX file to the last byte.
@@ -71,14 +72,14 @@ def read_content(source: Source, *, name: str | None = None, limit: int = MAX_BY
 
 
 def parse_idx(content: bytes | bytearray, *, name: str, ndim: int | None = None) -> NDArray[np.uint8]:
-    """Return the array in decompressed IDX bytes: uint8, (N, H, W) or (N,), a view that shares their memory.
+    """Return the array in decompressed IDX bytes: uint8, (N, H, W), (N, H, W, 3) or (N,), a view on their memory.
 
     Raises:
         InputError: the bytes aren't an IDX file of unsigned bytes, or `ndim` asks for the other kind.
     """
     shape = _shape(content, name)
     _check_length(len(content), shape, name)
-    if ndim is not None and len(shape) != ndim:
+    if ndim is not None and (len(shape) == 1) != (ndim == 1):
         raise InputError(f"{name}: holds {_KINDS[len(shape)]}, expected {_KINDS[ndim]}; are two files swapped?")
     return np.frombuffer(content, np.uint8, offset=4 + 4 * len(shape)).reshape(shape)
 
@@ -87,11 +88,11 @@ def write_idx(path: str | os.PathLike[str], array: NDArray[np.uint8]) -> None:
     """Write images or labels as an IDX file, gzipped (repeatably, without a time stamp) if the name ends in `.gz`.
 
     Raises:
-        InputError: the array is not uint8, (N, H, W) or (N,).
+        InputError: the array is not uint8, (N, H, W), (N, H, W, 3) or (N,).
     """
-    if array.dtype != np.uint8 or array.ndim not in _KINDS:
+    if array.dtype != np.uint8 or not _is_known(array.shape):
         got = f"got an array of {array.dtype} with shape {array.shape}"
-        raise InputError(f"{path}: {got}, expected uint8 images (N, H, W) or uint8 labels (N,)")
+        raise InputError(f"{path}: {got}, expected uint8 images (N, H, W) or (N, H, W, 3), or uint8 labels (N,)")
     content = struct.pack(f">BBBB{array.ndim}I", 0, 0, _UNSIGNED_BYTE, array.ndim, *array.shape) + array.tobytes()
     Path(path).write_bytes(gzip.compress(content, mtime=0) if str(path).endswith(".gz") else content)
 
@@ -136,7 +137,8 @@ def _read_gzip(raw: io.BytesIO | io.BufferedReader, size: int, name: str, limit:
 
 def _shape(header: bytes | bytearray, name: str, limit: int = MAX_BYTES) -> tuple[int, ...]:
     """Return the dimensions in an IDX header after checking all of it."""
-    expected = "expected an IDX file of unsigned bytes, which begins 00 00 08 01 (labels) or 00 00 08 03 (images)"
+    begins = "begins 00 00 08 01 (labels), 00 00 08 03 (images) or 00 00 08 04 (colour images)"
+    expected = f"expected an IDX file of unsigned bytes, which {begins}"
     if len(header) < 4 or header[:2] != b"\0\0":
         begin = f"begins {header[:4].hex(' ')}" if header else "is empty"
         raise InputError(f"{name}: {begin}; {expected}")
@@ -149,10 +151,16 @@ def _shape(header: bytes | bytearray, name: str, limit: int = MAX_BYTES) -> tupl
     if len(header) < 4 + 4 * ndim:
         raise InputError(f"{name}: ends inside its header, after {len(header)} bytes; copy or download it again")
     shape = struct.unpack_from(f">{ndim}I", header, 4)
+    if not _is_known(shape):
+        raise InputError(f"{name}: {_promise(shape)}, {shape[-1]:,} for each pixel; expected {_CHANNELS} in colour")
     if _file_size(shape) > limit:
         too_much = f"more than the {limit:,} bytes accepted; the header is damaged or the file too large"
         raise InputError(f"{name}: {_promise(shape)}, {too_much}")
     return shape
+
+
+def _is_known(shape: tuple[int, ...]) -> bool:
+    return len(shape) in _KINDS and (len(shape) < 4 or shape[-1] == _CHANNELS)
 
 
 def _check_length(size: int, shape: tuple[int, ...], name: str) -> None:

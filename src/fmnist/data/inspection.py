@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fmnist.data import shape
 from fmnist.data.dataset import Dataset
 
 _BLOCK = 1024  # images: np.bincount makes eight bytes of each pixel
@@ -15,7 +16,8 @@ def inspect(dataset: Dataset) -> dict[str, Any]:
     """Return the facts about a data set as a JSON-ready dictionary.
 
     Returns:
-        `source`, `sha256` (file name -> hexadecimal), `dtype`, `image_shape` ([H, W]), `num_classes`, `class_names`;
+        `source`, `sha256` (file name -> hexadecimal), `dtype`, `image_shape` ([H, W], [H, W, 3] in colour),
+        `num_classes`, `class_names`;
         `train` and `test`, each with
             `num_images`, `class_counts` (a number a class),
             `minimum` and `maximum` (0 to 255), `mean` and `std` of the pixels scaled to [0, 1],
@@ -32,7 +34,7 @@ def inspect(dataset: Dataset) -> dict[str, Any]:
         "source": dataset.source,
         "sha256": dict(dataset.sha256),
         "dtype": str(dataset.train_images.dtype),
-        "image_shape": list(dataset.image_shape),
+        "image_shape": shape.stored(dataset.image_shape),
         "num_classes": dataset.num_classes,
         "class_names": list(dataset.class_names),
         "train": _part(dataset.train_images, dataset.train_labels, train_digests, dataset.num_classes),

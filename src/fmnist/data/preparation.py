@@ -18,14 +18,19 @@ _LOOKED_AT = 1000  # images that tell whether a data set's grounds are light
 
 @dataclass(frozen=True)
 class Preparation:
-    """How a picture becomes an image of the data set; `fmnist.images.prepare` does it."""
+    """How a picture becomes an image of the data set; `fmnist.images.prepare` does it.
+
+    Whether that is grey or in colour, the images themselves tell.
+    """
 
     method: str = "photo"  # the object is cut out and centred, light on black; `whole`: all of the picture, made to fit
-    negate: bool = False  # afterwards
+    negate: bool = False  # afterwards; never in colour
 
     @classmethod
     def of(cls, images: NDArray[np.uint8]) -> "Preparation":
-        """Return what photos need to become like the images of a data set, uint8 (N, H, W), that does not say it."""
+        """Return what photos need to become like the images of a data set, uint8 (N, H, W, C), that does not say it."""
+        if images.shape[-1] == 3:
+            return WHOLE
         return cls(
             negate=bool(images.size) and bool(np.median([border(image) for image in images[:_LOOKED_AT]]) > 127.5)
         )
@@ -43,7 +48,7 @@ class Preparation:
         raise InputError(f"{name} says of how pictures are prepared {str(values)[:80]}; expected {form}")
 
 
-PHOTO = Preparation()
+PHOTO, WHOLE = Preparation(), Preparation("whole")
 
 
 def read_preparation(folder: Path) -> Preparation | None:
@@ -57,6 +62,7 @@ def read_preparation(folder: Path) -> Preparation | None:
     return Preparation.from_dict(values, PREPARATION_FILE)
 
 
-def border(levels: NDArray[np.uint8], share: float = 0.5) -> float:
-    """Return the level that this share of an image's outermost pixels lies below: by default their median."""
-    return float(np.quantile(np.concatenate([levels[0], levels[-1], levels[:, 0], levels[:, -1]]), share))
+def border(image: NDArray[np.uint8], share: float = 0.5) -> NDArray[np.float64]:
+    """Return the level that this share of an image's outermost pixels lies below, by default their median: (C,)."""
+    outermost = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+    return np.asarray(np.quantile(outermost, share, axis=0))

@@ -68,7 +68,7 @@ def _file(path: Path) -> Check:
 
     def array() -> str:
         found = read_idx(path)
-        return f"{'images' if found.ndim == 3 else 'labels'}, {' × '.join(map(str, found.shape))}"
+        return f"{'labels' if found.ndim == 1 else 'images'}, {' × '.join(map(str, found.shape))}"
 
     def model() -> str:
         return f"a model of {describe(open_model(path))}"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from fmnist.config import restore
+from fmnist.data import shape
 from fmnist.doctor.check import NOTE, OK, WRONG, Check, attempt
 from fmnist.errors import FmnistError, InputError
 from fmnist.evaluation import metrics
@@ -101,7 +102,7 @@ def _results(run: RunDirectory) -> Iterator[Check]:
 
 def describe(model: Predictor) -> str:
     """Return a model's number of classes and the size of its pictures, in words."""
-    return f"{len(model.class_names)} classes, pictures of {' × '.join(map(str, model.image_shape))} pixels"
+    return f"{len(model.class_names)} classes, pictures of {shape.told(model.image_shape)}"
 
 
 def _scores(run: RunDirectory) -> str:

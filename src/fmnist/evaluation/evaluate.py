@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fmnist import backend
-from fmnist.data import Dataset, run_split
+from fmnist.data import Dataset, run_split, shape
 from fmnist.errors import InputError
 from fmnist.evaluation import calibration, metrics, novelty
 from fmnist.run import results
@@ -26,12 +26,12 @@ def check_dataset(config: dict[str, Any], dataset: Dataset) -> None:
     Raises:
         InputError: they do not fit.
     """
-    names, shape = (tuple(config["dataset"][key]) for key in ("class_names", "image_shape"))
-    if (names, shape) != (dataset.class_names, dataset.image_shape):
+    names, size = tuple(config["dataset"]["class_names"]), shape.full(config["dataset"]["image_shape"])
+    if (names, size) != (dataset.class_names, dataset.image_shape):
         raise InputError(
-            f"the run was trained on {len(names)} classes ({some(names, 3)}) of {shape[0]}×{shape[1]} pixels, "
+            f"the run was trained on {len(names)} classes ({some(names, 3)}) of {shape.told(size)}, "
             f"this data set has {dataset.num_classes} ({some(dataset.class_names, 3)}) "
-            f"of {dataset.image_shape[0]}×{dataset.image_shape[1]}; give the run's data with `data_dir`"
+            f"of {shape.told(dataset.image_shape)}; give the run's data with `data_dir`"
         )
 
 

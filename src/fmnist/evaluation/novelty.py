@@ -37,7 +37,7 @@ class Novelty:
     limit: float = 1.0  # their quantile that the threshold lies at
 
     def distance(self, images: np.ndarray) -> np.ndarray:
-        """Return how far images, uint8 (N, H, W), are from the nearest class: float32 (N,).
+        """Return how far images, uint8 (N, H, W, C), are from the nearest class: float32 (N,).
 
         It is minus twice the logarithm of the class's density, without the constant that all classes share.
         """
@@ -49,7 +49,7 @@ class Novelty:
         return np.asarray(np.min(distances, axis=0), np.float32)
 
     def unfamiliarity(self, images: np.ndarray) -> np.ndarray:
-        """Return how unfamiliar images, uint8 (N, H, W), are: float32 (N,), 0 for a typical one, unbounded.
+        """Return how unfamiliar images, uint8 (N, H, W, C), are: float32 (N,), 0 for a typical one, unbounded.
 
         Above 1 (`THRESHOLD`) they are called unfamiliar.
         """
@@ -93,7 +93,7 @@ class Novelty:
 
 
 def fit(images: np.ndarray, labels: np.ndarray, validation_images: np.ndarray) -> Novelty:
-    """Describe training images, uint8 (N, H, W), and place the threshold: 2% of the validation images lie above it."""
+    """Describe training images, uint8 (N, H, W, C), and place the threshold, above which 2% of the others lie."""
     seen = cells(images)
     groups = [seen[labels == label] for label in np.unique(labels)]
     means = np.stack([group.mean(axis=0) for group in groups])
@@ -110,13 +110,13 @@ def fit(images: np.ndarray, labels: np.ndarray, validation_images: np.ndarray) -
 
 
 def cells(images: np.ndarray) -> np.ndarray:
-    """Return the mean grey levels (0 to 255) of 5 × 5 cells of images, uint8 (N, H, W): float32 (N, 25).
+    """Return the mean grey levels (0 to 255) of 5 × 5 cells of images, uint8 (N, H, W, C): float32 (N, 25).
 
-    A pixel that two cells share counts in each by its part.
+    A pixel that two cells share counts in each by its part. Of a colour its mean level counts.
     """
-    down, across = (_shares(side) for side in images.shape[1:])
+    down, across = (_shares(side) for side in images.shape[1:3])
     parts = range(0, max(len(images), 1), _TOGETHER)
-    means = [down @ images[start : start + _TOGETHER].astype(np.float32) @ across.T for start in parts]
+    means = [down @ images[start : start + _TOGETHER].mean(axis=-1, dtype=np.float32) @ across.T for start in parts]
     return np.concatenate(means).reshape(len(images), CELLS**2)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fmnist.data import Dataset, run_split
+from fmnist.data import Dataset, run_split, shape
 from fmnist.errors import FmnistError, RunError
 from fmnist.evaluation import evaluate
 from fmnist.export.formats import DEFAULT_FORMATS, FORMATS, check_formats
@@ -129,22 +129,23 @@ def _unfinished(exports: Path) -> Iterator[Path]:
 def _common_facts(run: RunDirectory, config: dict[str, Any]) -> dict[str, Any]:
     """Return what all exported files of a run have in common; `run_id` tells apart runs of the same name."""
     digest, names = sha256(run.model), config["dataset"]["class_names"]
-    height, width = config["dataset"]["image_shape"]
+    size = shape.full(config["dataset"]["image_shape"])
+    values = "grey, 0 to 255" if size[2] == 1 else "red, green and blue, 0 to 255"
     return {
         "fmnist": environment.machine()["fmnist"],
         "run": run.name,
         "run_id": digest[:16],
         "model_sha256": digest,
         "class_names": names,
-        "image_shape": [height, width],
+        "image_shape": shape.stored(size),
         "preparation": config["dataset"].get("preparation"),
-        "input": {"name": "image", "dtype": "uint8", "shape": [None, height, width, 1], "values": "grey, 0 to 255"},
+        "input": {"name": "image", "dtype": "uint8", "shape": [None, *size], "values": values},
         "output": {"name": "probabilities", "dtype": "float32", "shape": [None, len(names)]},
     }
 
 
 def _examples(config: dict[str, Any], dataset: Dataset) -> np.ndarray:
-    """Draw images from those that the run was trained on: uint8 (N, H, W)."""
+    """Draw images from those that the run was trained on: uint8 (N, H, W, C)."""
     trained_on, _ = run_split(config, dataset.train_labels)
     return dataset.train_images[np.sort(np.random.default_rng(0).permutation(trained_on)[:EXAMPLES])]
 

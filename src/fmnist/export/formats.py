@@ -32,9 +32,9 @@ class Format:
     purpose: str
     limits: Limits  # what its gate allows
     # Has functions, which run in a child process: `write(source, path, quantization, examples)` makes the file from a
-    # `.keras` file and training images, uint8 (N, H, W); `embed(path, facts)` puts the facts inside; `open_file(path)`,
-    # where `fmnist.open_model` doesn't open it, returns a function from images, uint8 (N, H, W), to probabilities,
-    # float32 (N, classes).
+    # `.keras` file and training images, uint8 (N, H, W, C); `embed(path, facts)` puts the facts inside;
+    # `open_file(path)`, where `fmnist.open_model` doesn't open it, returns a function from images, uint8 (N, H, W, C),
+    # to probabilities, float32 (N, classes).
     module: str
     quantization: str = ""  # what `write` is to do to the numbers: `int8`, `float16`, or nothing
     # What `write` needs beyond TensorFlow, by import name; `pip install 'fmnist[export]'` brings it.

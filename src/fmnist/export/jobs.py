@@ -19,8 +19,8 @@ def convert(
 ) -> Answer:
     """Write one exported file from a `.keras` file.
 
-    The facts are what the file says of itself, `format` among it; its accuracy on the test images, uint8 (N, H, W), is
-    added here. The examples are training images, for the ranges of integer arithmetic.
+    The facts are what the file says of itself, `format` among it; its accuracy on the test images, uint8 (N, H, W, C),
+    is added here. The examples are training images, for the ranges of integer arithmetic.
     """
     form, path = FORMATS[facts["format"]], Path(target)
     for package in form.packages:
@@ -34,7 +34,7 @@ def convert(
 
 
 def open_file(path: str, format: str) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function from images, uint8 (N, H, W), to probabilities, float32 (N, classes); for our own processes."""
+    """Return a function from images, uint8 (N, H, W, C), to probabilities, float32 (N, classes), of a file of ours."""
     module = importlib.import_module(FORMATS[format].module)
     return module.open_file(Path(path)) if hasattr(module, "open_file") else open_model(path).probabilities
 

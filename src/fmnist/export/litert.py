@@ -20,7 +20,7 @@ def write(source: Path, path: Path, quantization: str, examples: np.ndarray) -> 
     """Convert a `.keras` file.
 
     `float16` keeps the weights in that. With `int8` all arithmetic is of integers, in ranges measured with the
-    examples, uint8 (N, H, W); the input is the pixels as they are, and the softmax gives steps of 1/256, as float32.
+    examples, uint8 (N, H, W, C); the input is the pixels as they are, and the softmax gives steps of 1/256, as float32.
     """
     integers = quantization == "int8"
     if integers:

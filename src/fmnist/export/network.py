@@ -50,12 +50,12 @@ def logits_layer(model: keras.Model) -> keras.layers.Dense:
 
 
 def load_for_integers(source: Path, examples: np.ndarray) -> tuple[keras.Model, np.ndarray, float]:
-    """Return the part of a network behind its rescaling, what it is fed with for uint8 images (N, H, W), and the scale.
+    """Return the part of a network behind its rescaling, what it takes for uint8 images (N, H, W, C), and the scale.
 
-    The part takes floats; the examples come as it gets them, float32 (N, H, W, 1); a step of uint8 is worth the scale.
+    The part takes floats; the examples come as it gets them, float32 (N, H, W, C); a step of uint8 is worth the scale.
     """
     part, scale = without_rescaling(load(source))
-    return part, examples[..., np.newaxis].astype(np.float32) * np.float32(scale), scale
+    return part, examples.astype(np.float32) * np.float32(scale), scale
 
 
 def without_rescaling(model: keras.Model) -> tuple[keras.Model, float]:

@@ -23,8 +23,8 @@ _MOVES = {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Slice", "
 def write(source: Path, path: Path, quantization: str, examples: np.ndarray) -> None:
     """Convert a `.keras` file.
 
-    With `int8` it is quantized to 8 bits, in ranges measured with the examples, uint8 (N, H, W), and takes the pixels
-    as they are. The softmax stays in float32.
+    With `int8` it is quantized to 8 bits, in ranges measured with the examples, uint8 (N, H, W, C), and takes the
+    pixels as they are. The softmax stays in float32.
     """
     if quantization == "int8":
         model, fed, scale = network.load_for_integers(source, examples)

@@ -26,7 +26,7 @@ def embed(path: Path, facts: dict[str, Any]) -> None:
 
 
 def open_file(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function from images, uint8 (N, H, W), to probabilities, float32 (N, classes)."""
+    """Return a function from images, uint8 (N, H, W, C), to probabilities, float32 (N, classes)."""
     backend.prepare(lean=True)
     import tensorflow as tf
 
@@ -35,7 +35,7 @@ def open_file(path: Path) -> Callable[[np.ndarray], np.ndarray]:
 
     def probabilities(images: np.ndarray) -> np.ndarray:
         parts = range(0, len(images), _BATCH_SIZE)
-        batches = [tf.constant(images[start : start + _BATCH_SIZE, ..., np.newaxis]) for start in parts]
+        batches = [tf.constant(images[start : start + _BATCH_SIZE]) for start in parts]
         return np.concatenate([next(iter(serve(**{name: batch}).values())).numpy() for batch in batches])
 
     return probabilities

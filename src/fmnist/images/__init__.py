@@ -6,10 +6,10 @@ Importing it loads Pillow; nothing here loads a model.
 from fmnist.images.decoding import FORMATS, SUFFIXES, decode
 from fmnist.images.importing import import_folder
 from fmnist.images.reading import STDIN, find_pictures, read_pictures
-from fmnist.images.recipe import prepare
+from fmnist.images.recipe import picture, prepare
 from fmnist.images.sheet import MAX_PICTURES, contact_sheet
 
 __all__ = [
     "FORMATS", "MAX_PICTURES", "STDIN", "SUFFIXES", "contact_sheet", "decode", "find_pictures", "import_folder",
-    "prepare", "read_pictures",
+    "picture", "prepare", "read_pictures",
 ]  # fmt: skip

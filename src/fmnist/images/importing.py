@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fmnist.data import FILE_NAMES, read_folder, split_indices, write_idx
+from fmnist.data import FILE_NAMES, read_folder, shape, split_indices, write_idx
 from fmnist.data.dataset import CLASSES_FILE
 from fmnist.data.preparation import PHOTO, PREPARATION_FILE, Preparation, border
 from fmnist.errors import InputError, RunError, listed
@@ -24,6 +24,9 @@ from fmnist.text import plural
 SIDE = 28
 KEPT_SIDE = 64  # pictures that all have one size up to this keep it
 MAX_CLASSES = 256  # labels are bytes
+# A picture has colour if in this share of its pixels the channels are further apart than so many levels: a scanner and
+# JPEG's rounding make less of grey.
+_COLOURED, _TINT = 0.001, 16
 _SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation"}
 
 
@@ -32,6 +35,7 @@ def import_folder(
     target: Path,
     *,
     image_shape: tuple[int, int] | None = None,
+    colour: bool | None = None,
     photos: bool = False,
     invert: bool | None = None,
     test_fraction: float = 0.2,
@@ -47,33 +51,39 @@ def import_folder(
         target: the folder to make.
         image_shape: height and width in pixels; by default the pictures' own if all have one size of at most 64 × 64,
             else 28 × 28.
+        colour: keep the pictures' colours, or make all of them grey; by default they are kept if any picture has some.
         photos: turn each picture into the data set's form with `prepare`, rather than shrink it to fit, as a whole.
-        invert: negate every picture; by default if the borders are light in most of them. Photos are always negated as
-            `prepare` decides.
+        invert: negate every picture; by default if they are grey and the borders are light in most of them. Photos are
+            always negated as `prepare` decides, and pictures in colour never.
         test_fraction: share of each class kept for the test, above 0 and below 1.
         seed: decides the split and the order.
         strict: refuse the folder if a picture cannot be read, or a sub-folder holds none.
         progress: called as `progress(done, total)` after each picture.
 
     Returns:
-        `folder`, `images`, `train`, `test` (numbers), `class_names`, `class_counts`, `image_shape`, `inverted`, and
-        `unreadable`: for each picture and sub-folder left out its path and why; `passed_over`: the files that are no
-        pictures by their names; `test_in_train`: the number of pictures that are in both parts, byte for byte.
+        `folder`, `images`, `train`, `test` (numbers), `class_names`, `class_counts`, `image_shape` ([H, W], or in
+        colour [H, W, 3]), `inverted`, and `unreadable`: for each picture and sub-folder left out its path and why;
+        `passed_over`: the files that are no pictures by their names; `test_in_train`: the number of pictures that are
+        in both parts, byte for byte.
 
     Raises:
-        InputError: the folder has no such form, a class would have no picture in training or test, `target` holds
-            something already, or, with `strict`, a picture cannot be read.
+        InputError: the folder has no such form, pictures in colour are to be inverted, a class would have no
+            picture in training or test, `target` holds something already, or, with `strict`, a picture cannot be read.
         RunError: the data set cannot be written.
     """
     classes, unreadable, passed_over = _classes(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"{target} exists already; choose another folder, or remove it")
-    pictures: list[np.ndarray] = []
+    made: list[dict[int, np.ndarray]] = []  # each picture by its channels, of both kinds until one has colour
+    channels = {None: (1, 3), False: (1,), True: (3,)}[colour]
     labels: list[int] = []
     files = [(label, path) for label, paths in enumerate(classes.values()) for path in paths]
     for done, (label, path) in enumerate(files, 1):
         try:
-            pictures.append(_picture(decode(path), image_shape, photos))
+            picture = decode(path)
+            if len(channels) == 2 and _has_colour(picture):
+                channels = (3,)
+            made.append({number: _picture(picture, image_shape, number, photos) for number in channels})
             labels.append(label)
         except InputError as error:
             unreadable.append({"image": str(path), "problem": str(error)})
@@ -81,12 +91,15 @@ def import_folder(
             progress(done, len(files))
     if strict and unreadable:
         raise InputError(listed("these cannot be read", [row["problem"] for row in unreadable]))
-    sizes = {picture.shape for picture in pictures}
-    shape = image_shape or (sizes.pop() if len(sizes) == 1 else (SIDE, SIDE))
-    # The data set's form has dark borders.
-    light = bool(pictures) and bool(np.median([border(picture) for picture in pictures]) > 127.5)
+    if invert and channels[0] == 3:
+        raise InputError(f"{folder}: pictures in colour are not negated; leave `invert` out, or make them grey")
+    pictures = [one[channels[0]] for one in made]
+    sizes = {picture.shape[:2] for picture in pictures}
+    size = *(image_shape or (sizes.pop() if len(sizes) == 1 else (SIDE, SIDE))), channels[0]
+    # The data set's form has dark borders, where it is grey.
+    light = size[2] == 1 and bool(pictures) and bool(np.median([border(picture) for picture in pictures]) > 127.5)
     inverted = None if photos else light if invert is None else invert
-    images = np.array([contained(picture, shape) for picture in pictures], np.uint8).reshape(-1, *shape)
+    images = np.array([contained(picture, size) for picture in pictures], np.uint8).reshape(-1, *size)
     if inverted:
         images = 255 - images
     names, truth = tuple(classes), np.array(labels, np.uint8)
@@ -106,7 +119,7 @@ def import_folder(
         "test": len(test),
         "class_names": list(names),
         "class_counts": np.bincount(truth, minlength=len(names)).tolist(),
-        "image_shape": list(shape),
+        "image_shape": shape.stored(size),
         "inverted": inverted,
         "unreadable": unreadable,
         "passed_over": passed_over,
@@ -138,13 +151,17 @@ def _classes(folder: Path) -> tuple[dict[str, list[Path]], list[dict[str, str]],
     return {name: found[name] for name in names}, told, [str(path) for _, others in walked.values() for path in others]
 
 
-def _picture(picture: Image.Image, image_shape: tuple[int, int] | None, photos: bool) -> np.ndarray:
+def _has_colour(picture: Image.Image) -> bool:
+    return "RGB" in picture.mode and bool((np.ptp(flatten(picture, 255, 3), axis=2) > _TINT).mean() > _COLOURED)
+
+
+def _picture(picture: Image.Image, image_shape: tuple[int, int] | None, channels: int, photos: bool) -> np.ndarray:
     """Return a picture in the data set's size; a small one in its own, while it is not known whether all have it."""
-    shape = image_shape or (SIDE, SIDE)
+    size = *(image_shape or (SIDE, SIDE)), channels
     if photos:
-        return prepare(picture, shape, PHOTO)
-    levels = np.asarray(flatten(picture, 255))
-    return levels if image_shape is None and max(levels.shape) <= KEPT_SIDE else contained(levels, shape)
+        return prepare(picture, size, PHOTO)
+    levels = flatten(picture, 255, channels)
+    return levels if image_shape is None and max(picture.size) <= KEPT_SIDE else contained(levels, size)
 
 
 def _write(target: Path, arrays: list[np.ndarray], names: tuple[str, ...], how: Preparation) -> None:
@@ -154,7 +171,7 @@ def _write(target: Path, arrays: list[np.ndarray], names: tuple[str, ...], how: 
         fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         try:
             for name, array in zip(FILE_NAMES, arrays, strict=True):
-                write_idx(fresh / f"{name}.gz", array)
+                write_idx(fresh / f"{name}.gz", shape.without_channel(array) if array.ndim == 4 else array)
             (fresh / CLASSES_FILE).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
             (fresh / PREPARATION_FILE).write_text(json.dumps(asdict(how)) + "\n", encoding="utf-8")
             read_folder(fresh)

@@ -5,6 +5,7 @@ import io
 import os
 import re
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -13,6 +14,7 @@ import numpy as np
 from fmnist.data import read_idx
 from fmnist.data.idx import MAX_BYTES
 from fmnist.data.preparation import Preparation
+from fmnist.data.shape import Shape, fitting, full
 from fmnist.errors import InputError
 from fmnist.images.decoding import OTHER_SUFFIXES, SUFFIXES, decode, read_rest
 from fmnist.images.recipe import prepare
@@ -74,35 +76,36 @@ def walk(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def read_pictures(
-    name: str, image_shape: tuple[int, int], stdin: IO[bytes] | None = None, how: Preparation | None = None
+    name: str, image_shape: Sequence[int], stdin: IO[bytes] | None = None, how: Preparation | None = None
 ) -> tuple[np.ndarray, bool]:
     """Return the pictures in a file in a model's form.
 
     Args:
         name: a picture, an IDX file (gzipped or not) or a `.npy` array, told by its content; or `-` for stdin.
-        image_shape: the model's height and width, in pixels.
+        image_shape: the model's height and width, in pixels, and its channels: 1, for grey, if left out, or 3.
         stdin: where `-` is read from.
         how: the preparation of the pictures that the model was trained on, if that is known.
 
     Returns:
-        uint8 (N, H, W), and whether the file is an array of pictures rather than one picture. Pictures go through
+        uint8 (N, H, W, C), and whether the file is an array of pictures rather than one picture. Pictures go through
         `prepare`; arrays are taken as they are.
 
     Raises:
         InputError: the file cannot be read, is damaged or no picture, or an array has not the model's size.
     """
+    shape = full(image_shape)
     if name == STDIN:
-        return _read(stdin or io.BytesIO(), "stdin", None, image_shape, how)
+        return _read(stdin or io.BytesIO(), "stdin", None, shape, how)
     try:
         with open(name, "rb") as handle:
             regular = stat.S_ISREG(os.fstat(handle.fileno()).st_mode)
-            return _read(handle, name, name if regular else None, image_shape, how)
+            return _read(handle, name, name if regular else None, shape, how)
     except OSError as error:
         raise InputError(f"{name}: cannot be read: {error.strerror or error}") from error
 
 
 def _read(
-    handle: IO[bytes], name: str, path: str | None, image_shape: tuple[int, int], how: Preparation | None
+    handle: IO[bytes], name: str, path: str | None, image_shape: Shape, how: Preparation | None
 ) -> tuple[np.ndarray, bool]:
     """Read from an open file; `path` is where it can be opened again, None for a pipe."""
     start = handle.read(len(_NPY_START))
@@ -127,15 +130,8 @@ def _npy(source: str | bytes, name: str) -> np.ndarray:
         raise InputError(f"{name}: is no readable .npy array of numbers: {reason}") from error
 
 
-def _fitting(images: np.ndarray, image_shape: tuple[int, int], name: str) -> np.ndarray:
-    """Return an array as uint8 (N, H, W), without a last axis of 1 and with a first axis for a single picture."""
-    if images.ndim >= 3 and images.shape[-1] == 1 and images.shape[-3:-1] == image_shape:
-        images = images[..., 0]
-    if images.shape == image_shape:
-        images = images[np.newaxis]
-    if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != image_shape:
-        expected = f"uint8 (N, {image_shape[0]}, {image_shape[1]}), 0 to 255, as the model takes it"
-        raise InputError(f"{name}: holds {images.dtype} {images.shape}; expected {expected}")
+def _fitting(images: np.ndarray, image_shape: Shape, name: str) -> np.ndarray:
+    images = fitting(images, image_shape, name)
     if not len(images):
         raise InputError(f"{name}: holds no picture; expected at least one")
     return images

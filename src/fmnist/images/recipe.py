@@ -2,7 +2,7 @@
 
 The recipe: cut the edges off that look like the background, shrink the longest side to the picture's, sharpen, centre,
 negate, grey. (Xiao, Rasul, Vollgraf, "Fashion-MNIST", 2017, section 2.) Their background was white; here it is measured
-on the border, and may be any colour and gently shaded. Knows no files.
+on the border, and may be any colour and gently shaded. In colour the object keeps its own, on black. Knows no files.
 """
 
 import math
@@ -10,7 +10,9 @@ import math
 import numpy as np
 from PIL import Image, ImageFilter
 
+from fmnist.data import shape
 from fmnist.data.preparation import Preparation, border
+from fmnist.data.shape import Shape
 
 SIDE = 160  # at which background and object are told apart: with the margin, 4.8 pixels for one of the data set's
 MARGIN = 0.1  # background left around the object, as a share of its longest side
@@ -36,44 +38,62 @@ TRANSPARENT = 0.05  # transparent pixels are the background if their share is la
 SHARPEN = ImageFilter.UnsharpMask(radius=1.0, percent=150, threshold=0)
 
 
-def prepare(image: Image.Image, image_shape: tuple[int, int], how: Preparation | None = None) -> np.ndarray:
+def prepare(image: Image.Image, image_shape: Shape, how: Preparation | None = None) -> np.ndarray:
     """Return a picture in a data set's form; by default the object light on black, as large as it will go, centred.
 
-    The picture is of mode L, LA, RGB or RGBA, the result uint8 (H, W) of height and width `image_shape`. A picture that
-    has this size already is passed through as it is; where it is known `how` photos are prepared, only if three
-    quarters of its border don't tell that it is the negative (of Fashion-MNIST's 70,000 images none does).
+    The picture is of mode L, LA, RGB or RGBA, the result uint8 (H, W, C) of the shape `image_shape`. A picture that has
+    this size already is passed through as it is; where it is known `how` photos are prepared, only if three quarters of
+    its border don't tell that it is the negative (of Fashion-MNIST's 70,000 images none does). Colour becomes grey
+    where C is 1, and grey three equal channels where C is 3; nothing is negated then, and by default a picture is taken
+    as a whole.
     """
+    own, channels = (image.height, image.width) == image_shape[:2], image_shape[2]
+    how = Preparation("whole") if how is None and channels == 3 else how
     if how is None:
-        own = (image.height, image.width) == image_shape
-        return np.asarray(flatten(image, 0)) if own else _cut_out(image, image_shape)
+        return flatten(image, 0, 1) if own else _cut_out(image, image_shape)
     if how.method == "whole":
-        levels = contained(np.asarray(flatten(image, 255)), image_shape)
+        levels = contained(flatten(image, 255, channels), image_shape)
         return 255 - levels if how.negate else levels
-    if (image.height, image.width) == image_shape:
-        levels = np.asarray(flatten(image, 255 if how.negate else 0))
+    if own:
+        levels = flatten(image, 255 if how.negate else 0, channels)
         negative = border(levels, 0.75) < 127.5 if how.negate else border(levels, 0.25) > 127.5
-        return 255 - levels if negative else levels
+        return 255 - levels if channels == 1 and negative else levels
     levels = _cut_out(image, image_shape)
     return 255 - levels if how.negate else levels
 
 
-def contained(levels: np.ndarray, image_shape: tuple[int, int]) -> np.ndarray:
-    """Return a grey picture, uint8 (h, w), shrunk or enlarged to fit, as a whole, on a ground of its border's level."""
+def contained(levels: np.ndarray, image_shape: Shape) -> np.ndarray:
+    """Return a picture, uint8 (h, w, C), shrunk or enlarged to fit, as a whole, on a ground of its border's level."""
     if levels.shape == image_shape:
         return levels
     scale = min(image_shape[0] / levels.shape[0], image_shape[1] / levels.shape[1])
-    height, width = (max(1, round(length * scale)) for length in levels.shape)
+    height, width = (max(1, round(length * scale)) for length in levels.shape[:2])
     top, left = (image_shape[0] - height) // 2, (image_shape[1] - width) // 2
-    result = np.full(image_shape, round(border(levels)), np.uint8)
-    small = Image.fromarray(levels).resize((width, height), Image.Resampling.LANCZOS)
-    result[top : top + height, left : left + width] = np.asarray(small)
+    result = np.full(image_shape, border(levels).round(), np.uint8)
+    small = picture(levels).resize((width, height), Image.Resampling.LANCZOS)
+    result[top : top + height, left : left + width] = _array(small)
     return result
 
 
-def _cut_out(image: Image.Image, image_shape: tuple[int, int]) -> np.ndarray:
-    """Return the object of a photo, light on black, as large as it will go, centred."""
-    height, width = image_shape
-    values, (left, top, right, bottom) = _values(_shrunk(_closer(image), max(SIDE, 5 * max(image_shape))))
+def _mode(channels: int) -> str:
+    return "L" if channels == 1 else "RGB"
+
+
+def picture(image: np.ndarray) -> Image.Image:
+    """Return an image, uint8 (H, W, C), as a picture of mode L or RGB."""
+    return Image.fromarray(np.ascontiguousarray(shape.without_channel(image)))
+
+
+def _array(image: Image.Image) -> np.ndarray:
+    """Return a picture of mode L or RGB as an image, uint8 (H, W, C)."""
+    return np.asarray(image).reshape(image.height, image.width, -1)
+
+
+def _cut_out(image: Image.Image, image_shape: Shape) -> np.ndarray:
+    """Return the object of a photo, light on black or in its colours, as large as it will go, centred."""
+    height, width, channels = image_shape
+    small = _shrunk(_closer(image), max(SIDE, 5 * max(height, width)))
+    values, (left, top, right, bottom) = _values(small, channels)
     scale = min(height / (bottom - top), width / (right - left))
     x, across = _window(left, right, width, scale)
     y, down = _window(top, bottom, height, scale)
@@ -81,7 +101,7 @@ def _cut_out(image: Image.Image, image_shape: tuple[int, int]) -> np.ndarray:
     values = values.crop((-around, -around, values.width + around, values.height + around))
     box = x + around, y + around, x + around + across, y + around + down
     small = values.resize((width, height), Image.Resampling.BOX if scale < 0.5 else Image.Resampling.BICUBIC, box=box)
-    return np.asarray(small.filter(SHARPEN))
+    return _array(small.filter(SHARPEN))
 
 
 def _window(start: float, end: float, count: int, scale: float) -> tuple[float, float]:
@@ -94,13 +114,14 @@ def _window(start: float, end: float, count: int, scale: float) -> tuple[float, 
     return (start + end) / 2 - middle / scale, count / scale
 
 
-def flatten(image: Image.Image, background: int) -> Image.Image:
-    """Return a picture as grey (mode L), its transparent parts filled with one level."""
-    if image.mode in ("L", "RGB"):
-        return image.convert("L")
-    grey = Image.new("L", image.size, background)
-    grey.paste(image.convert("L"), mask=image.getchannel("A"))
-    return grey
+def flatten(image: Image.Image, background: int, channels: int) -> np.ndarray:
+    """Return a picture in grey or in colour, uint8 (H, W, C), its transparent parts filled with one level."""
+    opaque = image.convert(_mode(channels))
+    if image.mode in ("LA", "RGBA"):
+        flat = picture(np.full((image.height, image.width, channels), background, np.uint8))
+        flat.paste(opaque, mask=image.getchannel("A"))
+        return _array(flat)
+    return _array(opaque)
 
 
 def _shrunk(image: Image.Image, side: int) -> Image.Image:
@@ -134,12 +155,15 @@ def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def _values(image: Image.Image) -> tuple[Image.Image, tuple[int, int, int, int]]:
-    """Return the picture in the data set's sense (mode L), 0 for the background, and the object's rectangle in it."""
+def _values(image: Image.Image, channels: int) -> tuple[Image.Image, tuple[int, int, int, int]]:
+    """Return the picture in the data set's sense, 0 for the background, and the object's rectangle in it."""
     levels, mask, background = _object(image)
     inside = mask > 0.5
     if not inside.any():
-        return Image.new("L", image.size), (0, 0, *image.size)
+        return Image.new(_mode(channels), image.size), (0, 0, *image.size)
+    if channels == 3:
+        colours = flatten(image, 255, 3) * mask[..., np.newaxis]
+        return picture(colours.astype(np.uint8)), _box(mask)
     negated = 255 - levels
     dark = background.mean() < DARK
     if background.mean() < BLACK and _already_negated(levels, inside):
@@ -199,7 +223,7 @@ def _filtered(mask: np.ndarray, margin: int, *filters: ImageFilter.RankFilter) -
 
 def _object(image: Image.Image) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the grey levels, how much each pixel is the object (0 to 1), the background's levels: float32 (h, w)."""
-    levels = np.asarray(flatten(image, 255), np.float32)
+    levels = np.asarray(flatten(image, 255, 1)[..., 0], np.float32)
     if image.mode in ("LA", "RGBA"):
         alpha = np.asarray(image.getchannel("A"), np.float32) / 255
         if (alpha < 0.5).mean() > TRANSPARENT:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from fmnist.images.recipe import picture
+
 TILE = 112  # the least height or width of an enlarged picture, in pixels
 MAX_PICTURES = 500
 _ACROSS, _GAP, _LINE = 8, 12, 14  # pictures in a row, pixels between two, pixels of a line of text
@@ -20,18 +22,18 @@ def contact_sheet(
     """Return a PNG file with the first 500 pictures.
 
     Args:
-        images: what the model saw, light on black: uint8 (N, H, W), at least one.
+        images: what the model saw: uint8 (N, H, W, C), at least one.
         captions: three lines for each, cut to its width.
         originals: what each was made of, to be drawn on its left; None where there is none.
     """
     images, captions = images[:MAX_PICTURES], captions[:MAX_PICTURES]
-    _, height, width = images.shape
+    _, height, width, _ = images.shape
     factor = max(1, -(-TILE // min(height, width)))
     size = (width * factor, height * factor)
     pairs = [
         [
             *([_fitted(original, size)] if originals else []),
-            Image.fromarray(np.ascontiguousarray(image)).resize(size, 0),
+            picture(image).resize(size, 0),
         ]
         for image, original in zip(images, originals or [None] * len(images), strict=False)
     ]
@@ -57,10 +59,10 @@ def contact_sheet(
     return file.getvalue()
 
 
-def _fitted(picture: Image.Image | None, size: tuple[int, int]) -> Image.Image:
+def _fitted(original: Image.Image | None, size: tuple[int, int]) -> Image.Image:
     """Return a picture, whole, in the middle of a white tile."""
     tile = Image.new("RGB", size, _GROUND)
-    if picture is not None:
-        small = ImageOps.contain(picture.convert("RGBA"), size)
+    if original is not None:
+        small = ImageOps.contain(original.convert("RGBA"), size)
         tile.paste(small, ((size[0] - small.width) // 2, (size[1] - small.height) // 2), small)
     return tile

@@ -43,10 +43,7 @@ build = partial(inverted.build, "efficientnet_lite0", GROUPS, CENTRING)
 
 
 def convert(model: keras.Model, path: Path) -> dict[str, list[np.ndarray]]:
-    """Return the weights of each layer but the last, by the layer's name, from a file of tensors with PyTorch's names.
-
-    Our images are grey: the stem's kernel is summed over the three colours, which gives what three equal ones would.
-    """
+    """Return the weights of each layer but the last, by the layer's name, from a file of PyTorch's tensors."""
     tensors = read_tensors(path, FAMILIES["efficientnet_lite0"].sha256)
     found: dict[str, list[np.ndarray]] = {}
     for layer in model.layers:
@@ -62,8 +59,7 @@ def convert(model: keras.Model, path: Path) -> dict[str, list[np.ndarray]]:
         found[layer.name] = [tensors[f"{place}.{part}"] for part in parts]
         if not normalizes:
             (kernel,) = found[layer.name]  # (outputs, inputs, height, width)
-            if layer.name == "stem":
-                kernel = kernel.sum(axis=1, keepdims=True)
             order = (2, 3, 0, 1) if isinstance(layer, layers.DepthwiseConv2D) else (2, 3, 1, 0)
-            found[layer.name] = [kernel.transpose(order)]
+            kernel = kernel.transpose(order)
+            found[layer.name] = [inverted.stem_kernel(kernel, model) if layer.name == "stem" else kernel]
     return found

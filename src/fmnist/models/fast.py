@@ -8,12 +8,13 @@ import keras
 from keras import layers
 
 from fmnist.config import ModelConfig
+from fmnist.data.shape import Shape
 from fmnist.models import parts, whitening
 
 HIDDEN_UNITS = 64
 
 
-def build(config: ModelConfig, image_shape: tuple[int, int], num_classes: int, activation: str | None) -> keras.Model:
+def build(config: ModelConfig, image_shape: Shape, num_classes: int, activation: str | None) -> keras.Model:
     """Build it; `filters` are the stem's, those of 1×1 convolutions, if any, and those of the strided convolution."""
     first, *between = config.filters
     blocks = [

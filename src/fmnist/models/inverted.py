@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
 
 from fmnist.config import ModelConfig
+from fmnist.data.shape import Shape
 from fmnist.models import parts
 
 STEM_FILTERS, FEATURES = 32, 1280
@@ -32,7 +34,7 @@ def build(
     groups: tuple[Group, ...],
     centring: tuple[float, float],
     config: ModelConfig,
-    image_shape: tuple[int, int],
+    image_shape: Shape,
     num_classes: int,
     activation: str | None,
 ) -> keras.Model:
@@ -40,7 +42,7 @@ def build(
 
     `centring` is the scale and the offset from [0, 1] to the values that its pre-trained weights expect.
     """
-    image = keras.Input((*image_shape, 1), dtype="uint8", name="image")
+    image = keras.Input(image_shape, dtype="uint8", name="image")
     x = layers.Rescaling(1 / 255, name="rescaling")(image)
     x = layers.Resizing(config.image_size, config.image_size, name="resizing")(x)
     x = layers.Rescaling(centring[0], offset=centring[1], name="centring")(x)
@@ -55,6 +57,14 @@ def build(
     if activation:
         x = layers.Activation(activation, name="probabilities")(x)
     return keras.Model(image, x, name=name)
+
+
+def stem_kernel(kernel: np.ndarray, model: keras.Model) -> np.ndarray:
+    """Return a stem's kernel, (h, w, 3, filters), as a network takes it.
+
+    For grey images it is summed over the colours, which gives what three equal ones would.
+    """
+    return kernel if model.input_shape[-1] == 3 else kernel.sum(axis=2, keepdims=True)
 
 
 def _block(config: ModelConfig, x: Any, name: str, group: Group, stride: int) -> Any:

@@ -29,7 +29,7 @@ build = partial(inverted.build, "mobilenet_v2", GROUPS, CENTRING)
 def convert(model: keras.Model, path: Path | None) -> dict[str, list[np.ndarray]]:
     """Return the weights of each layer but the last, by the layer's name, from Keras's own MobileNetV2.
 
-    Both have their layers in the same order. Our images are grey: the stem's kernel is summed over the three colours.
+    Both have their layers in the same order.
 
     The file is one that Keras can load into its MobileNetV2 without the top; None lets Keras download ImageNet's
     weights once, and keep them.
@@ -37,6 +37,6 @@ def convert(model: keras.Model, path: Path | None) -> dict[str, list[np.ndarray]
     """
     theirs = keras.applications.MobileNetV2((224, 224, 3), include_top=False, weights=str(path) if path else "imagenet")
     given = [layer.get_weights() for layer in theirs.layers if layer.weights]
-    given[0] = [given[0][0].sum(axis=2, keepdims=True)]
+    given[0] = [inverted.stem_kernel(given[0][0], model)]
     names = [layer.name for layer in model.layers if layer.weights][:-1]
     return dict(zip(names, given, strict=True))

@@ -10,6 +10,7 @@ import keras
 from keras import layers, regularizers
 
 from fmnist.config import ModelConfig
+from fmnist.data.shape import Shape
 
 NEGATIVE_SLOPE = 0.1  # of LeakyReLU
 # Batch normalisation's averages must settle within some hundred steps.
@@ -18,9 +19,9 @@ MOMENTUM = 0.95
 LOGIT_SCALE = 0.3
 
 
-def sequence(name: str, image_shape: tuple[int, int], steps: list[layers.Layer]) -> keras.Sequential:
+def sequence(name: str, image_shape: Shape, steps: list[layers.Layer]) -> keras.Sequential:
     """Return the network in which the layers follow one another, behind the rescaling of images to [0, 1]."""
-    image = keras.Input((*image_shape, 1), dtype="uint8", name="image")
+    image = keras.Input(image_shape, dtype="uint8", name="image")
     return keras.Sequential([image, layers.Rescaling(1 / 255, name="rescaling"), *steps], name=name)
 
 

@@ -7,12 +7,13 @@ import keras
 from keras import layers
 
 from fmnist.config import ModelConfig
+from fmnist.data.shape import Shape
 from fmnist.models import parts
 
 HIDDEN_UNITS = 128
 
 
-def build(config: ModelConfig, image_shape: tuple[int, int], num_classes: int, activation: str | None) -> keras.Model:
+def build(config: ModelConfig, image_shape: Shape, num_classes: int, activation: str | None) -> keras.Model:
     """Build it; the pooling is `same`, 28 → 14 → 7 → 4, so that Flatten gives 4 × 4 × 128 = 2,048 features."""
     penalty = parts.penalty(config)
     blocks = [parts.convolution(config, filters, str(n)) for n, filters in enumerate(config.filters, start=1)]

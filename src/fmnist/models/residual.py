@@ -12,10 +12,11 @@ import keras
 from keras import layers
 
 from fmnist.config import ModelConfig
+from fmnist.data.shape import Shape
 from fmnist.models import parts, whitening
 
 
-def build(config: ModelConfig, image_shape: tuple[int, int], num_classes: int, activation: str | None) -> keras.Model:
+def build(config: ModelConfig, image_shape: Shape, num_classes: int, activation: str | None) -> keras.Model:
     """Build it; `filters` are the stem's and each stage's. Between two stages lies a pooling."""
     stem, stages = whitening.stem(config.filters[0]), []
     sizes = zip(config.filters, config.filters[1:], config.block_counts(), strict=False)
@@ -24,7 +25,7 @@ def build(config: ModelConfig, image_shape: tuple[int, int], num_classes: int, a
         stages.append([_block(config, width, filters, f"{stage}_{n}") for n, width in enumerate(widths, start=1)])
     logits, rates = parts.logits(config, num_classes), config.dropout_rates()
 
-    image = keras.Input((*image_shape, 1), dtype="uint8", name="image")
+    image = keras.Input(image_shape, dtype="uint8", name="image")
     x = parts.in_turn([layers.Rescaling(1 / 255, name="rescaling"), stem, whitening.rectifier()], image)
     if config.stem_pooling:
         x = layers.MaxPooling2D(2, padding="same", name="stem_pooling")(x)

@@ -8,10 +8,11 @@ import keras
 from keras import layers
 
 from fmnist.config import ModelConfig
+from fmnist.data.shape import Shape
 from fmnist.models import parts, whitening
 
 
-def build(config: ModelConfig, image_shape: tuple[int, int], num_classes: int, activation: str | None) -> keras.Model:
+def build(config: ModelConfig, image_shape: Shape, num_classes: int, activation: str | None) -> keras.Model:
     """Build it; `filters` are the stem's and each block's. The stem is the first half of the first block."""
     first, *others = config.filters
     blocks = [

@@ -39,7 +39,7 @@ _LAYER_NAMES = """
     SeparableConv2D Sequential Softmax SpatialDropout2D Subtract UnitNormalization UpSampling2D ZeroPadding2D
 """
 LAYERS = frozenset(_LAYER_NAMES.split())
-_CONTRACT = """expected one input of uint8 (N, H, W, 1) and one output of probabilities. Put this before your model:
+_CONTRACT = """expected one input of uint8 (N, H, W, 1 or 3) and one output of probabilities. Put before your model:
     image = keras.Input((28, 28, 1), dtype="uint8")
     pixels = keras.layers.Rescaling(1 / 255)(image)  # or what your model was trained on
     keras.Model(image, model(pixels)).save("model.keras")"""
@@ -73,7 +73,7 @@ def open_keras(path: Path, metadata: dict[str, Any] | None = None, temperature: 
     shape, answer = list(model.inputs[0].shape), backend.Predictor(model, BATCH_SIZE)
 
     def compute(batch: np.ndarray) -> np.ndarray:
-        probabilities = answer(batch[..., 0])
+        probabilities = answer(batch)
         return probabilities if temperature == 1 else at_temperature(probabilities, temperature)
 
     known = facts if metadata is None else metadata

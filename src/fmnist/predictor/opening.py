@@ -41,7 +41,7 @@ def open_model(
         threads: of the light runtimes' arithmetic; by default as many as there are cores, 8 at most.
 
     Raises:
-        InputError: there is no such model, or the file is damaged, hostile, or breaks the contract: uint8 (N, H, W, 1)
+        InputError: there is no such model, or the file is damaged, hostile, or breaks the contract: uint8 (N, H, W, C)
             in, probabilities (N, classes) out.
         RunError: the runtime that it needs is not installed.
     """

@@ -17,7 +17,7 @@ class Prediction:
     Attributes:
         class_names: of all classes.
         probabilities: of all classes in the same order, float32 (classes,), 0 to 1; their sum is 1.
-        picture: what the model saw, uint8 (H, W).
+        picture: what the model saw, uint8 (H, W, C).
         image: the file; None where an array was given.
         index: the picture's place in its array; None for one that is alone in its file.
         unfamiliarity: how unlike the training pictures it is, above 1 unfamiliar; None where the model cannot tell.

@@ -1,6 +1,7 @@
 """A model that is ready to answer, and the check that it keeps to the contract. Doesn't know which runtime computes."""
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from fmnist.data.preparation import Preparation
+from fmnist.data.shape import Shape, fitting, full
 from fmnist.errors import InputError, RunError, listed
 from fmnist.evaluation.novelty import THRESHOLD, Novelty
 from fmnist.images import find_pictures, prepare, read_pictures
@@ -30,10 +32,10 @@ class Predictor:
     """A model, its names and its limits.
 
     Attributes:
-        compute: takes one batch, uint8 (B, H, W, 1), and returns its probabilities, float32 (B, classes).
+        compute: takes one batch, uint8 (B, H, W, C), and returns its probabilities, float32 (B, classes).
         format: `litert`, `onnx` or `keras`.
         class_names: a name for each column of the probabilities.
-        image_shape: height and width of the pictures, in pixels.
+        image_shape: height and width of the pictures, in pixels, and their channels: 1 for grey, 3 for colour.
         metadata: the facts that the file carries, as its exporter wrote them; empty where there are none.
         batch_size: pictures that are computed at a time.
         fixed_batch: whether the model takes batches of exactly that size only.
@@ -44,7 +46,7 @@ class Predictor:
     compute: Compute
     format: str
     class_names: tuple[str, ...]
-    image_shape: tuple[int, int]
+    image_shape: Shape
     metadata: dict[str, Any] = field(default_factory=dict)
     batch_size: int = 32
     fixed_batch: bool = False
@@ -52,7 +54,7 @@ class Predictor:
     preparation: Preparation | None = None
 
     def prepare(self, picture: Image.Image) -> np.ndarray:
-        """Return a picture, of mode L, LA, RGB or RGBA, as the model takes it: uint8 (H, W)."""
+        """Return a picture, of mode L, LA, RGB or RGBA, as the model takes it: uint8 (H, W, C)."""
         return prepare(picture, self.image_shape, self.preparation)
 
     @property
@@ -63,13 +65,13 @@ class Predictor:
     def unfamiliarity(self, images: np.ndarray) -> np.ndarray:
         """Return how unlike the training pictures each picture is: 0 is typical, above `threshold` unfamiliar.
 
-        It is worked out from the pictures alone, not from the model's answer: float32 (N,) of uint8 (N, H, W). 2% of
+        It is worked out from the pictures alone, not from the model's answer: float32 (N,) of uint8 (N, H, W, C). 2% of
         the run's validation pictures lie above the threshold.
 
         Raises:
             InputError: the pictures have another type or size, or the model cannot tell (`threshold` is None).
         """
-        self._check(images)
+        images = self._fitting(images)
         if self.novelty is None:
             hint = "`fmnist export` writes files that do, for runs with validation images"
             raise InputError(f"the model does not say what its training pictures looked like; {hint}")
@@ -79,7 +81,7 @@ class Predictor:
         """Return the probability of each class for each picture.
 
         Args:
-            images: uint8 (N, H, W), 0 to 255, of the model's height and width; N may be 0.
+            images: uint8 (N, H, W, C), 0 to 255, of the model's shape; N may be 0, and C may be left out for grey.
 
         Returns:
             float32 (N, classes), 0 to 1; a row's sum is 1.
@@ -88,10 +90,10 @@ class Predictor:
             InputError: the pictures have another type or size.
             RunError: the model gave something else than probabilities.
         """
-        self._check(images)
+        images = self._fitting(images)
         result = np.empty((len(images), len(self.class_names)), np.float32)
         for start in range(0, len(images), self.batch_size):
-            batch = images[start : start + self.batch_size, ..., np.newaxis]
+            batch = images[start : start + self.batch_size]
             count = len(batch)
             if self.fixed_batch:
                 batch = np.pad(batch, ((0, self.batch_size - count), (0, 0), (0, 0), (0, 0)))
@@ -105,9 +107,9 @@ class Predictor:
         """Say what the model sees in pictures.
 
         Args:
-            pictures: a file, or an array, uint8 (H, W) or (N, H, W), of the model's height and width; or a folder, a
-                pattern such as `photos/*.jpg`, or several of these names. A photo is made like the training pictures;
-                arrays, and pictures of the model's own size, are taken as they are.
+            pictures: a file, or an array, uint8 (H, W, C) or (N, H, W, C), of the model's shape, where a C of 1 may be
+                left out; or a folder, a pattern such as `photos/*.jpg`, or several of these names. A photo is made like
+                the training pictures; arrays, and pictures of the model's own size, are taken as they are.
 
         Returns:
             A `Prediction` for one picture, a list of them for whatever may stand for more: in the order of the names,
@@ -117,9 +119,10 @@ class Predictor:
             InputError: something cannot be read; all such files are named.
         """
         if isinstance(pictures, np.ndarray):
-            if pictures.shape == self.image_shape:
-                return self._answers(pictures[np.newaxis], [(None, None)])[0]
-            return self._answers(pictures, [(None, index) for index in range(len(pictures))])
+            images = self._fitting(pictures)
+            if pictures.shape in (self.image_shape, self.image_shape[:2]):
+                return self._answers(images, [(None, None)])[0]
+            return self._answers(images, [(None, index) for index in range(len(images))])
         one = os.fspath(pictures) if isinstance(pictures, str | os.PathLike) else None
         names = [os.fspath(name) for name in pictures] if one is None else [one]  # type: ignore[union-attr]
         found, unreadable = self.read_and_predict(names)
@@ -171,10 +174,8 @@ class Predictor:
         rows = zip(probabilities, images, names, strange, strict=True)
         return [Prediction(self.class_names, row, image, *name, value) for row, image, name, value in rows]
 
-    def _check(self, images: np.ndarray) -> None:
-        if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != self.image_shape:
-            wanted = f"{' × '.join(map(str, self.image_shape))} pixels, uint8 (N, H, W)"
-            raise InputError(f"the model takes pictures of {wanted}; got {images.dtype} {images.shape}")
+    def _fitting(self, images: np.ndarray) -> np.ndarray:
+        return fitting(images, self.image_shape, "the array")
 
 
 def checked(
@@ -182,18 +183,21 @@ def checked(
 ) -> Predictor:
     """Return the predictor of a model after asking it for one empty picture, or refuse it by `name`.
 
-    The model must take uint8 (N, H, W, 1) and give probabilities, float32 (N, classes). `shape` is that of its input,
-    batch first; what is no positive number there is free. `batch_size` is for models that leave the batch free.
+    The model must take uint8 (N, H, W, C), C 1 or 3, and give probabilities, float32 (N, classes). `shape` is that of
+    its input, batch first; what is no positive number there is free. `batch_size` is for models that leave the batch
+    free.
     """
-    contract = "expected uint8 pictures (N, H, W, 1) in and probabilities (N, classes) out, as `fmnist export` writes"
-    if len(shape) != 4 or shape[3] != 1 or not all(isinstance(side, int) and side > 0 for side in shape[1:3]):
+    contract = (
+        "expected uint8 pictures (N, H, W, 1 or 3) in and probabilities (N, classes) out, as `fmnist export` writes"
+    )
+    if len(shape) != 4 or shape[3] not in (1, 3) or not all(isinstance(side, int) and side > 0 for side in shape[1:3]):
         raise InputError(f"{name}: takes input of shape {tuple(shape)}; {contract}")
     fixed = isinstance(shape[0], int) and shape[0] > 0
     count = shape[0] if fixed else 1
-    if count * shape[1] * shape[2] > 2**28:
+    if count * math.prod(shape[1:]) > 2**28:
         raise InputError(f"{name}: takes input of shape {tuple(shape)}, more than 256 MiB; {contract}")
     try:
-        answer = compute(np.zeros((count, shape[1], shape[2], 1), np.uint8))
+        answer = compute(np.zeros((count, *shape[1:]), np.uint8))
     except Exception as error:  # each runtime has its own
         raise InputError(f"{name}: cannot be computed ({first_line(error)}); {contract}") from error
     if answer.ndim != 2 or len(answer) != count or answer.shape[1] < 2:
@@ -214,7 +218,7 @@ def checked(
         raise InputError(f"{name}: {error}") from error
     how = None if told is None else Preparation.from_dict(told, name)
     size = count if fixed else batch_size
-    return Predictor(compute, format, names, (shape[1], shape[2]), metadata, size, fixed, novelty, how)
+    return Predictor(compute, format, names, full(shape[1:]), metadata, size, fixed, novelty, how)
 
 
 def parse_metadata(text: str | bytes | None, name: str) -> dict[str, Any]:

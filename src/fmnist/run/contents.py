@@ -53,7 +53,7 @@ class Preparation(BaseModel):
 
 class Dataset(BaseModel):
     class_names: Annotated[_List[_Text], Field(min_length=2)]
-    image_shape: Annotated[_List[Annotated[_Whole, Field(ge=1)]], Field(min_length=2, max_length=2)]
+    image_shape: Annotated[_List[Annotated[_Whole, Field(ge=1)]], Field(min_length=2, max_length=3)]
     num_train: _Whole = 0
     num_validation: _Whole = 0
     num_test: _Whole = 0

@@ -17,7 +17,7 @@ CHUNK = 128
 class Epoch(NamedTuple):
     """The images of one epoch, and what their labels depend on."""
 
-    images: np.ndarray  # uint8 (N, H, W), in their training order, augmented
+    images: np.ndarray  # uint8 (N, H, W, C), in their training order, augmented
     order: np.ndarray  # int64 (N,), the indices that were taken in turn
     flipped: np.ndarray  # bool (N,), which are mirrored
     mix: Mix | None  # how they were mixed, if they were
@@ -31,7 +31,7 @@ class Epoch(NamedTuple):
 
 
 def make_epoch(images: np.ndarray, config: AugmentationConfig, seed: int, epoch: int) -> Epoch:
-    """Return images, uint8 (N, H, W), as the run with this seed meets them in an epoch, counted from 0."""
+    """Return images, uint8 (N, H, W, C), as the run with this seed meets them in an epoch, counted from 0."""
     order = np.random.default_rng([seed, ORDER, epoch]).permutation(len(images))
     batch = images[order]
     flipped = np.zeros(len(images), bool)
@@ -76,22 +76,24 @@ class Epochs:
 
 def shift(images: np.ndarray, pixels: int, rng: np.random.Generator) -> np.ndarray:
     """Move each image by its own whole number of pixels, -pixels to pixels, in both directions; zeros move in."""
-    height, width = images.shape[1:]
-    padded = np.pad(images, ((0, 0), (pixels, pixels), (pixels, pixels)))
+    padded = np.pad(images, ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0)))
     down, right = rng.integers(0, 2 * pixels + 1, (2, len(images)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(1, 2))
-    return np.ascontiguousarray(windows[np.arange(len(images)), down, right])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, images.shape[1:], axis=(1, 2, 3))
+    return np.ascontiguousarray(windows[np.arange(len(images)), down, right, 0])
 
 
 def warp(images: np.ndarray, degrees: np.ndarray, scales: np.ndarray) -> np.ndarray:
     """Turn and scale each image about its centre, with bilinear interpolation; zeros come in from outside.
 
     Args:
-        images: uint8 (N, H, W), and so is what comes back.
+        images: uint8 (N, H, W, C), and so is what comes back.
         degrees: float (N,), counter-clockwise.
         scales: float (N,), above 1 to enlarge.
     """
-    height, width = images.shape[1:]
+    count, height, width, channels = images.shape
+    # Each channel is turned by itself.
+    planes = np.moveaxis(images, -1, 1).reshape(-1, height, width)
+    degrees, scales = degrees.repeat(channels), scales.repeat(channels)
     rows = np.arange(height, dtype=np.float32)[:, None] - (height - 1) / 2
     columns = np.arange(width, dtype=np.float32) - (width - 1) / 2
     cosines = (np.cos(np.radians(degrees)) / scales).astype(np.float32)[:, None, None]
@@ -100,10 +102,10 @@ def warp(images: np.ndarray, degrees: np.ndarray, scales: np.ndarray) -> np.ndar
     # The border of zeros is where every place outside is clipped to.
     padded = (height + 3, width + 3)
     starts = (np.arange(CHUNK, dtype=np.int32) * padded[0] * padded[1])[:, None, None]
-    warped = np.empty_like(images)
-    for first in range(0, len(images), CHUNK):
+    warped = np.empty_like(planes)
+    for first in range(0, len(planes), CHUNK):
         part = slice(first, first + CHUNK)
-        quads = _quads(images[part])
+        quads = _quads(planes[part])
         cosine, sine = cosines[part], sines[part]
         y = (cosine * rows + (height - 1) / 2) + sine * columns
         x = (cosine * columns + (width - 1) / 2) - sine * rows
@@ -124,7 +126,7 @@ def warp(images: np.ndarray, degrees: np.ndarray, scales: np.ndarray) -> np.ndar
         upper += y * (lower - upper)
         upper += 0.5
         warped[part] = upper
-    return warped
+    return np.ascontiguousarray(np.moveaxis(warped.reshape(count, channels, height, width), 1, -1))
 
 
 def _quads(images: np.ndarray) -> np.ndarray:
@@ -141,9 +143,9 @@ def erase(images: np.ndarray, share: float, rng: np.random.Generator) -> np.ndar
 
     Source: T. DeVries and G. W. Taylor, "Improved regularization of convolutional neural networks with Cutout", 2017.
     """
-    height, width = images.shape[1:]
+    height, width = images.shape[1:3]
     side = round(share * min(height, width))
     top, left = (rng.integers(0, length, len(images))[:, None] - side // 2 for length in (height, width))
     rows, columns = np.arange(height) - top, np.arange(width) - left
     inside = ((rows >= 0) & (rows < side))[:, :, None] & ((columns >= 0) & (columns < side))[:, None, :]
-    return np.where(inside, np.uint8(0), images)
+    return np.where(inside[..., None], np.uint8(0), images)

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from fmnist.config import Config
-from fmnist.data import Dataset
+from fmnist.data import Dataset, shape
 from fmnist.data.split import run_split
 from fmnist.errors import InputError
 from fmnist.evaluation.calibration import at_temperature
@@ -64,7 +64,7 @@ def loss(config: Config) -> keras.losses.Loss:
 
 
 def images_to_ask_for(images: np.ndarray, teacher: Callable[[np.ndarray], np.ndarray], *, mirrored: bool) -> np.ndarray:
-    """Return the training images, uint8 (N, H, W), and behind them their mirror images where the network sees such.
+    """Return the training images, uint8 (N, H, W, C), and behind them their mirror images where the network sees such.
 
     A teacher that averages over flips says the same of both, to the bit; then the images alone.
     """
@@ -87,7 +87,7 @@ def targets(
 
     Args:
         labels: one-hot, float32 (N, classes).
-        images: uint8 (N, H, W).
+        images: uint8 (N, H, W, C).
         teacher: from images to probabilities, float32 (N, classes); its answers are kept in the run until it ends.
 
     Raises:
@@ -124,12 +124,12 @@ class Teacher:
         if run and (known := read_json(run.config)["dataset"]["class_names"]) != expected:
             raise InputError(f"teacher: {name} knows the classes {', '.join(known)}; expected {', '.join(expected)}")
         model = open_keras(path)
-        answers = (*model.image_shape, len(model.class_names))
-        wanted = (*dataset.image_shape, dataset.num_classes)
+        answers = model.image_shape, len(model.class_names)
+        wanted = dataset.image_shape, dataset.num_classes
         if answers != wanted:
             raise InputError(
-                f"teacher: {name} takes images of {answers[0]}×{answers[1]} pixels and knows {answers[2]} classes; "
-                f"expected {wanted[0]}×{wanted[1]} and {wanted[2]}; take one that was trained on the same data"
+                f"teacher: {name} takes images of {shape.told(answers[0])} and knows {answers[1]} classes; "
+                f"expected {shape.told(wanted[0])} and {wanted[1]}; take one that was trained on the same data"
             )
         self.probabilities = model.probabilities
         self.num_seen = _num_seen(run, config, dataset) if run else 0

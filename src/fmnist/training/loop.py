@@ -48,7 +48,7 @@ def train(
         watcher: is told what happens.
         should_stop: asked after each segment; if it says True, a checkpoint is saved and `Interrupted` raised.
         resume: go on after the newest whole checkpoint, or where none was written yet, from the start.
-        teacher: from images, uint8 (N, H, W), to the probabilities, float32 (N, classes), that are learnt as well.
+        teacher: from images, uint8 (N, H, W, C), to the probabilities, float32 (N, classes), that are learnt as well.
 
     Raises:
         Interrupted: `should_stop` said so.

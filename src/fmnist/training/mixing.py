@@ -29,7 +29,7 @@ def mix(images: np.ndarray, mixup: float, cutmix: float, rng: np.random.Generato
     by what of the rectangle falls outside. Sources: H. Zhang et al., "mixup: Beyond empirical risk minimization", 2017;
     S. Yun et al., "CutMix: Regularization strategy to train strong classifiers with localizable features", 2019.
     """
-    count, height, width = images.shape
+    count, height, width, _ = images.shape
     partners = rng.permutation(count)
     shares = np.empty(count)
     cut = np.asarray(rng.random(count) < (0.5 if mixup and cutmix else float(bool(cutmix))))
@@ -44,7 +44,7 @@ def mix(images: np.ndarray, mixup: float, cutmix: float, rng: np.random.Generato
         part = slice(start, start + CHUNK)
         foreign = rows[part, :, np.newaxis] & columns[part, np.newaxis]
         own = np.where(cut[part, np.newaxis, np.newaxis], ~foreign, shares[part, np.newaxis, np.newaxis])
-        own = own.astype(np.float32)
+        own = own.astype(np.float32)[..., np.newaxis]
         mixed[part] = own * images[part] + (1 - own) * images[partners[part]] + 0.5
     return mixed, Mix(partners, shares.astype(np.float32))
 

@@ -27,7 +27,7 @@ from fmnist.training.progress import Watcher
 
 @dataclass(frozen=True)
 class Examples:
-    """Images, uint8 (N, H, W), or features, float32 (N, features), with labels, integer (N,): to train and validate."""
+    """Images, uint8 (N, H, W, C), or features, float32 (N, features), with labels, integer (N,), of both parts."""
 
     train: np.ndarray
     train_labels: np.ndarray

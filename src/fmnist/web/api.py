@@ -3,13 +3,15 @@
 import base64
 from typing import Annotated, Any
 
+import numpy as np
 from fastapi import FastAPI, Request, Response, Security
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, Field
 
+from fmnist.data.shape import stored, without_channel
 from fmnist.run.environment import machine
 from fmnist.web import reference
-from fmnist.web.bodies import FORM, JSON, RAW
+from fmnist.web.bodies import FORM, JSON, PIXEL_BYTES, RAW
 from fmnist.web.problems import AGAIN, KINDS, Problem
 from fmnist.web.service import Service
 
@@ -81,7 +83,9 @@ class Model(BaseModel):
     format: str = Field(description="Its runtime: litert, onnx or keras.")
     run: str | None = Field(description="Name of the run that it stems from, if it is known.")
     class_names: list[str] = Field(description="In the order of the probabilities.")
-    image_shape: list[int] = Field(description="Height and width of the pictures it takes, in pixels.")
+    image_shape: list[int] = Field(
+        description="Height and width of the pictures it takes, in pixels; in colour 3 follows."
+    )
     max_body_bytes: int = Field(description="Of a request's body.")
     max_pictures: int = Field(description="In a request.")
 
@@ -122,7 +126,7 @@ def build(service: Service, token: bool) -> FastAPI:
             "format": predictor.format,
             "run": predictor.metadata.get("run"),
             "class_names": list(predictor.class_names),
-            "image_shape": list(predictor.image_shape),
+            "image_shape": stored(predictor.image_shape),
             "max_body_bytes": service.limits.body_bytes,
             "max_pictures": service.limits.pictures,
         }
@@ -169,16 +173,18 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def _bodies(service: Service) -> dict[str, Any]:
     """Describe what a prediction takes, with an example of each form."""
     files = "image/png, image/jpeg, image/webp, image/gif, image/bmp, image/tiff"
-    height, width = service.predictor.image_shape
+    height, width, channels = service.predictor.image_shape
     most, binary = service.limits.pictures, {"type": "string", "format": "binary"}
 
     def array(least: int, most: int, items: dict[str, Any]) -> dict[str, Any]:
         return {"type": "array", "minItems": least, "maxItems": most, "items": items}
 
-    row = array(width, width, {"type": "integer", "minimum": 0, "maximum": 255})
+    level = {"type": "integer", "minimum": 0, "maximum": 255}
+    row = array(width, width, level if channels == 1 else array(channels, channels, level))
     images = array(1, most, array(height, height, row))
-    square = [[200 if width // 4 <= x < width - width // 4 else 0 for x in range(width)] for _ in range(height)]
-    raw = bytes(value for line in square for value in line)
+    square = np.zeros((height, width, channels), np.uint8)
+    square[:, width // 4 : width - width // 4] = 200
+    form = f"{'light on black, ' if channels == 1 else ''}row by row, {PIXEL_BYTES[channels]}"
     return {
         FORM: {
             "schema": {
@@ -191,8 +197,11 @@ def _bodies(service: Service) -> dict[str, Any]:
         },
         "image/*": {"schema": {**binary, "description": "One picture file"}},
         RAW: {
-            "schema": {**binary, "description": f"{height * width} bytes a picture, light on black, row by row"},
-            "example": base64.b64encode(raw).decode(),
+            "schema": {
+                **binary,
+                "description": f"{square.size} bytes a picture, {form}",
+            },
+            "example": base64.b64encode(square.tobytes()).decode(),
         },
         JSON: {
             "schema": {
@@ -201,6 +210,6 @@ def _bodies(service: Service) -> dict[str, Any]:
                 "properties": {"images": images},
                 "required": ["images"],
             },
-            "example": {"images": [square]},
+            "example": {"images": [without_channel(square).tolist()]},
         },
     }

@@ -23,7 +23,8 @@ _QUICK = 0.01
 class Batcher:
     """Asks one model for many, one batch after the other.
 
-    `compute` takes uint8 (N, H, W) and gives float32 (N, classes); `observe` is told each batch's pictures and seconds.
+    `compute` takes uint8 (N, H, W, C) and gives float32 (N, classes); `observe` is told each batch's pictures and
+    seconds.
     """
 
     def __init__(self, compute: Callable[[np.ndarray], np.ndarray], observe: Callable[[int, float], None]) -> None:
@@ -34,7 +35,7 @@ class Batcher:
         self._seconds_a_picture = float("inf")  # until the first batch, which may be slow, is through
 
     async def answer(self, images: np.ndarray) -> np.ndarray:
-        """Return the answers to uint8 pictures (N, H, W), float32 (N, classes); raise what `compute` raises."""
+        """Return the answers to uint8 pictures (N, H, W, C), float32 (N, classes); raise what `compute` raises."""
         loop = asyncio.get_running_loop()
         parts = [images[start : start + LARGEST] for start in range(0, len(images), LARGEST)]
         futures = [loop.create_future() for _ in parts]

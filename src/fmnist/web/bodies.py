@@ -8,6 +8,7 @@ import numpy as np
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from fmnist.data.shape import Shape
 from fmnist.errors import InputError
 from fmnist.images import decode
 from fmnist.predictor import Predictor
@@ -17,6 +18,8 @@ RAW, JSON, FORM = "application/octet-stream", "application/json", "multipart/for
 # What is smaller than this is read where it is; the rest in a thread.
 QUICK_BYTES = 64 * 1024
 _MAX_JSON_BYTES = 2_000_000  # 64 pictures of 28 × 28 take 250,000
+PIXEL_BYTES = {1: "one byte a pixel", 3: "red, green and blue, a byte each"}
+"""How the bytes of a picture follow one another, by its channels."""
 _HEADERS_PER_PART, _HEADER_BYTES = 8, 1024
 Receive = Callable[[], Awaitable[Any]]
 
@@ -76,7 +79,7 @@ async def read_body(receive: Receive, limit: int, count: Callable[[int], None]) 
 
 
 def pictures(content_type: str, body: bytes, predictor: Predictor, most: int) -> np.ndarray:
-    """Return the pictures in a body, uint8 (N, H, W): arrays as they are, files as the model prepares them.
+    """Return the pictures in a body, uint8 (N, H, W, C): arrays as they are, files as the model prepares them.
 
     The content type is one that `media_type` returned. A `Problem` is raised if there is no picture, or more than
     `most`, or one cannot be read.
@@ -95,21 +98,23 @@ def pictures(content_type: str, body: bytes, predictor: Predictor, most: int) ->
         raise Problem("not_a_picture", str(error)) from error
 
 
-def _raw(body: bytes, shape: tuple[int, int], most: int) -> np.ndarray:
-    height, width = shape
-    count, rest = divmod(len(body), height * width)
+def _raw(body: bytes, shape: Shape, most: int) -> np.ndarray:
+    height, width, channels = shape
+    size = height * width * channels
+    count, rest = divmod(len(body), size)
     if rest or not count:
+        form = f"{height} × {width}, {PIXEL_BYTES[channels]}"
         raise Problem(
-            "bad_array" if body else "no_picture",
-            f"got {len(body):,} bytes; expected {height * width} a picture ({height} × {width}, one byte a pixel)",
+            "bad_array" if body else "no_picture", f"got {len(body):,} bytes; expected {size} a picture ({form})"
         )
     _check_count(count, most)
-    return np.frombuffer(body, np.uint8).reshape(count, height, width)
+    return np.frombuffer(body, np.uint8).reshape(count, *shape)
 
 
-def _json(body: bytes, shape: tuple[int, int], most: int) -> np.ndarray:
-    height, width = shape
-    wanted = f'expected {{"images": [...]}} with up to {most} pictures of {height} rows of {width} numbers, 0 to 255'
+def _json(body: bytes, shape: Shape, most: int) -> np.ndarray:
+    height, width, channels = shape
+    each = "numbers, 0 to 255" if channels == 1 else f"lists of {channels} numbers, 0 to 255"
+    wanted = f'expected {{"images": [...]}} with up to {most} pictures of {height} rows of {width} {each}'
     if len(body) > _MAX_JSON_BYTES:
         raise too_large(_MAX_JSON_BYTES)
     try:
@@ -125,10 +130,15 @@ def _json(body: bytes, shape: tuple[int, int], most: int) -> np.ndarray:
     for number, image in enumerate(images):
         rows_fit = isinstance(image, list) and len(image) == height
         if not rows_fit or not all(isinstance(row, list) and len(row) == width for row in image):
-            raise Problem("bad_array", f"picture {number} has not {height} rows of {width} numbers; {wanted}")
-        if not all(type(value) is int and 0 <= value <= 255 for row in image for value in row):
+            raise Problem("bad_array", f"picture {number} has not {height} rows of {width} pixels; {wanted}")
+        pixels = [pixel for row in image for pixel in row]
+        if channels > 1:
+            if not all(isinstance(pixel, list) and len(pixel) == channels for pixel in pixels):
+                raise Problem("bad_array", f"picture {number} has pixels without {channels} numbers; {wanted}")
+            pixels = [value for pixel in pixels for value in pixel]
+        if not all(type(value) is int and 0 <= value <= 255 for value in pixels):
             raise Problem("bad_array", f"picture {number} holds something else than whole numbers; {wanted}")
-    return np.array(images, np.uint8)
+    return np.array(images, np.uint8).reshape(-1, *shape)
 
 
 def _form(content_type: str, body: bytes, most: int) -> list[bytes]:

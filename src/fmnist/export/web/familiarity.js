@@ -1,8 +1,8 @@
 // How unfamiliar a picture is, as fmnist.familiarity works it out. Knows no page.
 
-// levels: a byte each, row by row; facts: what the model's file says of its training pictures.
-export function unfamiliarity(levels, [height, width], facts) {
-  const seen = cellsOf(levels, height, width, facts.cells), size = seen.length;
+// levels: a byte each, row by row, of a pixel one or three; facts: what the model's file says of its training pictures.
+export function unfamiliarity(levels, [height, width, channels = 1], facts) {
+  const seen = cellsOf(levels, height, width, channels, facts.cells), size = seen.length;
   const means = numbers(facts.means), triangles = numbers(facts.whitening), step = (size * (size + 1)) / 2;
   let nearest = Infinity;
   for (let k = 0; k < facts.classes; k++) {
@@ -18,13 +18,13 @@ export function unfamiliarity(levels, [height, width], facts) {
   return (nearest - facts.typical) / (facts.limit - facts.typical);
 }
 
-// The mean grey levels of count × count cells; a pixel that two share counts in each by its part.
-function cellsOf(levels, height, width, count) {
+// The mean levels of count × count cells, of all channels; a pixel that two share counts in each by its part.
+function cellsOf(levels, height, width, channels, count) {
   const down = shares(height, count), across = shares(width, count), means = new Float64Array(count * count);
   levels.forEach((level, at) => {
-    const y = Math.floor(at / width), x = at % width;
+    const pixel = Math.floor(at / channels), y = Math.floor(pixel / width), x = pixel % width;
     for (let i = 0; i < count; i++)
-      if (down[i][y]) for (let j = 0; j < count; j++) means[i * count + j] += down[i][y] * across[j][x] * level;
+      if (down[i][y]) for (let j = 0; j < count; j++) means[i * count + j] += (down[i][y] * across[j][x] * level) / channels;
   });
   return means;
 }

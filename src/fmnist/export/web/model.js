@@ -19,12 +19,12 @@ export async function openModel() {
   env.wasm.numThreads = 1; // more would need headers that few static hosts send
   env.wasm.wasmPaths = { "ort-wasm-simd.wasm": new URL("runtime.wasm", import.meta.url).href };
   const session = await InferenceSession.create(content, { executionProviders: ["wasm"] });
-  const [height, width] = facts.image_shape;
+  const [height, width, channels = 1] = facts.image_shape;
 
-  // source: a file or a canvas. Returns what the model sees, a level each, and what it says of that.
+  // source: a file or a canvas. Returns what the model sees, byte by byte, and what it says of that.
   async function look(source) {
     const levels = prepare(await decode(source, facts.working_side), facts.image_shape, facts.recipe, facts.preparation);
-    const image = new Tensor("uint8", levels, [1, height, width, 1]);
+    const image = new Tensor("uint8", levels, [1, height, width, channels]);
     const answer = await session.run({ [facts.input.name]: image });
     const strange = facts.familiarity ? unfamiliarity(levels, facts.image_shape, facts.familiarity) : null;
     return { levels, probabilities: [...answer[facts.output.name].data], unfamiliarity: strange };

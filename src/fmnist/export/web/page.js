@@ -29,7 +29,7 @@ model.then(({ facts }) => {
     `One of ${names.length} kinds: ${names.slice(0, 12).join(", ")}${names.length > 12 ? ", …" : ""}. ` +
     "The model runs on this device: no picture leaves it.";
   [find("#seen").height, find("#seen").width] = facts.image_shape;
-  find("figcaption").textContent = `What the model saw: ${facts.image_shape.join(" × ")} pixels`;
+  find("figcaption").textContent = `What the model saw: ${facts.image_shape.slice(0, 2).join(" × ")} pixels`;
   Object.keys(EXAMPLES).filter((name) => names.includes(name)).forEach(offer);
   say("Ready.");
 }).catch((error) => say(`The model cannot be opened here: ${error.message}`));
@@ -59,7 +59,7 @@ function forget() {
   find("#empty").hidden = false;
 }
 
-function show({ class_names: names, image_shape: [height, width], threshold }, { levels, probabilities, unfamiliarity }) {
+function show({ class_names: names, image_shape: [height, width, channels = 1], threshold }, { levels, probabilities, unfamiliarity }) {
   const order = [...names.keys()].sort((a, b) => probabilities[b] - probabilities[a]);
   const [best, second] = order, share = probabilities[best];
   find("#name").textContent = names[best];
@@ -82,7 +82,8 @@ function show({ class_names: names, image_shape: [height, width], threshold }, {
     return row;
   }));
   const pixels = new ImageData(width, height);
-  levels.forEach((level, at) => pixels.data.set([level, level, level, 255], 4 * at));
+  for (let at = 0, to = 0; at < levels.length; at += channels, to += 4)
+    pixels.data.set([levels[at], levels[at + (channels > 1)], levels[at + 2 * (channels > 1)], 255], to);
   find("#seen").getContext("2d").putImageData(pixels, 0, 0);
   find("#empty").hidden = true;
   find("#found").hidden = false;

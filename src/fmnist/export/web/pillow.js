@@ -19,14 +19,15 @@ export function blend(below, level, alpha) {
   return ((sum >> 8) + sum) >> 8;
 }
 
-// Grey, its transparent parts filled with one level.
-export function flatten({ width, height, data }, background) {
-  const grey = picture(width, height, 1);
-  for (let at = 0, from = 0; at < grey.data.length; at++, from += 4) {
-    const level = (19595 * data[from] + 38470 * data[from + 1] + 7471 * data[from + 2] + 0x8000) >> 16;
-    grey.data[at] = blend(background, level, data[from + 3]);
+// In grey or in colour, its transparent parts filled with one level.
+export function flatten({ width, height, data }, background, channels) {
+  const flat = picture(width, height, channels);
+  for (let at = 0, from = 0; at < flat.data.length; at += channels, from += 4) {
+    const grey = (19595 * data[from] + 38470 * data[from + 1] + 7471 * data[from + 2] + 0x8000) >> 16;
+    for (let c = 0; c < channels; c++)
+      flat.data[at + c] = blend(background, channels === 1 ? grey : data[from + c], data[from + 3]);
   }
-  return grey;
+  return flat;
 }
 
 // Part of a picture; what lies outside of it is 0.
@@ -164,11 +165,12 @@ export function sharpen(image, percent) {
 // GaussianBlur(1) is three blurs by a box of 1.5 pixels: a sixth of each neighbour, two thirds of the pixel itself.
 function blur(image) {
   const SIDE = 2796202, MIDDLE = 11184811; // of 2 ** 24, as Pillow rounds them
-  return [1, 1, 1, image.width, image.width, image.width].reduce((from, step) => {
-    const result = picture(image.width, image.height, 1);
-    const length = step === 1 ? image.width : image.height;
+  const { width, height, channels } = image, row = width * channels;
+  return [channels, channels, channels, row, row, row].reduce((from, step) => {
+    const result = picture(width, height, channels);
+    const length = step === channels ? width : height;
     for (let at = 0; at < result.data.length; at++) {
-      const place = step === 1 ? at % image.width : Math.floor(at / image.width);
+      const place = step === channels ? Math.floor(at / channels) % width : Math.floor(at / row);
       const before = from.data[place ? at - step : at], after = from.data[place < length - 1 ? at + step : at];
       result.data[at] = (MIDDLE * from.data[at] + SIDE * (before + after) + 2 ** 23) / 2 ** 24;
     }

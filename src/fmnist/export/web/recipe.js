@@ -5,43 +5,49 @@ import { BICUBIC, BOX, LANCZOS, blend, crop, flatten, picture, rank, resize, rou
 
 let R; // the numbers of fmnist.images.recipe, by their names there
 
-// image: RGBA; how: the model's preparation, if it is known. Returns the levels, a byte each, row by row.
-export function prepare(image, [height, width], recipe, how) {
+// image: RGBA; how: the model's preparation, if it is known. Returns the levels, a byte each, row by row: of each pixel
+// one, or three where the shape says so.
+export function prepare(image, [height, width, channels = 1], recipe, how) {
   R = recipe;
-  if (!how) return (image.width === width && image.height === height ? flatten(image, 0) : cutOut(image, width, height)).data;
-  if (how.method === "whole") return turned(contained(flatten(image, 255), width, height), how.negate);
-  if (image.height !== height || image.width !== width) return turned(cutOut(image, width, height), how.negate);
-  const grey = flatten(image, how.negate ? 255 : 0), edge = border(grey);
-  return turned(grey, how.negate ? quantile(edge, 0.75) < 127.5 : quantile(edge, 0.25) > 127.5);
+  const own = image.width === width && image.height === height;
+  if (!how && channels === 3) how = { method: "whole", negate: false };
+  if (!how) return (own ? flatten(image, 0, 1) : cutOut(image, width, height, 1)).data;
+  if (how.method === "whole") return turned(contained(flatten(image, 255, channels), width, height), how.negate);
+  if (!own) return turned(cutOut(image, width, height, channels), how.negate);
+  const flat = flatten(image, how.negate ? 255 : 0, channels), edge = border(flat, 0);
+  const negative = how.negate ? quantile(edge, 0.75) < 127.5 : quantile(edge, 0.25) > 127.5;
+  return turned(flat, channels === 1 && negative);
 }
 
 function turned({ data }, negate) {
   return negate ? data.map((level) => 255 - level) : data;
 }
 
-// All of a grey picture, shrunk or enlarged to fit, on a ground of its border's level.
-function contained(grey, width, height) {
-  if (grey.width === width && grey.height === height) return grey;
-  const scale = Math.min(height / grey.height, width / grey.width);
-  const [across, down] = [grey.width, grey.height].map((length) => Math.max(1, round(length * scale)));
-  const left = Math.floor((width - across) / 2), top = Math.floor((height - down) / 2);
-  const result = picture(width, height, 1, new Uint8Array(width * height).fill(round(quantile(border(grey), 0.5))));
-  const small = resize(grey, across, down, LANCZOS);
+// All of a picture, shrunk or enlarged to fit, on a ground of its border's level.
+function contained(image, width, height) {
+  if (image.width === width && image.height === height) return image;
+  const { channels } = image, scale = Math.min(height / image.height, width / image.width);
+  const [across, down] = [image.width, image.height].map((length) => Math.max(1, round(length * scale)));
+  const left = Math.floor((width - across) / 2), top = Math.floor((height - down) / 2), result = picture(width, height, channels);
+  const ground = Array.from({ length: channels }, (_, c) => round(quantile(border(image, c), 0.5)));
+  result.data.forEach((_, at) => { result.data[at] = ground[at % channels]; });
+  const small = resize(image, across, down, LANCZOS), row = across * channels;
   for (let y = 0; y < down; y++)
-    result.data.set(small.data.subarray(y * across, (y + 1) * across), (top + y) * width + left);
+    result.data.set(small.data.subarray(y * row, (y + 1) * row), ((top + y) * width + left) * channels);
   return result;
 }
 
-// The levels of the four outermost rows and columns; the corners count twice.
-function border({ width, height, data }) {
-  const rows = [data.subarray(0, width), data.subarray((height - 1) * width)];
-  const columns = [0, width - 1].map((x) => Array.from({ length: height }, (_, y) => data[y * width + x]));
-  return Float64Array.from([...rows, ...columns].flatMap((part) => [...part]));
+// The levels of a channel in the four outermost rows and columns; the corners count twice.
+function border({ width, height, channels, data }, channel) {
+  const level = (x, y) => data[(y * width + x) * channels + channel];
+  const rows = [0, height - 1].map((y) => Array.from({ length: width }, (_, x) => level(x, y)));
+  const columns = [0, width - 1].map((x) => Array.from({ length: height }, (_, y) => level(x, y)));
+  return Float64Array.from([...rows, ...columns].flat());
 }
 
-// The object of a photo, light on black, as large as it will go, centred.
-function cutOut(image, width, height) {
-  let { values, box } = valuesOf(shrunk(closer(image), Math.max(R.SIDE, 5 * Math.max(height, width))));
+// The object of a photo, light on black or in its colours, as large as it will go, centred.
+function cutOut(image, width, height, channels) {
+  let { values, box } = valuesOf(shrunk(closer(image), Math.max(R.SIDE, 5 * Math.max(height, width))), channels);
   const [left, top, right, bottom] = box;
   const scale = Math.min(height / (bottom - top), width / (right - left));
   const [x, across] = windowOf(left, right, width, scale);
@@ -93,11 +99,15 @@ function boxOf(mask, width, height) {
   return right ? [left, top, right, bottom] : [0, 0, width, height];
 }
 
-function valuesOf(image) {
+function valuesOf(image, channels) {
   const { width, height } = image;
   let { levels, mask, ground } = objectOf(image);
   const inside = mask.map((share) => share > 0.5);
-  if (!inside.includes(1)) return { values: picture(width, height, 1), box: [0, 0, width, height] };
+  if (!inside.includes(1)) return { values: picture(width, height, channels), box: [0, 0, width, height] };
+  if (channels === 3) {
+    const colours = flatten(image, 255, 3).data.map((level, at) => Math.fround(level * mask[Math.floor(at / 3)]));
+    return { values: picture(width, height, 3, colours), box: boxOf(mask, width, height) };
+  }
   let negated = levels.map((level) => 255 - level);
   const mean = ground.reduce((sum, level) => sum + level, 0) / ground.length;
   if (mean < R.BLACK && alreadyNegated(levels, inside, width, height)) {
@@ -165,7 +175,7 @@ function filtered(mask, width, height, size, ...picks) {
 // The grey levels, how much each pixel belongs to the object (0 to 1), and the background's grey levels.
 function objectOf(image) {
   const { width, height, data } = image, count = width * height;
-  const levels = Float32Array.from(flatten(image, 255).data);
+  const levels = Float32Array.from(flatten(image, 255, 1).data);
   const alpha = Float32Array.from({ length: count }, (_, at) => data[4 * at + 3] / 255);
   const transparent = alpha.reduce((sum, share) => sum + (share < 0.5), 0);
   if (transparent / count > R.TRANSPARENT) return { levels, mask: alpha, ground: new Float32Array(count).fill(255) };

@@ -16,7 +16,7 @@ from fmnist.text import percent, shorten
 def sample_sheet(
     images: np.ndarray, labels: np.ndarray, class_names: Sequence[str], path_stem: Path, title: str, columns: int = 10
 ) -> list[Path]:
-    """Draw all images, uint8 (N, H, W), at least one, in rows, each with the name of its label, integer (N,), below."""
+    """Draw all images, uint8 (N, H, W, C), at least one, in rows, each above the name of its label, integer (N,)."""
     captions = [[(class_names[label], MUTED)] for label in labels]
     return save(_tiles(images, captions, title, columns, size=0.75), path_stem)
 
@@ -54,10 +54,11 @@ def _tiles(
 ) -> Figure:
     """Compose images, each with lines of (text, colour) below, in one picture: axes for each would take far longer.
 
-    An image is about `size` inches wide. Its pixels become squares of whole dots, dark on light. A part is half a row,
+    An image is about `size` inches wide. Its pixels become squares of whole dots, those of a grey one
+    dark on light. A part is half a row,
     where that goes, so that a narrow page has the images in their order.
     """
-    number, height, width = images.shape
+    number, height, width, channels = images.shape
     dots = max(1, round(size * DPI / width))  # a pixel of the picture, in dots
     inch = DPI / dots  # in pixels of the picture
     step_x = width + round(2 * (LEFT - SIDE_STRIP) * inch)  # so that a page can cut between two columns
@@ -72,7 +73,11 @@ def _tiles(
     picture[..., :3] = [round(255 * part) for part in to_rgb(INK)]
     for index, (image, lines) in enumerate(zip(images, captions, strict=True)):
         x, y = side + index % columns * step_x, top + index // columns * step_y
-        picture[y : y + height, x : x + width, 3] = 12 + image * (243 / 255)  # 12: the edge of an image shows
+        place = picture[y : y + height, x : x + width]
+        if channels == 3:
+            place[..., :3], place[..., 3] = image, 255
+        else:
+            place[..., 3] = 12 + image[..., 0] * (243 / 255)  # 12: the edge of an image shows
         for line, (text, colour) in enumerate(lines):
             below = y + height + (0.05 + 0.155 * line) * inch
             axes.text(x, below, shorten(text, round(step_x / inch * 72 / 4.6)), color=colour, size=8, va="top")

@@ -10,12 +10,12 @@ _FULL = 0.3
 
 
 def covers(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cover a picture, uint8 (H, W), with black squares, one place after the other.
+    """Cover a picture, uint8 (H, W, C), with black squares, one place after the other.
 
-    Return the covered pictures, uint8 (N, H, W), and where each is covered, bool (N, H, W). Places that are black
+    Return the covered pictures, uint8 (N, H, W, C), and where each is covered, bool (N, H, W). Places that are black
     anyway are left out: nothing would change.
     """
-    height, width = image.shape
+    height, width, _ = image.shape
     side = max(2, round(_SHARE * min(height, width)))
     step = max(1, side // 3)
     rows, columns = np.arange(height)[:, None], np.arange(width)
@@ -26,8 +26,8 @@ def covers(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             for left in range(1 - side + step, width, step)
         ]
     )
-    masks = masks[(masks & (image > 0)).any(axis=(1, 2))]
-    return np.where(masks, np.uint8(0), image), masks
+    masks = masks[(masks & (image > 0).any(axis=2)).any(axis=(1, 2))]
+    return np.where(masks[..., np.newaxis], np.uint8(0), image), masks
 
 
 def heat(probability: float, covered: np.ndarray, masks: np.ndarray) -> np.ndarray:
@@ -41,17 +41,18 @@ def heat(probability: float, covered: np.ndarray, masks: np.ndarray) -> np.ndarr
 
 
 def overlay(image: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Lay heat over a picture, uint8 (H, W): the more a place mattered, the more orange it is, uint8 (8·H, 8·W, 3).
+    """Lay heat over a picture, uint8 (H, W, C): the more a place mattered, the more orange it is, uint8 (8·H, 8·W, 3).
 
-    The same loss of probability has the same colour in every picture, so that one in which nothing mattered stays grey.
-    The picture is enlarged pixel by pixel, the heat smoothly.
+    The same loss of probability has the same colour in every picture, so that one in which nothing mattered stays as it
+    is. The picture is enlarged pixel by pixel, the heat smoothly.
     """
     from PIL import Image
 
+    from fmnist.images import picture
+
     size = (image.shape[1] * _FACTOR, image.shape[0] * _FACTOR)
-    grey = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.NEAREST), np.float64)
+    light = np.asarray(picture(image).resize(size, Image.Resampling.NEAREST).convert("RGB"), np.float64) / 255
     scaled = Image.fromarray((values / _FULL).astype(np.float32))
     strength = np.asarray(scaled.resize(size, Image.Resampling.BICUBIC), np.float64).clip(0, 1)[..., None]
-    light = grey[..., None] / 255
     orange = np.array([255.0, 120.0, 0.0]) * (0.45 + 0.55 * light)
     return ((1 - strength) * 150 * light + strength * orange).clip(0, 255).astype(np.uint8)

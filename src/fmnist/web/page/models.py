@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse
 
+from fmnist.data.shape import full
 from fmnist.export.formats import FORMATS, outdated
 from fmnist.web.access import EXPORTS
 from fmnist.web.page.rendering import QUIET, panel, render
@@ -41,7 +42,7 @@ def _table(runs: Runs, name: str | None) -> str:
         run=facts.run,
         exports=rows,
         purposes={name: form.purpose for name, form in FORMATS.items()} | {"model.keras": "the run's own model"},
-        shape=facts.config.get("dataset", {}).get("image_shape", ("H", "W")),
+        shape=full(facts.config.get("dataset", {}).get("image_shape", ("H", "W", "C"))),
         timed="machine" in rows[0] if rows else False,
         outdated=outdated(rows),
         machine=rows[0].get("machine", {}).get("processor") if rows else "",

@@ -42,9 +42,9 @@ def panel(name: str, content: str = "", **options: Any) -> gradio.HTML:
 
 
 def png(pixels: np.ndarray) -> Markup:
-    """Return a picture, uint8 (H, W) or (H, W, 3), as the address of a PNG that carries itself."""
-    from PIL import Image
+    """Return a picture, uint8 (H, W, C), as the address of a PNG that carries itself."""
+    from fmnist.images import picture
 
     file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(file, "PNG")
+    picture(pixels).save(file, "PNG")
     return Markup("data:image/png;base64," + base64.b64encode(file.getvalue()).decode())

@@ -94,7 +94,8 @@ class Runs:
     def pictures(self, name: str, true: int, predicted: int) -> tuple[np.ndarray, np.ndarray, int]:
         """Return test pictures of one cell of a run's confusion matrix, those it was surest of first.
 
-        They are uint8 (N, H, W), 60 at most, with the probabilities of the predicted class (N,) and how many there are.
+        They are uint8 (N, H, W, C), 60 at most, with the probabilities of the predicted class (N,) and how many there
+        are.
         A `FmnistError` is raised if the run has no predictions, or the data set is not to be had here.
         """
         run = self._all()[name]

@@ -48,7 +48,7 @@ async def look_at(service: Service, content: str | None) -> AsyncIterator[str]:
         yield render("answer.html", **facts, mattered=None)
         covered, masks = heat.covers(image)
         label = int(probabilities.argmax())
-        values = np.zeros(image.shape)
+        values = np.zeros(image.shape[:2])
         if len(covered):
             answers = await service.batcher.answer(covered)
             values = heat.heat(float(probabilities[label]), answers[:, label], masks)
@@ -91,11 +91,11 @@ def _examples(service: Service) -> list[tuple[str, str]]:
     """Return a picture of each class, where the classes are Fashion-MNIST's: training images, kept in the package."""
     from PIL import Image
 
-    names, (height, width) = service.predictor.class_names, service.predictor.image_shape
+    names, (height, width, channels) = service.predictor.class_names, service.predictor.image_shape
     if names != OFFICIAL_CLASS_NAMES:
         return []
     with files("fmnist.web.page").joinpath("examples.png").open("rb") as file:
-        strip = np.asarray(Image.open(file))
-    if strip.shape != (height, width * len(names)):
+        strip = np.asarray(Image.open(file))[..., np.newaxis]
+    if strip.shape != (height, width * len(names), channels):
         return []
     return [(name, png(strip[:, width * k : width * (k + 1)])) for k, name in enumerate(names)]
