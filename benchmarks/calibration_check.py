@@ -30,11 +30,11 @@ WAYS = {
 
 
 def digits() -> dict[str, np.ndarray]:
-    """Return the digits in each way of making them 28 × 28, light on black as garments are: uint8 (N, 28, 28)."""
+    """Return the digits in each way of making them 28 × 28, light on black as garments are: uint8 (N, 28, 28, 1)."""
     small = [Image.fromarray(np.uint8(image * 255 / 16)) for image in load_digits().images]
     found = {name: np.stack([image.resize(SIZE, way) for image in small]) for name, way in WAYS.items()}
     found["made like a garment's photo"] = np.stack([like_a_garment(image) for image in small])
-    return found
+    return {name: images[..., np.newaxis] for name, images in found.items()}
 
 
 def like_a_garment(image: Image.Image) -> np.ndarray:

@@ -59,7 +59,7 @@ def address(content: bytes, kind: str) -> str:
 def photo(name: str) -> bytes:
     """Return a PNG file with the first test picture of a class, dark on white, eight times as large."""
     dataset = fmnist.load_dataset()
-    image = dataset.test_images[np.argmax(dataset.test_labels == dataset.class_names.index(name))]
+    image = dataset.test_images[np.argmax(dataset.test_labels == dataset.class_names.index(name)), ..., 0]
     large = Image.fromarray(255 - image).resize((224, 224), Image.Resampling.BICUBIC)
     sheet, file = Image.new("L", (320, 320), 255), io.BytesIO()
     sheet.paste(large, (48, 48))

@@ -119,7 +119,7 @@ def train_keras(name: str) -> None:
     keras.utils.set_random_seed(0)
     size = KERAS[name][1]
     dataset = load_dataset()
-    images, labels = dataset.train_images / 255.0, dataset.train_labels
+    images, labels = dataset.train_images[..., 0] / 255.0, dataset.train_labels
     train = {"keras-underfit": 8000, "keras-good-fit": 30000, "keras-good-fit-conv": 24000, "keras-unstable": 4000}.get(
         name, 1000
     )

@@ -54,8 +54,8 @@ def times(run: str, images: np.ndarray) -> dict[str, dict]:
     fmnist = [*measured.FMNIST, "predict", run]
     with tempfile.TemporaryDirectory() as folder:
         photo, idx = Path(folder) / "photo", Path(folder) / "images-idx3-ubyte"
-        photo.write_bytes(photos.fake_photo(images[0], "light", np.random.default_rng(0)))
-        write_idx(idx, images)
+        photo.write_bytes(photos.fake_photo(images[0, ..., 0], "light", np.random.default_rng(0)))
+        write_idx(idx, images[..., 0])
         results = {}
         for name, words in {"one photo": [str(photo)], f"{len(images):,} images": [str(idx), "--csv"]}.items():
             runs = [measured.command([*fmnist, *words]) for _ in range(ROUNDS)]

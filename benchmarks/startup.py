@@ -72,7 +72,7 @@ def measure(trees: dict[str, Path], repeats: int) -> dict[str, dict[str, list[fl
     """Return for each command and version the seconds of each repeat."""
     with tempfile.TemporaryDirectory() as temporary:
         photo = Path(temporary) / "photo"
-        photo.write_bytes(photos.fake_photo(load_dataset().test_images[0], "light", np.random.default_rng(0)))
+        photo.write_bytes(photos.fake_photo(load_dataset().test_images[0, ..., 0], "light", np.random.default_rng(0)))
         environments = {name: {"PYTHONPATH": str(tree.resolve())} for name, tree in trees.items()}
         words = {}
         for name in NAMES:

@@ -12,10 +12,15 @@ from fmnist.evaluation.novelty import THRESHOLD, Novelty, cells, fit
 from fmnist.run.directory import read_json
 
 
+def bars(count, seed):
+    images, labels = pattern_images(count, seed)
+    return images[..., np.newaxis], labels
+
+
 @pytest.fixture(scope="module")
 def pictures():
     """Training images, their labels, and validation images: all bars."""
-    images, labels = pattern_images(800, seed=3)
+    images, labels = bars(800, seed=3)
     return images[:500], labels[:500], images[500:]
 
 
@@ -57,16 +62,16 @@ def test_two_in_a_hundred_validation_pictures_lie_above_the_threshold(known, pic
 
 
 def test_other_pictures_are_unfamiliar(known):
-    fresh, _ = pattern_images(300, seed=9)
+    fresh, _ = bars(300, seed=9)
     assert (known.unfamiliarity(fresh) > THRESHOLD).mean() < 0.06
-    crosses = np.maximum(fresh, fresh.transpose(0, 2, 1))
+    crosses = np.maximum(fresh, fresh.transpose(0, 2, 1, 3))
     others = [255 - fresh, np.zeros_like(fresh), np.full_like(fresh, 255), fresh[:, ::2].repeat(2, axis=1) // 3]
     for images in (crosses, *others):
         assert (known.unfamiliarity(images) > THRESHOLD).mean() > 0.95
 
 
 def test_classes_of_one_picture_and_pictures_that_are_all_the_same():
-    images, labels = pattern_images(40, seed=1)
+    images, labels = bars(40, seed=1)
     labels[0] = 10
     assert np.isfinite(fit(images, labels, images[:1]).unfamiliarity(images)).all()
     same = np.repeat(images[:1], 20, axis=0)

@@ -1,17 +1,15 @@
 """Format web in a real Chromium: the same pixels and answers as in Python, and an answer with the network off."""
 
-import functools
-import http.server
 import io
 import itertools
 import json
 import shutil
-import threading
 
 import numpy as np
 import pytest
 from PIL import Image
 from support.axe import findings
+from support.phone_page import LOOK, Host
 from support.photos import KINDS, fake_photo, garment
 
 from fmnist.errors import RunError
@@ -23,15 +21,6 @@ from fmnist.run.directory import RunDirectory, read_json, write_json
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PHOTOS = 100
-LOOK = """async (addresses) => {
-    const { openModel } = await import(new URL("model.js", document.baseURI));
-    const { facts, look } = await openModel(), found = [];
-    for (const address of addresses) {
-        const { levels, probabilities, unfamiliarity } = await look(await (await fetch(address)).blob());
-        found.push([[...levels], probabilities, unfamiliarity]);
-    }
-    return found;
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -46,28 +35,6 @@ def folder(tiny_run, tiny_dataset, tmp_path_factory):
             pytest.skip(f"needs the runtime's package: {error}")
     assert result["written"] == ["web"], result["refused"]
     return run.exports
-
-
-class Host:
-    """A static host on this machine, that can be switched off."""
-
-    def __init__(self, folder):
-        class Handler(http.server.SimpleHTTPRequestHandler):
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(
-            ("127.0.0.1", 0), functools.partial(Handler, directory=str(folder))
-        )
-        self.address = f"http://127.0.0.1:{self.server.server_port}/"
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
-        self.thread.start()
-
-    def stop(self):
-        if self.thread.is_alive():
-            self.server.shutdown()
-            self.server.server_close()
-            self.thread.join(10)
 
 
 @pytest.fixture

@@ -54,9 +54,10 @@ def png(image):
 class Server:
     """The whole application, asked in this process."""
 
-    def __init__(self, limits=None, page=False, counters=None, **settings):
+    def __init__(self, limits=None, page=False, counters=None, predictor=None, **settings):
         self.model = Model()
-        self.predictor = Predictor(self.model, "litert", NAMES, (28, 28, 1), {"run": "tried"}, batch_size=64)
+        bars = Predictor(self.model, "litert", NAMES, (28, 28, 1), {"run": "tried"}, batch_size=64)
+        self.predictor = predictor or bars
         self.settings = Settings("tried", page=page, limits=limits or Limits(), **settings)
         self.counters = counters or Counters()
         self.guard, self.service = application(self.settings, self.predictor, self.counters)

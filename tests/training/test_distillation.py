@@ -68,7 +68,7 @@ def test_each_image_gets_its_own_row_and_a_flipped_one_its_mirrors(tiny_dataset,
 def test_a_teacher_that_averages_over_flips_is_asked_once(tiny_dataset, tmp_path):
     """Its answers stand for the mirror images too; one that looks left and right answers for both, if shown."""
     images = tiny_dataset.train_images[:30]
-    shares = {"even": lambda x: x.mean(axis=(1, 2)), "left": lambda x: x[:, :, :14].mean(axis=(1, 2))}
+    shares = {"even": lambda x: x.mean(axis=(1, 2, 3)), "left": lambda x: x[:, :, :14].mean(axis=(1, 2, 3))}
     for name, flip, times in (("even", True, 1), ("left", True, 2), ("left", False, 1)):
 
         def teacher(x, share=shares[name]):
