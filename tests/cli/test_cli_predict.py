@@ -30,7 +30,7 @@ def compute(batch):
 def folder(tmp_path, monkeypatch):
     """Three pictures of the model's size, and the model."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("fmnist.predictor.open_model", lambda model, runs: Predictor(compute, "onnx", NAMES, (8, 6)))
+    monkeypatch.setattr("fmnist.predictor.open_model", lambda model, runs: Predictor(compute, "onnx", NAMES, (8, 6, 1)))
     for name, level in (("a.png", 0), ("b.png", 255), ("c.png", 51)):
         Image.new("L", (6, 8), level).save(tmp_path / name)
     return tmp_path
@@ -76,9 +76,9 @@ def test_csv_of_an_array(source, folder, run_cli, monkeypatch):
 
 def test_what_is_unlike_the_training_pictures(folder, run_cli, monkeypatch):
     rng = np.random.default_rng(0)
-    seen = rng.integers(90, 111, (200, 8, 6)).astype(np.uint8)
-    known = novelty.fit(seen, np.zeros(200, int), rng.integers(90, 111, (50, 8, 6)).astype(np.uint8))
-    model = Predictor(compute, "onnx", NAMES, (8, 6), novelty=known)
+    seen = rng.integers(90, 111, (200, 8, 6, 1)).astype(np.uint8)
+    known = novelty.fit(seen, np.zeros(200, int), rng.integers(90, 111, (50, 8, 6, 1)).astype(np.uint8))
+    model = Predictor(compute, "onnx", NAMES, (8, 6, 1), novelty=known)
     monkeypatch.setattr("fmnist.predictor.open_model", lambda name, runs: model)
     Image.new("L", (6, 8), 100).save(folder / "c.png")
     code, out, err = run_cli("predict", "m.onnx", ".", "--top", "1")
@@ -106,7 +106,7 @@ def test_on_a_narrow_terminal_no_class_is_broken(columns, lines, folder, run_cli
 
 
 def test_a_run_without_exports_says_what_makes_it_start_quickly(folder, run_cli, tiny_run, monkeypatch):
-    slow = Predictor(compute, "keras", NAMES, (8, 6))
+    slow = Predictor(compute, "keras", NAMES, (8, 6, 1))
     monkeypatch.setattr("fmnist.predictor.open_model", lambda model, runs: slow)
     code, _, err = run_cli("predict", "tiny", "a.png", "b.png", "--runs-dir", tiny_run.path.parent)
     assert code == 0

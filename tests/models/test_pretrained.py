@@ -107,6 +107,19 @@ def test_every_weight_comes_from_the_file_and_is_counted(backbone, weights_file)
         assert [array.shape for array in arrays] == [tuple(w.shape) for w in backbone.get_layer(name).weights]
 
 
+def test_a_network_for_colour_keeps_the_stem_that_was_learnt(weights_file):
+    """Three equal channels give what the same network for grey, whose stem is summed, gives for the one."""
+    answers = []
+    for channels in (1, 3):
+        model = models.build(preset("transfer", image_size=32).model, (28, 28, channels))
+        for name, arrays in efficientnet_lite0.convert(model, weights_file).items():
+            model.get_layer(name).set_weights(arrays)
+        answers.append(backend.Predictor(head.split(model)[0])(wavy_image().repeat(channels, axis=3)))
+    learnt = load_file(weights_file)["_conv_stem.weight"].transpose(2, 3, 1, 0)
+    np.testing.assert_array_equal(model.get_layer("stem").get_weights()[0], learnt)
+    np.testing.assert_allclose(*answers, rtol=1e-3, atol=1e-3 * np.abs(answers[0]).max())
+
+
 def test_keras_answers_as_pytorch_did(backbone):
     """The features that PyTorch computed of the same image, up to 6, to 1e-4: see benchmarks/imagenet_weights.py."""
     package = FAMILIES["efficientnet_lite0"].package

