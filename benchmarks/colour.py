@@ -3,7 +3,7 @@
     npm pack emoji-datasource-twitter@16.0.0
     python benchmarks/colour.py emoji-datasource-twitter-16.0.0.tgz
 
-The pictures are Twemoji's (CC BY 4.0), 64 × 64 with transparency, 316 in each of six classes: yellow and the five tones.
+The pictures are Twemoji's (CC BY 4.0), 64 × 64 with transparency, in six classes of 316: yellow and five tones.
 Each set is imported and trained with nothing said but its place. Writes results/colour.json.
 """
 

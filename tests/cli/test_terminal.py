@@ -100,7 +100,7 @@ def test_what_commands_print_fits_the_terminal(
 ):
     """No line is longer than the terminal, and every number is whole: it stands on a wide terminal too."""
     monkeypatch.chdir(tmp_path)
-    Image.fromarray(tiny_dataset.test_images[0]).save("a-picture-with-a-long-name-as-cameras-give-them.png")
+    Image.fromarray(tiny_dataset.test_images[0, ..., 0]).save("a-picture-with-a-long-name-as-cameras-give-them.png")
     small = compared(tmp_path / "small", tiny_dataset)
     there = ["--runs-dir", str(tiny_run.path.parent)]
     data = ["--data-dir", str(tiny_data_dir)]

@@ -25,7 +25,7 @@ def test_a_finished_run_is_in_order(tiny_run, run_cli):
     code, out, err = run_cli("doctor", tiny_run.path)
     assert (code, err) == (0, "") and out.endswith("Nothing is wrong\n")
     assert "ok     state               finished with epoch 2 of 2" in out
-    assert "ok     model               10 classes, pictures of 28 × 28 pixels" in out
+    assert "ok     model               10 classes, pictures of 28×28 pixels" in out
     assert found(tiny_run.path, "note") == found(tiny_run.path, "wrong") == {}
 
 

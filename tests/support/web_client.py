@@ -47,7 +47,7 @@ def bright(label):
 
 def png(image):
     file = io.BytesIO()
-    Image.fromarray(image).save(file, "PNG")
+    Image.fromarray(np.squeeze(image)).save(file, "PNG")
     return file.getvalue()
 
 

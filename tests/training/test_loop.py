@@ -67,7 +67,7 @@ def test_the_measured_scores_are_the_saved_models(tiny_run, tiny_dataset):
     model = keras.models.load_model(tiny_run.model)
     last = read_history(tiny_run.history)[-1]
     for part, indices in (("train", train), ("val", validation)):
-        probabilities = np.asarray(model(tiny_dataset.train_images[indices][..., None]))
+        probabilities = np.asarray(model(tiny_dataset.train_images[indices]))
         labels = tiny_dataset.train_labels[indices]
         assert last[f"{part}_accuracy"] == pytest.approx((probabilities.argmax(axis=1) == labels).mean(), abs=1e-6)
         chosen = probabilities[np.arange(len(labels)), labels]
@@ -335,7 +335,7 @@ def test_evaluation_scores_the_saved_model(tiny_run, tiny_dataset):
     with np.load(tiny_run.predictions) as predictions:
         probabilities, labels = predictions["probabilities"], predictions["labels"]
     model = keras.models.load_model(tiny_run.model)
-    np.testing.assert_allclose(probabilities, np.asarray(model(tiny_dataset.test_images[..., None])), atol=1e-6)
+    np.testing.assert_allclose(probabilities, np.asarray(model(tiny_dataset.test_images)), atol=1e-6)
     np.testing.assert_array_equal(labels, tiny_dataset.test_labels)
     assert result["accuracy"] == (probabilities.argmax(axis=1) == labels).mean()
     assert np.sum(result["confusion_matrix"]) == 200 and len(result["per_class"]) == 10
