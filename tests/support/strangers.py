@@ -44,11 +44,11 @@ SCRIPTS = ("shoe", "bag 2", "靴", "حذاء", "ботинок", "žába", "👟
 
 def drawing(rng: random.Random, width: int, height: int) -> Image.Image:
     """An object on light or dark, noise, or nothing at all, as a colour picture with alpha."""
-    kind = rng.choice(("object", "noise", "blank", "clear"))
+    kind = rng.choice(("object", "object", "noise", "blank", "clear"))
     if kind == "noise":
         pixels = np.random.default_rng(rng.randrange(2**32)).integers(0, 256, (height, width, 4), np.uint8)
         return Image.fromarray(pixels)
-    ground, ink = rng.choices(range(256), k=3), rng.choices(range(256), k=3)
+    ground, ink = (rng.choice(([rng.choice((0, 20, 235, 255))] * 3, rng.choices(range(256), k=3))) for _ in range(2))
     picture = Image.new("RGBA", (width, height), (*ground, 0 if kind == "clear" else 255))
     if kind == "object":
         x, y = rng.randrange(width), rng.randrange(height)
