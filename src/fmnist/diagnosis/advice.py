@@ -40,7 +40,7 @@ def advise(
     Args:
         findings: the verdict, and what else was found.
         facts: sentences and numbers by name, for the evidence; a remedy whose fact is missing is left out.
-        config: the run's settings, also as in its `config.json`; without them, the preset `reference` with those `known`.
+        config: the run's settings, also as in `config.json`; without them, the preset `reference` with those `known`.
         known: settings that the history tells, such as its number of epochs.
         said: sentences that the reader has seen; no evidence is told twice.
         place: the flags, each with its value, that say where the run's data and the runs lie.
