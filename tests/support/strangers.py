@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from fmnist.data import load_dataset
+from fmnist.data.preparation import PHOTO
 from fmnist.errors import InputError
 from fmnist.images import decode, import_folder, prepare
 
@@ -84,15 +85,17 @@ def spoilt(rng: random.Random, content: bytes) -> bytes:
 
 
 def pictures(rng: random.Random, folder: Path) -> str:
-    """A picture that is whole becomes an image; one that is spoilt does, or is refused."""
+    """A picture that is whole becomes an image, grey and in colour; one that is spoilt does, or is refused."""
     content, whole = encoded(rng), rng.random() < 0.5
     shape = rng.choice(((28, 28), (8, 8), (20, 33), (64, 64)))
     try:
-        image = prepare(decode(content if whole else spoilt(rng, content)), shape)
+        picture = decode(content if whole else spoilt(rng, content))
+        images = [prepare(picture, (*shape, 1)), prepare(picture, (*shape, 3), PHOTO)]
     except InputError as error:
         assert not whole, f"a whole picture is refused: {error}"
         return "refused"
-    assert image.shape == shape and image.dtype == np.uint8, (image.shape, image.dtype)
+    for channels, image in zip((1, 3), images, strict=True):
+        assert image.shape == (*shape, channels) and image.dtype == np.uint8, (image.shape, image.dtype)
     return "answered"
 
 
