@@ -34,6 +34,7 @@ NEUTRAL = (
 _MEANS = {word: kind for kind, words in WORDS.items() for word in words}
 _NOTHING = ("", "na", "n/a", "none", "null", "-", "--", "_", "no log")  # how an empty cell may be written
 SCORES = ("loss", "accuracy", "error")
+_SELDOM = 1 / 3  # if more cells than this are NaN before the last number, NaN means empty
 ROUNDING = 1e-4  # an accuracy may be above 1 by so much, as a mean of float32 is
 
 
@@ -90,7 +91,8 @@ def find(table: Table, problems: list[str]) -> list[Column]:
             *(f"{part}_{score}" for part in ("train", "val") for score in ("loss", "accuracy")),
         ]
         hint = next((text for name in table if (text := did_you_mean(name, known))), "")
-        raise InputError(f"no known column among {', '.join(table)[:200]}{hint}; expected for instance {EXAMPLE}")
+        names = ", ".join(table)[:200]
+        raise InputError(f"no known column among {names}{hint}; expected several side by side, for instance {EXAMPLE}")
     found = []
     for name, (what, whose, rank) in meanings.items():
         try:
@@ -129,4 +131,9 @@ def numbers(cells: list[Any]) -> tuple[np.ndarray, np.ndarray]:
         except (TypeError, ValueError, OverflowError):
             raise ValueError(f"row {row + 1}: got {cell!r:.60}, expected a number") from None
         written[row] = True
-    return np.where(np.isfinite(values), values, np.nan), written
+    finite = np.isfinite(values)
+    until = len(finite) - int(finite[::-1].argmax()) if finite.any() else 0
+    # A data frame has NaN where there is nothing, here and there; a loss that became NaN stays so.
+    if until and np.mean(written[:until] & ~finite[:until]) > _SELDOM:
+        written &= finite
+    return np.where(finite, values, np.nan), written

@@ -6,6 +6,7 @@ from itertools import groupby, pairwise
 import numpy as np
 
 from fmnist.diagnosis.columns import SCORES, Column
+from fmnist.diagnosis.tables import MAX_ROWS
 
 _LONG = 8  # times that rise so often in a row by chance are rare: once in 40,320
 
@@ -48,8 +49,8 @@ def number_epochs(columns: list[Column], rows: int, notes: list[str]) -> tuple[C
     there = np.isfinite(given.values)
     last = np.maximum.accumulate(np.where(there, np.arange(rows), there.argmax()))
     epochs = given.values[last]  # a row without an epoch belongs to that of the row before
-    if epochs.min() < 0 or (np.ptp(epochs) == 0 and scored.sum() > 1):
-        notes.append(f"The epochs in '{given.name}' cannot be used: they are negative, or the same in every row.")
+    if epochs.min() < 0 or epochs.max() > MAX_ROWS or (np.ptp(epochs) == 0 and scored.sum() > 1):
+        notes.append(f"The epochs in '{given.name}' cannot be used: they are out of range, or the same in every row.")
         return None, _count(columns, scored, rows, notes)
     if (epochs % 1).any():
         return given, np.maximum(np.ceil(epochs - 1e-6), 1)

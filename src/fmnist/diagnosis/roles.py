@@ -8,6 +8,7 @@ import numpy as np
 
 from fmnist.diagnosis.columns import ROUNDING
 from fmnist.diagnosis.epochs import Series
+from fmnist.errors import InputError
 
 # What is told of a history, in words. `loss` and `accuracy` are running averages, kept while an epoch runs.
 ROLES = {
@@ -22,6 +23,8 @@ ROLES = {
     "val_accuracy": "validation accuracy",
 }
 Chosen = dict[str, Series]
+_FEW = 4  # epochs; the first ones may be anything
+_SUM = 5  # a training loss with dropout, mixed images and smoothed labels is up to three times the other at first
 
 
 def assign(series: list[Series], notes: list[str]) -> Chosen:
@@ -50,8 +53,22 @@ def assign(series: list[Series], notes: list[str]) -> Chosen:
             del chosen[f"train_{kind}"]
         elif measured and not running and measured.averaged:
             chosen[kind] = chosen.pop(f"train_{kind}")
+    _compare_losses(chosen)
     chosen = _shares(chosen, notes)
     return _moved(chosen) if doubtful == "accuracy" else chosen
+
+
+def _compare_losses(chosen: Chosen) -> None:
+    """Refuse a training loss that is a sum over batches; nothing else makes it so much larger from beginning to end."""
+    training, validation = chosen.get("train_loss") or chosen.get("loss"), chosen.get("val_loss")
+    if training and validation:
+        both = np.isfinite(training.values) & (validation.values > 0)
+        ratios = training.values[both] / validation.values[both]
+        if len(ratios) >= _FEW and (least := float(ratios.min())) > _SUM:
+            raise InputError(
+                f"'{training.column.name}' is at least {least:.0f} times '{validation.column.name}' in every epoch, "
+                "like a sum over batches beside a mean; divide it by the number of batches"
+            )
 
 
 def _kind(series: Series) -> str:

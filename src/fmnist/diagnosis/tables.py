@@ -44,17 +44,17 @@ def _from_json(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         problem = InputError(f"this is not JSON: {error}")
+    rows: list[Any] = []
     lines = [line for line in text.splitlines() if line.strip()]
-    try:
-        rows = [json.loads(line) for line in lines[:-1]]
-    except (ValueError, RecursionError):
-        raise problem from None
-    if not rows:
-        raise problem
-    try:
-        return [*rows, json.loads(lines[-1])]
-    except (ValueError, RecursionError):  # a line that is being written
-        return rows
+    for number, line in enumerate(lines, 1):
+        try:
+            rows.append(json.loads(line))
+        except (ValueError, RecursionError) as error:
+            if not rows:
+                raise problem from None
+            if number < len(lines):  # the last one may be being written
+                raise InputError(f"line {number} is not JSON: {error}") from error
+    return rows
 
 
 def _from_csv(text: str) -> Table:
@@ -110,7 +110,7 @@ def table(content: Any) -> Table:
 def _rows_of_pandas(content: Any) -> Any:
     """Return a data frame, or what `to_json` makes of one, as columns or rows; anything else as it is."""
     if hasattr(content, "reset_index"):
-        return content.reset_index().to_dict("list")
+        return content.reset_index(drop=content.index.name is None).to_dict("list")
     if not isinstance(content, Mapping) or not {"columns", "schema"} & content.keys():
         return content
     names, rows = content.get("columns"), content.get("data")
