@@ -2,14 +2,13 @@
 
 import io
 import json
-import math
 import random
 import re
 
 import numpy as np
 import pytest
 from support import tool_histories
-from support.tool_histories import EPOCHS, FORMS, VERDICTS, curves
+from support.tool_histories import EPOCHS, FORMS, VERDICTS, curves, damaged, disturbed
 
 from fmnist.diagnosis import diagnose
 from fmnist.diagnosis.history import parse, read_history_file
@@ -194,6 +193,13 @@ def test_what_is_missing_in_a_data_frame_did_not_diverge():
             assert (diagnose(content).verdict, diagnose(content).epochs) == ("overfitting", EPOCHS)
 
 
+def test_many_restarts_are_told_once():
+    rows = 1_000
+    epoch = [number % 2 for number in range(rows)]
+    history = parse({"epoch": epoch, "loss": np.linspace(1, 0.2, rows), "val_loss": np.linspace(1, 0.3, rows)})
+    assert len(history.epochs) == rows and sum("do not ascend" in note for note in history.notes) == 1
+
+
 # Times
 
 
@@ -209,6 +215,12 @@ def test_what_is_missing_in_a_data_frame_did_not_diverge():
 def test_times_in_every_form(times, expected):
     columns = {"loss": [0.9, 0.5, 0.3, 0.2], "val_loss": [0.9, 0.6, 0.7, 0.9], "time": times}
     assert parse(columns).seconds[-1] == pytest.approx(expected)
+
+
+def test_a_clock_that_began_again_with_the_run():
+    times = [12.0 * (epoch % 10 + 1) for epoch in range(20)]
+    columns = {"loss": np.linspace(1, 0.2, 20), "val_loss": np.linspace(1, 0.5, 20), "time": times}
+    assert parse(columns).seconds[1:].tolist() == [12.0] * 19
 
 
 def test_a_time_that_cannot_be_read_costs_a_note():
@@ -290,29 +302,6 @@ def test_a_constant_has_no_jitter():
 # Whatever stands beside
 
 
-def disturbed(run: dict, rng: random.Random) -> list[dict]:
-    """The same history with columns in another order, others beside them, rows twice, and gaps."""
-    count = len(run["epoch"])
-    noise = {
-        "note": [rng.choice(["ok", "", "naïve ✓", "2026-11-26T03:00:00"]) for _ in range(count)],
-        "grad_norm": [rng.choice([math.nan, 1.5, "inf"]) for _ in range(count)],
-        "batch": list(range(count)),
-        "val_f1": [rng.random() for _ in range(count)],
-        "best": [True] * count,
-        "val_loss_smoothed": [rng.random() for _ in range(count)],
-        "": list(range(count)),
-        "lr": [rng.choice(["1e-3", None, "n/a"]) for _ in range(count)],
-        "time": [rng.choice(["00:12", "--", "soon"]) for _ in range(count)],
-    }
-    names = [*run, *rng.sample(sorted(noise), rng.randint(0, len(noise)))]
-    rng.shuffle(names)
-    rows = [{name: (run | noise)[name][row] for name in names} for row in range(count)]
-    for row in rng.sample(range(1, count - 1), 2):  # gaps
-        rows[row][rng.choice([name for name in run if name != "epoch"])] = rng.choice(["", None])
-    twice = rng.randrange(count)
-    return [*rows[:twice], rows[twice], *rows[twice:]]
-
-
 @pytest.mark.parametrize("seed", range(24))
 def test_what_stands_beside_a_history_changes_nothing(seed, read):
     rng = random.Random(seed)
@@ -341,16 +330,8 @@ def test_damaged_files_of_every_form_are_read_or_refused(seed, read):
     """Bytes lost, doubled or changed: a diagnosis or one message, nothing else."""
     rng = random.Random(seed)
     for form in FORMS.values():
-        text = bytearray(form.write(curves("good fit", 6)).encode())
-        for _ in range(rng.randint(1, 4)):
-            start = rng.randrange(len(text))
-            end = start + rng.randint(0, 30)
-            text[start:end] = rng.choice(
-                [b"", text[start:end] * 2, bytes([rng.randrange(32, 127)]), b",", b'"', b"nan", b"]"]
-            )
-            text = text or bytearray(b"x")
         try:
-            assert diagnose(read(bytes(text), form.suffix)).text()
+            assert diagnose(read(damaged(form.write(curves("good fit", 6)), rng), form.suffix)).text()
         except InputError as error:
             assert len(str(error)) < 5000
 

@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import math
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -47,7 +48,6 @@ class Form:
     Attributes:
         write: curves → the text of the file.
         suffix: of the file's name.
-        epochs: what becomes of the epochs: for a tool that measures only now and then, how many scores there are.
     """
 
     write: Callable[[Curves], str]
@@ -603,3 +603,48 @@ def sparse(run: Curves, every: int) -> Curves:
         else values
         for name, values in run.items()
     }
+
+
+def disturbed(run: dict, rng: random.Random) -> list[dict]:
+    """The same history with columns in another order, others beside them, rows twice, and gaps."""
+    count = len(run["epoch"])
+    noise = {
+        "note": [rng.choice(["ok", "", "naïve ✓", "2026-11-26T03:00:00"]) for _ in range(count)],
+        "grad_norm": [rng.choice([math.nan, 1.5, "inf"]) for _ in range(count)],
+        "batch": list(range(count)),
+        "val_f1": [rng.random() for _ in range(count)],
+        "best": [True] * count,
+        "val_loss_smoothed": [rng.random() for _ in range(count)],
+        "": list(range(count)),
+        "lr": [rng.choice(["1e-3", None, "n/a"]) for _ in range(count)],
+        "time": [rng.choice(["00:12", "--", "soon"]) for _ in range(count)],
+    }
+    names = [*run, *rng.sample(sorted(noise), rng.randint(0, len(noise)))]
+    rng.shuffle(names)
+    rows = [{name: (run | noise)[name][row] for name in names} for row in range(count)]
+    for row in rng.sample(range(1, count - 1), 2):  # gaps
+        rows[row][rng.choice([name for name in run if name != "epoch"])] = rng.choice(["", None])
+    twice = rng.randrange(count)
+    return [*rows[:twice], rows[twice], *rows[twice:]]
+
+
+def damaged(text: str, rng: random.Random) -> bytes:
+    """A file of which bytes were lost, doubled or changed in some places."""
+    content = bytearray(text.encode())
+    for _ in range(rng.randint(1, 4)):
+        start = rng.randrange(len(content))
+        end = start + rng.randint(0, 30)
+        other = [
+            b"",
+            content[start:end] * 2,
+            bytes([rng.randrange(32, 127)]),
+            b",",
+            b'"',
+            b"nan",
+            b"1e999",
+            b"]",
+            b"\n",
+        ]
+        content[start:end] = rng.choice(other)
+        content = content or bytearray(b"x")
+    return bytes(content)

@@ -1,7 +1,7 @@
 """Turns rows into epochs: tools write several rows for an epoch, skip some, and write some twice after a restart."""
 
 from dataclasses import dataclass, replace
-from itertools import groupby, pairwise
+from itertools import groupby
 
 import numpy as np
 
@@ -67,15 +67,12 @@ def _written(columns: list[Column], rows: int, whose: str) -> np.ndarray:
 
 def _count(columns: list[Column], scored: np.ndarray, rows: int, notes: list[str]) -> np.ndarray:
     """Return the epochs of rows that tell none: each row, or each with validation scores, is one."""
-    steps = next((column.values for column in columns if column.what == "step"), None)
+    steps = next((column.values for column in columns if column.what == "step"), np.full(rows, np.nan))
     trained = _written(columns, rows, "train") | _written(columns, rows, "")
-    order = np.arange(float(rows))
-    if steps is not None and np.isfinite(steps).all() and (np.diff(steps) >= 0).all():
-        order = steps
-    elif not scored.any() or (scored & trained).any():
-        return order + 1
-    if not scored.any():
-        return order + 1
+    ascend = bool((np.diff(steps, prepend=-np.inf) >= 0).all())
+    if not scored.any() or (not ascend and (scored & trained).any()):
+        return np.arange(1.0, rows + 1)
+    order = steps if ascend else np.arange(float(rows))
     notes.append("No column tells the epochs: those with validation scores are counted.")
     ends = np.unique(order[scored])
     return np.minimum(np.searchsorted(ends, order) + 1.0, len(ends))
@@ -83,17 +80,18 @@ def _count(columns: list[Column], scored: np.ndarray, rows: int, notes: list[str
 
 def _count_on(columns: list[Column], epochs: np.ndarray, notes: list[str]) -> np.ndarray:
     """Return epochs that are counted on where their numbers start again but the loss does not."""
-    for column in columns:
-        if column.what not in SCORES or column.whose != "val":
-            continue
-        rows = np.flatnonzero(column.written).tolist()
-        for before, row in pairwise(rows):
-            new, old, first = (column.values[place] for place in (row, before, rows[0]))
-            if epochs[row] == epochs[rows[0]] < epochs[before] and abs(new - old) < abs(new - first):
-                epochs = epochs + np.where(np.arange(len(epochs)) >= row, epochs[before] - epochs[row] + 1, 0)
-                notes.append(f"The epochs do not ascend; those from row {row + 1} on are counted as further ones.")
-        break
-    return epochs
+    values = next((one.values for one in columns if one.what in SCORES and one.whose == "val"), np.zeros(0))
+    rows = np.flatnonzero(np.isfinite(values))
+    if not len(rows):
+        return epochs
+    before, after, first = rows[:-1], rows[1:], rows[0]
+    anew = (epochs[after] == epochs[first]) & (epochs[before] > epochs[first])
+    anew &= np.abs(values[after] - values[before]) < np.abs(values[after] - values[first])
+    further = np.zeros(len(epochs))
+    further[after[anew]] = epochs[before[anew]] - epochs[first] + 1
+    if anew.any():
+        notes.append("The epochs do not ascend; where they start again, they are counted as further ones.")
+    return epochs + np.cumsum(further)
 
 
 def by_epoch(columns: list[Column], labels: np.ndarray, notes: list[str]) -> tuple[np.ndarray, list[Series]]:
@@ -107,7 +105,7 @@ def by_epoch(columns: list[Column], labels: np.ndarray, notes: list[str]) -> tup
         for epoch, cells in found[column.name]:
             written[places[epoch]] = True
             if finite := [cell for cell in cells if np.isfinite(cell)]:
-                values[places[epoch]] = finite[-1] if column.whose == "val" else np.mean(finite)
+                values[places[epoch]] = finite[-1] if column.whose == "val" else sum(finite) / len(finite)
                 averaged |= len(set(finite)) > 1
         series.append(Series(column, values, written, averaged and column.whose != "val"))
     return epochs, series
@@ -136,12 +134,14 @@ def spent(column: Column, labels: np.ndarray, epochs: np.ndarray, notes: list[st
     runs = dict(_runs(column, labels, notes))
     times = np.array([runs.get(epoch, [np.nan])[-1] for epoch in epochs.tolist()])
     known = times[np.isfinite(times)]
-    rises = len(known) > 2 and (np.diff(known) > 0).all()
+    falls = int((np.diff(known) <= 0).sum())  # at restarts
+    rises = len(known) > 2 and falls <= len(known) // _LONG
     if rises and (len(known) >= _LONG or known[-1] >= known[0] * len(known) / 2):
         notes.append(
             f"The times in '{column.name}' run on from the start; an epoch took what lies between two of them."
         )
-        return np.diff(times, prepend=np.nan)
+        steps = np.diff(times, prepend=np.nan)
+        return np.where(steps <= 0, times, steps)
     several = any(len(set(values)) > 1 for values in runs.values())
     if several or (known < 0).any():
         notes.append(f"The times in '{column.name}' are not those of epochs; they are left out.")

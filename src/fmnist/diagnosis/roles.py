@@ -23,7 +23,7 @@ ROLES = {
     "val_accuracy": "validation accuracy",
 }
 Chosen = dict[str, Series]
-_FEW = 4  # epochs; the first ones may be anything
+_FEW = 4  # epochs; fewer are no curve
 _SUM = 5  # a training loss with dropout, mixed images and smoothed labels is up to three times the other at first
 
 
@@ -46,7 +46,7 @@ def assign(series: list[Series], notes: list[str]) -> Chosen:
     chosen = {}
     for role, candidates in roles.items():
         most = max(one.count for one in candidates)
-        chosen[role] = min(candidates, key=lambda one: (one.count < most / 2, one.column.rank))
+        chosen[role] = min(candidates, key=lambda one: (one.count < min(most, _FEW), one.column.rank))
     for kind in ("loss", "accuracy"):
         measured, running = chosen.get(f"train_{kind}"), chosen.get(kind)
         if measured and running and measured.count < running.count / 2:  # the mean of a whole run, in its last row

@@ -128,19 +128,21 @@ def _cells(
     content: Any, path: tuple[str, ...] = (), row: int | None = None, first: bool = False
 ) -> Iterator[tuple[tuple[str, ...], int, bool, Any]]:
     """Yield for each value in a row its name, its row, whether the row came before the end of the name, and itself."""
-    if isinstance(content, Mapping) and len(path) < _DEPTH:
+    if isinstance(content, str | bytes | float | int | None) or not isinstance(
+        content, Mapping | Sequence | np.ndarray
+    ):
+        if row is not None and path:
+            yield path, row, first, content
+    elif not isinstance(content, Mapping):
+        for place, value in enumerate(content if row is None else ()):  # a list in a list has no row of its own
+            yield from _cells(value, path, place)
+    elif len(path) < _DEPTH:
         for key, value in content.items():
             number = _PLACE.fullmatch(str(key))
             if number and row is None:
                 yield from _cells(value, path, int(number[1]))
             else:
                 yield from _cells(value, (*path, str(key).strip()), row, row is not None)
-    elif isinstance(content, Sequence | np.ndarray) and not isinstance(content, str | bytes):
-        if row is None:  # a list in a list has no row of its own
-            for place, value in enumerate(content):
-                yield from _cells(value, path, place)
-    elif row is not None and path and not isinstance(content, Mapping):
-        yield path, row, first, content
 
 
 def _checked(columns: Table) -> Table:
