@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import random
 import re
 
@@ -354,6 +355,12 @@ def test_damaged_files_of_every_form_are_read_or_refused(seed, read):
         [[]],
         [{}],
         {"": [1]},
+        [{f"name{number}": 1, "loss": 1} for number in range(5_000)],
+        [{"epoch": number, "metric": f"m{number}", "value": 1.0} for number in range(5_000)],
+        {f"val loss{' ' * number}": [1, 2] for number in range(5_000)},
+        {name: [math.nan] * 6 for name in ("loss", "val_loss", "accuracy", "val_accuracy")},
+        {"train_loss": [1.0, math.nan], "val_loss": [math.nan, 1.0], "accuracy": [None, 0.5]},
+        {"val_loss_0": [1.0, math.nan], "val_loss_1": [math.nan, 1.0]},
         {"loss": np.zeros((2, 2)), "val_loss": np.zeros(2)},
         {"metric": ["loss"], "epoch": [1], "value": [[1]]},
         "loss",

@@ -90,7 +90,7 @@ def find(table: Table, problems: list[str]) -> list[Column]:
             "accuracy",
             *(f"{part}_{score}" for part in ("train", "val") for score in ("loss", "accuracy")),
         ]
-        hint = next((text for name in table if (text := did_you_mean(name, known))), "")
+        hint = next((text for name in list(table)[:100] if (text := did_you_mean(name, known))), "")
         names = ", ".join(table)[:200]
         raise InputError(f"no known column among {names}{hint}; expected several side by side, for instance {EXAMPLE}")
     found = []

@@ -20,6 +20,7 @@ from fmnist.run.directory import read_bounded
 from fmnist.text import some
 
 MAX_BYTES = 3 * 2**20  # parsed, JSON takes up to 25 times its size in memory
+_TOLD = 12  # problems, and names of columns that are not used
 _JSON = "write it as JSON from where it was made: `json.dump(history, open('history.json', 'w'))`"
 # How files begin that are often taken for a text: what they are, and how to come to a history that is read.
 _NO_TEXT = (
@@ -148,7 +149,7 @@ def _history(table: tables.Table) -> History:
             "The training scores are running averages, kept while an epoch runs; they lag behind by half an epoch, and "
             "are set forward by as much here. Dropout and augmentation make them look worse than the model is."
         )
-    notes += [f"{problem}; it is left out." for problem in problems]
+    notes += [f"{problem}; it is left out." for problem in problems[:_TOLD]]
     if told := _told(names, [name for name in table if name and name not in names.values()]):
         notes.append(told)
     losses = np.array([scores[name] for name in ("loss", "train_loss", "val_loss")])
@@ -172,7 +173,7 @@ def _history(table: tables.Table) -> History:
 def _missing(chosen: dict[str, Series], table: tables.Table, problems: list[str]) -> str:
     """Return why a history cannot be judged, and what would mend it."""
     if problems:
-        return "; ".join(problems)
+        return "; ".join(problems[:_TOLD])
     names = f"among the columns {', '.join(table)[:200]}"
     example = f"(for instance {tables.EXAMPLE})"
     if not {"val_loss", "val_accuracy"} & chosen.keys():
@@ -189,7 +190,7 @@ def _told(names: dict[str, str], ignored: list[str]) -> str:
     """Say which columns were read as what, and which were not, unless all have our names."""
     renamed = [f"'{name}' as {ROLES[role]}" for role, name in names.items() if name != role]
     parts = [f"Columns read: {', '.join(renamed)}."] if renamed else []
-    parts += [f"Columns not used: {some(ignored, 12)}."] if ignored else []
+    parts += [f"Columns not used: {some(ignored, _TOLD)}."] if ignored else []
     return " ".join(parts)
 
 

@@ -79,16 +79,18 @@ def _numbered_sets(series: list[Series], notes: list[str]) -> list[Series]:
     """Tell apart `validation_0` and `validation_1`, of which people give the training images first."""
     if any(one.column.whose != "val" for one in series):
         return series
-    found = list(series)
-    for place, one in enumerate(series):
-        same = [re.sub(r"\d", "", other.column.name) == re.sub(r"\d", "", one.column.name) for other in series]
-        others = [other for other, is_same in zip(series, same, strict=True) if is_same and other is not one]
-        if others and all(one.column.name < other.column.name for other in others):
-            better = np.nanmean(one.values - others[0].values) * (-1 if one.column.what == "accuracy" else 1)
-            if better < 0:
-                found[place] = dataclasses.replace(one, column=dataclasses.replace(one.column, whose="train"))
-                notes.append(f"'{one.column.name}' is better than '{others[0].column.name}', so it is the training's.")
-    return found
+    sets: dict[str, list[Series]] = {}
+    for one in sorted(series, key=lambda one: one.column.name):
+        sets.setdefault(re.sub(r"\d", "", one.column.name), []).append(one)
+    found = {one.column.name: one for one in series}
+    for first, second, *_ in (same for same in sets.values() if len(same) > 1):
+        both = np.isfinite(first.values) & np.isfinite(second.values)
+        more = float((first.values[both] - second.values[both]).sum())
+        if more > 0 if first.column.what == "accuracy" else more < 0:
+            column = dataclasses.replace(first.column, whose="train")
+            found[column.name] = dataclasses.replace(first, column=column)
+            notes.append(f"'{column.name}' is better than '{second.column.name}', so it is the training's.")
+    return list(found.values())
 
 
 def _shares(chosen: Chosen, notes: list[str]) -> Chosen:
@@ -120,14 +122,12 @@ def _moved(chosen: Chosen) -> Chosen:
 
     Each mistake costs a cross-entropy of the logarithm of 2 at least, so a loss bounds the share of mistakes.
     """
-    role = "val_accuracy" if "val_accuracy" in chosen else "accuracy"
-    other = "accuracy" if role == "val_accuracy" else "val_accuracy"
-    training = chosen.get("train_loss") or chosen.get("loss")
-    if not training or "val_loss" not in chosen or role not in chosen:
+    role, other = ("val_accuracy", "accuracy") if "val_accuracy" in chosen else ("accuracy", "val_accuracy")
+    training, validation = chosen.get("train_loss") or chosen.get("loss"), chosen.get("val_loss")
+    if not training or not validation or role not in chosen:
         return chosen
     least = math.log(2) * (1 - chosen[role].values)
-    losses = (chosen["val_loss"], training) if role == "val_accuracy" else (training, chosen["val_loss"])
-    fits, fits_other = (not np.nanmedian(least - one.values) > 0 for one in losses)
-    return (
-        chosen if fits or not fits_other else {(other if name == role else name): one for name, one in chosen.items()}
-    )
+    own, others = (validation, training) if role == "val_accuracy" else (training, validation)
+    rules_out = [2 * (least > one.values).sum() > one.count for one in (own, others)]
+    moved = {other if name == role else name: one for name, one in chosen.items()}
+    return moved if rules_out == [True, False] else chosen

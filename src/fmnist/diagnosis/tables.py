@@ -18,6 +18,8 @@ import numpy as np
 from fmnist.errors import InputError
 
 MAX_ROWS = 100_000
+# Where every row has names of its own, a table has as many cells as rows and names multiplied.
+MAX_NAMES, MAX_CELLS = 10_000, 5_000_000
 EXAMPLE = "epoch,loss,accuracy,val_loss,val_accuracy"
 Table = dict[str, list[Any]]
 
@@ -62,11 +64,12 @@ def _from_csv(text: str) -> Table:
     separator = max(",;\t|", key=header.count)
     try:
         lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        stripped = ([cell.strip() for cell in line] for line in lines)
         # One row more than the names and all that may be: so many are told, and no more are held.
-        rows = list(itertools.islice((row for row in lines if any(map(str.strip, row))), MAX_ROWS + 2))
+        rows = list(itertools.islice((row for row in stripped if any(row)), MAX_ROWS + 2))
     except csv.Error as error:
         raise InputError(f"this is not a CSV file: {error}") from error
-    rows = [[cell.strip() for cell in row] for row in rows]
+    _check_size(len(rows) - 1, max(map(len, rows), default=0))
     # Without the names that are written once more after a restart, and the rule below those of a Markdown table.
     rows = rows[:1] + [row for row in rows[1:] if row != rows[0] and set("".join(row)) - set("-:")]
     if len(rows) < 2:
@@ -77,7 +80,7 @@ def _from_csv(text: str) -> Table:
             raise InputError(f"line {number} has {len(row)} cells, the line of names has {len(names)}")
     mark = "." if separator == "," else ","  # where the comma does not separate, it may be the decimal mark
     cells = [[cell.replace(mark, ".") for cell in row[: len(names)]] for row in rows[1:]]
-    return _checked({name: column for name, *column in itertools.zip_longest(names, *cells, fillvalue="") if name})
+    return {name: column for name, *column in itertools.zip_longest(names, *cells, fillvalue="") if name}
 
 
 def table(content: Any) -> Table:
@@ -90,8 +93,10 @@ def table(content: Any) -> Table:
     cells: dict[tuple[str, ...], dict[int, Any]] = {}
     padded = False
     for path, row, first, cell in _cells(content):
-        cells.setdefault(path, {})[row] = cell
+        column = cells.setdefault(path, {})
+        column[row] = cell
         padded |= first
+        _check_size(len(column), len(cells))
     if not cells:
         if isinstance(content, Sequence | Mapping) and _is_empty(content):
             raise InputError("there are no epochs in this history")
@@ -99,12 +104,11 @@ def table(content: Any) -> Table:
     while len(cells) > 1 and len({path[:1] for path in cells}) == 1 and min(map(len, cells)) > 1:
         cells = {path[1:]: column for path, column in cells.items()}  # a key around all of them says nothing
     every = sorted({row for column in cells.values() for row in column})
-    return _named_rows(
-        _checked({
-            "/".join(path): [column.get(row) for row in (every if padded else sorted(column))]
-            for path, column in cells.items()
-        })
-    )  # fmt: skip
+    _check_size(len(every), len(cells))
+    return _named_rows({
+        "/".join(path): [column.get(row) for row in (every if padded else sorted(column))]
+        for path, column in cells.items()
+    })  # fmt: skip
 
 
 def _rows_of_pandas(content: Any) -> Any:
@@ -145,18 +149,16 @@ def _cells(
                 yield from _cells(value, (*path, str(key).strip()), row, row is not None)
 
 
-def _checked(columns: Table) -> Table:
-    rows = max(map(len, columns.values()), default=0)
-    if not rows:
-        raise InputError("there are no epochs in this history")
+def _check_size(rows: int, names: int) -> None:
     if rows > MAX_ROWS:
         raise InputError(f"there are {rows:,} rows; expected one for each epoch, {MAX_ROWS:,} at most")
-    return columns
+    if names > MAX_NAMES or rows * names > MAX_CELLS:
+        raise InputError(f"there are {names:,} columns of {rows:,} rows; expected the scores of a training")
 
 
 def _named_rows(columns: Table) -> Table:
     """Return a table in which the text of a row, such as `loss` or `val`, has become part of the columns' names."""
-    rows = max(map(len, columns.values()))
+    rows = max(map(len, columns.values()), default=0)
     plain = {re.sub(r"[\W_]", "", name.lower()): name for name, cells in columns.items() if len(cells) == rows}
     metric, value, number, images = (
         next((plain[name] for name in names if name in plain), "") for names in (_METRIC, _VALUE, _NUMBERED, _SET)
@@ -180,4 +182,5 @@ def _named_rows(columns: Table) -> Table:
             if columns[name][row] not in (None, ""):
                 new["/".join([*words, *([] if is_long else [name])])] = columns[name][row]
     names = dict.fromkeys(name for row in made.values() for name in row)
+    _check_size(len(made), len(names))
     return {name: [row.get(name) for row in made.values()] for name in names}
