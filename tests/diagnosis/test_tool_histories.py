@@ -127,7 +127,15 @@ def test_validation_in_every_fifth_epoch_turns_between_two_scores():
     assert (found.verdict, found.epochs) == ("overfitting", 40)
     assert found.turns.epoch in (5, 10, 15) and found.turns.low <= found.turns.epoch - 4
     assert found.turns.high >= found.turns.epoch + 4
-    assert found.gap_opens.epoch >= 5
+    assert (found.gap_opens.low, found.gap_opens.high) in ((6, 10), (11, 15))
+
+
+def test_what_came_before_the_first_score_is_not_known():
+    """The gap is open at the first score, in epoch 5: it opened in any of the epochs up to there."""
+    epochs = np.arange(1, 41)
+    run = {"epoch": epochs.tolist(), "train_loss": (0.5 / epochs).tolist(), "val_loss": [0.5] * 40}
+    found = diagnose(tool_histories.sparse(run, 5))
+    assert (found.gap_opens.low, found.gap_opens.epoch) == (1, 5)
 
 
 def test_epochs_that_were_trained_again_count_once():

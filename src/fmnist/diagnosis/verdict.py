@@ -146,8 +146,8 @@ def judge(history: History, *, validation_size: int | None, num_classes: int) ->
         reason = CHANCE
 
     spread = LOSS_SPREAD / math.sqrt(validation_size) if validation_size and use_losses else 0.0
-    onset = _onset(epochs, *losses, spread) if verdict != DIVERGED else None
     scored = epochs[np.isfinite(val_raw)]
+    onset = _onset(epochs, *losses, spread, scored) if verdict != DIVERGED else None
     turn = _turn(epochs, losses[1], scored) if verdict not in (DIVERGED, UNSTABLE) else None
     trends = epochs, train, validation, train_error, val_error
     return Judgement(verdict, votes, reason, *trends, onset, turn, off_trend)
@@ -186,8 +186,10 @@ def half(count: int) -> int:
     return (count + 1) // 2 - 1
 
 
-def _onset(epochs: np.ndarray, train: np.ndarray, validation: np.ndarray, spread: float) -> tuple[int, int, int] | None:
-    """Return when the gap opens; None if in most draws it is not open at the end."""
+def _onset(
+    epochs: np.ndarray, train: np.ndarray, validation: np.ndarray, spread: float, scored: np.ndarray
+) -> tuple[int, int, int] | None:
+    """Return when the gap opens; None if in most draws it is not open at the end. Scores are known at some epochs."""
     # The validation images are a sample: all their losses may be too high or too low together.
     shift = np.exp(spread * np.random.default_rng(5).standard_normal((DRAWS, 1)))
     opens = _openings(train, validation * shift)
@@ -195,7 +197,9 @@ def _onset(epochs: np.ndarray, train: np.ndarray, validation: np.ndarray, spread
         return None
     # The middle is that of the images at hand: their shift widens the interval and no more.
     middle = _openings(train, validation)
-    return _interval(epochs, middle if len(middle) else opens, opens)
+    found, low, high = _interval(epochs, middle if len(middle) else opens, opens)
+    later = scored[scored >= high]
+    return found, _after_score(scored, low), math.ceil(later[0]) if len(later) else high
 
 
 def _openings(train: np.ndarray, validation: np.ndarray) -> np.ndarray:
@@ -212,9 +216,13 @@ def _turn(epochs: np.ndarray, validation: np.ndarray, scored: np.ndarray) -> tup
     if turned.mean() <= 0.5:
         return None
     found, low, high = _interval(epochs, lowest[turned], lowest[turned])
-    # Between two scores nobody looked: it may have turned in any of these epochs.
-    before, after = scored[scored < low], scored[scored > high]
-    return found, math.floor(before[-1]) + 1 if len(before) else low, math.ceil(after[0]) - 1 if len(after) else high
+    later = scored[scored > high]
+    return found, _after_score(scored, low), math.ceil(later[0]) - 1 if len(later) else high
+
+
+def _after_score(scored: np.ndarray, epoch: int) -> int:
+    """Return the first epoch after the last score before this one: in between nobody looked."""
+    return math.floor(scored[scored < epoch].max(initial=0)) + 1
 
 
 def _interval(epochs: np.ndarray, middle: np.ndarray, places: np.ndarray) -> tuple[int, int, int]:
