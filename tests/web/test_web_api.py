@@ -3,6 +3,7 @@ import base64
 import json
 import re
 import signal
+import sys
 import time
 
 import numpy as np
@@ -449,3 +450,15 @@ def test_a_server_whose_model_does_not_come_back_is_not_ready_and_ends(monkeypat
     while server.service.batcher.busy_seconds() and time.monotonic() < until_idle:
         time.sleep(0.01)
     assert server.ask("GET", "/readyz").status_code == 200
+
+
+def test_a_missing_package_is_named_with_the_line_that_brings_it(monkeypatch):
+    from multiprocessing import Pipe
+
+    from fmnist.web import workers
+
+    monkeypatch.setitem(sys.modules, "fmnist.web.server", None)
+    hears, tells = Pipe(duplex=False)
+    workers._work(tells)
+    error = hears.recv()
+    assert isinstance(error, RunError) and "pip install 'fmnist[serve]'" in str(error)

@@ -256,7 +256,7 @@ def test_behind_a_proxy_with_a_sub_path_the_page_names_it(model):
         for _ in range(6):  # either process
             config = httpx.get(f"{server.url}/config")
             assert config.json()["root"] == f"{server.url}/fmnist"
-            assert r'href=\"./docs\"' in config.text
+            assert r"href=\"./docs\"" in config.text
             assert f"SERVER={server.url}/fmnist<" in httpx.get(f"{server.url}/docs").text
             assert httpx.get(f"{server.url}/api/v1/model").status_code == 200
         assert httpx.get(f"{server.url}/api/v1/openapi.json").json()["servers"] == [{"url": "/fmnist"}]

@@ -9,7 +9,7 @@ import click
 
 from fmnist.cli import options
 from fmnist.cli.terminal import say
-from fmnist.errors import InputError, RunError
+from fmnist.errors import InputError
 
 
 @options.command(
@@ -61,11 +61,8 @@ def command(
     The page shows what the model makes of your pictures, the runs in the folder and the exported files. The API is at
     /api/v1/predict; /api/v1/openapi.json describes it. No request leaves this machine.
     """
-    token = _token(auth_token_file)
-    try:
-        from fmnist.web import Settings, serve
-    except ImportError as error:
-        raise RunError(f"serving needs '{error.name}', which is not installed; pip install 'fmnist[serve]'") from error
+    from fmnist.web import Settings, serve
+
     settings = Settings(
         model=model,
         runs_dir=runs_dir,
@@ -74,7 +71,7 @@ def command(
         port=port,
         workers=workers,
         page=not no_page,
-        token=token,
+        token=_token(auth_token_file),
         origins=tuple(_origin(text) for text in origins),
         root_path=_root_path(root_path),
     )

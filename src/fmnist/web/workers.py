@@ -11,15 +11,14 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from fmnist.errors import InputError
+from fmnist.errors import InputError, RunError
 from fmnist.web.counters import Counters
-from fmnist.web.server import run_worker
 from fmnist.web.settings import Settings
 
 # A process that lived for less failed to start; the pause before the next try doubles each time.
 _SHORT_LIFE, _LONGEST_PAUSE = 10.0, 30.0
 _BACKLOG = 1024
-_KILLING_SECONDS = 1.5  # of those in which a server is to end, for its processes to be killed and itself to end
+_KILLING_SECONDS = 2.0  # of those in which a server is to end, for its processes to be killed and itself to end
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -83,7 +82,7 @@ def _supervise(
 
     def start(number: int) -> multiprocessing.process.BaseProcess:
         arguments = (settings, number, folder, listener, life, tells)
-        process = context.Process(target=run_worker, args=arguments, daemon=True)
+        process = context.Process(target=_work, args=arguments, daemon=True)
         process.start()
         return process
 
@@ -133,6 +132,18 @@ def _supervise(
                 process.join()
         ours.close()
     return 130 if stopped_by[0] == signal.SIGINT else 143
+
+
+def _work(*arguments: Any) -> None:
+    """Do what a process is for; only there is imported what answers, which takes memory and seconds."""
+    try:
+        from fmnist.web.server import run_worker
+    except ImportError as error:
+        arguments[-1].send(
+            RunError(f"serving needs '{error.name}', which is not installed; pip install 'fmnist[serve]'")
+        )
+        return
+    run_worker(*arguments)
 
 
 def _end(code: int | None) -> str:
