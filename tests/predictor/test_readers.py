@@ -28,19 +28,19 @@ def photo(level=30):
 
 @pytest.mark.parametrize("how", [None, Preparation("whole", negate=True)])
 def test_a_picture_is_what_it_would_be_here(how):
-    with Readers((28, 28), how) as readers:
+    with Readers() as readers:
         for level in (10, 90):
-            read = readers.read(photo(level), "x")
+            read = readers.read(photo(level), "x", (28, 28), how)
             assert read.dtype == np.uint8
             assert np.array_equal(read, prepare(decode(photo(level)), (28, 28), how))
         assert len(readers._running) == 1
         with pytest.raises(InputError, match="^a name: is no picture of a known kind"):
-            readers.read(b"hello", "a name")
+            readers.read(b"hello", "a name", (28, 28))
 
 
 def test_what_breaks_the_decoder_is_named_and_the_next_picture_read(monkeypatch):
     breaking.break_readers(monkeypatch)
-    with Readers((28, 28), seconds=1) as readers:
+    with Readers(seconds=1) as readers:
         for content, told in (
             (b"crash", r"ended its process \(SIGFPE\)"),
             (b"endless", "takes more than 1 s"),
@@ -48,34 +48,34 @@ def test_what_breaks_the_decoder_is_named_and_the_next_picture_read(monkeypatch)
             (b"memory", "MemoryError"),
         ):
             with pytest.raises(InputError, match=f"^a name: .*{told}"):
-                readers.read(content, "a name")
-            assert readers.read(photo(), "x").shape == (28, 28)
+                readers.read(content, "a name", (28, 28))
+            assert readers.read(photo(), "x", (28, 28)).shape == (28, 28)
             assert len(readers._running) == 1
 
 
 @pytest.mark.parametrize("made", [breaking.jpeg_of_many_scans, breaking.gif_with_a_long_comment])
 def test_a_file_that_takes_minutes_is_given_up(made):
-    with Readers((28, 28)) as readers, pytest.raises(InputError, match="takes more than 0.5 s"):
-        readers.read(made(), "x", seconds=0.5)
+    with Readers() as readers, pytest.raises(InputError, match="takes more than 0.5 s"):
+        readers.read(made(), "x", (28, 28), seconds=0.5)
 
 
 def test_a_file_that_fills_the_log_writes_nothing(capfd):
-    with Readers((28, 28)) as readers:
+    with Readers() as readers:
         try:
-            readers.read(breaking.loud_tiff(), "x")
+            readers.read(breaking.loud_tiff(), "x", (28, 28))
         except InputError as error:
             assert "damaged" in str(error)
     assert capfd.readouterr() == ("", "")
 
 
 def test_processes_that_were_ended_are_replaced_and_bounded():
-    with Readers((28, 28), count=2) as readers:
+    with Readers(count=2) as readers:
         readers.start()
         assert len(readers._running) == 2
         for process in readers._running:
             process.kill()
             process.wait()
-        threads = [threading.Thread(target=readers.read, args=(photo(), "x")) for _ in range(6)]
+        threads = [threading.Thread(target=readers.read, args=(photo(), "x", (28, 28))) for _ in range(6)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -84,16 +84,16 @@ def test_processes_that_were_ended_are_replaced_and_bounded():
         running = list(readers._running)
     assert [process.returncode for process in running] == [-signal.SIGKILL] * 2
     with pytest.raises(RunError):
-        readers.read(photo(), "x")
+        readers.read(photo(), "x", (28, 28))
 
 
 def test_signals_of_a_terminal_do_not_end_them():
-    with Readers((28, 28)) as readers:
-        readers.read(photo(), "x")
+    with Readers() as readers:
+        readers.read(photo(), "x", (28, 28))
         for number in (signal.SIGINT, signal.SIGTERM):
             os.kill(readers._running[0].pid, number)
         time.sleep(0.2)
-        readers.read(photo(), "x")
+        readers.read(photo(), "x", (28, 28))
         assert readers._running[0].poll() is None
 
 

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import IO, Any
 
 import numpy as np
@@ -134,6 +135,7 @@ class Predictor:
         *,
         stdin: IO[bytes] | None = None,
         progress: Callable[[int, int], None] = lambda done, total: None,
+        readers: Readers | None = None,
     ) -> tuple[list[Prediction], dict[str, str]]:
         """Return a prediction for each picture that names stand for, and for each name that cannot be read the reason.
 
@@ -141,6 +143,7 @@ class Predictor:
             names: files, folders and patterns, or `-` for what comes on `stdin`.
             stdin: where `-` is read from.
             progress: is told how many files are read, of how many.
+            readers: read the picture files, and are closed at the end; for who has started them already.
         """
         unreadable: dict[str, str] = {}
         files: list[str] = []
@@ -152,10 +155,11 @@ class Predictor:
         found: list[Prediction] = []
         waiting: list[tuple[str, int | None]] = []
         pictures: list[np.ndarray] = []
-        with Readers(self.image_shape, self.preparation) as readers:
+        with readers or Readers() as opened:
+            read = partial(opened.read, image_shape=self.image_shape, how=self.preparation)
             for number, name in enumerate(files, 1):
                 try:
-                    images, many = read_pictures(name, self.image_shape, stdin, read=readers.read)
+                    images, many = read_pictures(name, self.image_shape, stdin, read=read)
                     waiting += [(name, index if many else None) for index in range(len(images))]
                     pictures.append(images)
                 except InputError as error:

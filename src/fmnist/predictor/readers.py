@@ -28,17 +28,14 @@ _MAX_ANSWER_BYTES = 2**16  # without the picture; a problem names the file
 
 
 class Readers:
-    """A few processes that turn picture files into pictures of a model's form; any number of threads may ask.
+    """A few processes that turn picture files into pictures of models' form; any number of threads may ask.
 
     They start when they are needed, or with `start`, and are replaced when they end. `close` ends them, whatever they
     are doing.
     """
 
-    def __init__(
-        self, image_shape: tuple[int, int], how: Preparation | None = None, *, count: int = 1, seconds: float = 60.0
-    ) -> None:
+    def __init__(self, count: int = 1, seconds: float = 60.0) -> None:
         """Prepare `count` processes, of which each gives `seconds` to a file."""
-        self._form: dict[str, Any] = {"shape": image_shape, "how": how and asdict(how)}
         self._seconds = seconds
         self._running: list[subprocess.Popen[bytes]] = []
         self._idle: queue.LifoQueue[subprocess.Popen[bytes] | None] = queue.LifoQueue()
@@ -53,12 +50,19 @@ class Readers:
         self.close()
 
     def start(self) -> None:
-        """Start all processes, without waiting for them."""
+        """Start all processes, and do not wait the half second that this takes."""
         for process in [self._idle.get() for _ in range(self._idle.qsize())]:
             self._idle.put(self._living(process))
 
-    def read(self, content: bytes, name: str, seconds: float = math.inf) -> np.ndarray:
-        """Return a picture file, which messages call by `name`, in the model's form: uint8 (H, W).
+    def read(
+        self,
+        content: bytes,
+        name: str,
+        image_shape: tuple[int, int],
+        how: Preparation | None = None,
+        seconds: float = math.inf,
+    ) -> np.ndarray:
+        """Return a picture file, which messages call by `name`, as `prepare` makes it: uint8 (H, W).
 
         Raises:
             InputError: it is no picture, takes longer than `seconds`, or ends the process that reads it.
@@ -68,13 +72,13 @@ class Readers:
         process = self._idle.get()
         try:
             process = self._living(process)
-            job = self._form | {"name": name, "seconds": seconds, "bytes": len(content)}
+            job = {"name": name, "shape": image_shape, "how": how and asdict(how), "seconds": seconds}
             try:
-                problem, levels = _ask(process, job, content)
+                problem, levels = _ask(process, job | {"bytes": len(content)}, content)
             except (OSError, ValueError):  # the pipe is broken, or ends within the answer
                 process.kill()
-                how = end(process.wait())
-                why = f"takes more than {seconds:.3g} s" if how == "SIGALRM" else f"ended its process ({how})"
+                ending = end(process.wait())
+                why = f"takes more than {seconds:.3g} s" if ending == "SIGALRM" else f"ended its process ({ending})"
                 problem, levels = f"{name}: cannot be read: decoding it {why}", b""
                 with contextlib.suppress(OSError, RunError):
                     process = self._living(process)  # for the next file
@@ -82,7 +86,7 @@ class Readers:
             self._idle.put(process)
         if problem is not None:
             raise InputError(problem)
-        return np.frombuffer(levels, np.uint8).reshape(self._form["shape"])
+        return np.frombuffer(levels, np.uint8).reshape(image_shape)
 
     def _living(self, process: subprocess.Popen[bytes] | None) -> subprocess.Popen[bytes]:
         """Return a process that runs, a new one unless this one does."""

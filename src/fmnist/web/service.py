@@ -3,6 +3,7 @@
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,9 +29,8 @@ class Service:
         self.batcher = Batcher(self._compute, counters.batch)  # for the page too
         count = max(1, min(4, cores() // workers))
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="pictures")  # which wait for the readers
-        self.readers = Readers(
-            predictor.image_shape, predictor.preparation, count=count, seconds=limits.picture_seconds
-        )
+        self.readers = Readers(count, limits.picture_seconds)
+        self._read = partial(self.readers.read, image_shape=predictor.image_shape, how=predictor.preparation)
         self.requests = 0  # that are being answered
         self.bytes = 0  # of the bodies that are held
         self.stopping = False  # whether the server goes down, and is no longer ready
@@ -59,7 +59,7 @@ class Service:
         def read(content: bytes, name: str) -> np.ndarray:
             if (left := self.limits.seconds + started - time.perf_counter()) <= 0:
                 raise TimeoutError  # as whoever waited has been told
-            return self.readers.read(content, name, left)
+            return self._read(content, name, seconds=left)
 
         content_type = bodies.media_type(headers)
         place = Place(self, bodies.announced(headers, self.limits.body_bytes))
@@ -92,7 +92,7 @@ class Service:
 
     async def read(self, content: bytes, name: str) -> np.ndarray:
         """Return one picture file, which messages call by `name`, as the model takes it; `InputError` if it is none."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self.readers.read, content, name)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, content, name)
 
     def _compute(self, images: np.ndarray) -> np.ndarray:
         """Return the probabilities, and in a last column the unfamiliarity, NaN where the model can't tell."""
