@@ -62,6 +62,14 @@ def test_keras_files(stage):
         expect_refused(stage, name, ".keras", content)
 
 
+def test_weights_that_lie_deep_are_refused_before_all_of_them_are_looked_at(stage):
+    files = dict(hostile_keras.keras_files(hostile_keras.keras_file()))
+    path = stage / "files" / "model.keras"
+    path.write_bytes(files["weights behind thousands of groups"])
+    with pytest.raises(InputError, match="its weights lie more than 100 groups deep"):
+        open_keras(path)
+
+
 def test_formats_that_are_never_opened(stage):
     for name, suffix, content in hostile.other_formats():
         expect_refused(stage, name, suffix, content)
