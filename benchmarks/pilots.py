@@ -10,6 +10,7 @@ again.
 import shlex
 import statistics
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import measured
@@ -24,20 +25,29 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("recipes", type=Path)
     parser.add_argument("--common", default="", help="flags that all have")
+    parser.add_argument("--at-once", type=int, default=1, help="how many are trained side by side")
     arguments = parser.parse_args()
-    for flags in arguments.recipes.read_text(encoding="utf-8").splitlines():
-        command = f"fmnist train {arguments.common} {flags} --train-only"
-        runs = measured.stored(arguments.name).get("runs", [])
-        if command in [run["command"] for run in runs]:
-            continue
-        run = pilot(command)
-        measured.store(arguments.name, {"runs": [*runs, {"command": command} | run]})
-        last, epoch = run["history"][-1], statistics.median(row["seconds"] for row in run["history"])
-        print(
-            f"{100 * last['val_accuracy']:.2f}% loss {last['val_loss']:.4f} train {100 * last['train_accuracy']:.2f}% "
-            f"{epoch:.2f} s an epoch, {run['seconds']:.0f} s: {flags}",
-            flush=True,
-        )
+    commands = {
+        f"fmnist train {arguments.common} {flags} --train-only": flags
+        for flags in arguments.recipes.read_text(encoding="utf-8").splitlines()
+    }
+    runs = measured.stored(arguments.name).get("runs", [])
+    missing = [command for command in commands if command not in [run["command"] for run in runs]]
+    with ThreadPoolExecutor(arguments.at_once) as pool:
+        for command, run in zip(missing, pool.map(pilot, missing), strict=True):
+            runs.append({"command": command} | run)
+            measured.store(arguments.name, {"runs": runs})
+            report(commands[command], run)
+
+
+def report(flags: str, run: dict) -> None:
+    """Print what a recipe reached."""
+    last, epoch = run["history"][-1], statistics.median(row["seconds"] for row in run["history"])
+    print(
+        f"{100 * last['val_accuracy']:.2f}% loss {last['val_loss']:.4f} train {100 * last['train_accuracy']:.2f}% "
+        f"{epoch:.2f} s an epoch, {run['seconds']:.0f} s: {flags}",
+        flush=True,
+    )
 
 
 def pilot(command: str) -> dict:

@@ -137,9 +137,8 @@ def arithmetic(settings: EngineConfig) -> Iterator[None]:
 class Steps:
     """The training steps of a network: a call takes one for each batch, in order.
 
-    TensorFlow and JAX get loops of their own: on TensorFlow traced once, where `fit` traces a step twice, and fed from
-    memory, where a data set would have to be tuned; on JAX without a wait for the device before the last step. PyTorch
-    goes through `fit`.
+    TensorFlow gets a loop of its own: traced once, where `fit` traces a step twice, and fed from memory, where a data
+    set would have to be tuned. The other backends go through `fit`.
     """
 
     def __init__(
@@ -166,12 +165,10 @@ class Steps:
         optimizer.build(model.trainable_variables)
         if backend == "tensorflow":
             self._run = _tensorflow_steps(model, optimizer, loss, batch_size, rows)
-        elif backend == "jax":
-            self._run = _jax_steps(model, optimizer, loss, batch_size)
         else:
-            # PyTorch must return to Python after each step.
+            # JAX has no other way than compiling; PyTorch must return to Python after each step.
             metrics = [keras.metrics.MeanMetricWrapper(_hits, name="accuracy")]
-            model.compile(optimizer, loss, metrics=metrics, jit_compile=False, steps_per_execution=1)
+            model.compile(optimizer, loss, metrics=metrics, jit_compile=backend == "jax", steps_per_execution=1)
             self._run = self._fit
 
     def __call__(self, images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -223,37 +220,6 @@ def _tensorflow_steps(
     return run
 
 
-def _jax_steps(
-    model: keras.Model, optimizer: keras.optimizers.Optimizer, loss: keras.losses.Loss, batch_size: int
-) -> Callable[[np.ndarray, np.ndarray], dict[str, Any]]:
-    import jax
-    from keras import ops
-
-    def objective(trained: Any, others: Any, batch: Any, wanted: Any) -> tuple[Any, Any]:
-        logits, others, penalties = model.stateless_call(trained, others, batch, training=True, return_losses=True)
-        return loss(wanted, logits) + sum(penalties), (others, ops.sum(_hits(wanted, logits)))
-
-    @jax.jit
-    def step(state: Any, batch: Any, wanted: Any) -> tuple[Any, Any]:
-        trained, others, slots = state
-        (value, (others, hits)), gradients = jax.value_and_grad(objective, has_aux=True)(trained, others, batch, wanted)
-        trained, slots = optimizer.stateless_apply(slots, gradients, trained)
-        return (trained, others, slots), (value * len(batch), hits)
-
-    def run(images: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-        variables = (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
-        state, sums = jax.tree.map(lambda variable: variable.value, variables), []
-        for start in range(0, len(images), batch_size):  # a call returns before the device has done its work
-            part = slice(start, start + batch_size)
-            state, found = step(state, images[part], labels[part])
-            sums.append(found)
-        jax.tree.map(lambda variable, value: variable.assign(value), variables, state)
-        loss_sum, hits = np.sum(jax.device_get(sums), axis=0)
-        return {"loss": loss_sum / len(images), "accuracy": hits / len(images)}
-
-    return run
-
-
 class Predictor:
     """A network's output in inference mode, batch by batch; tracing is done once."""
 
@@ -262,8 +228,6 @@ class Predictor:
         import keras
 
         self.model, self.batch_size, self._run = model, batch_size, None
-        if keras.backend.backend() == "jax":
-            self._run = _jax_predict(model)
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
 
@@ -279,20 +243,6 @@ class Predictor:
             return np.asarray(self.model.predict(images, self.batch_size, verbose=0))
         starts = range(0, len(images), self.batch_size)
         return np.concatenate([self._run(images[start : start + self.batch_size]) for start in starts])
-
-
-def _jax_predict(model: keras.Model) -> Callable[[np.ndarray], Any]:
-    import jax
-
-    @jax.jit
-    def call(state: Any, images: Any) -> Any:
-        return model.stateless_call(*state, images, training=False)[0]
-
-    def run(images: np.ndarray) -> Any:
-        variables = (model.trainable_variables, model.non_trainable_variables)
-        return call(jax.tree.map(lambda variable: variable.value, variables), images)
-
-    return run
 
 
 def _as_input(model: keras.Model, images: np.ndarray) -> np.ndarray:
