@@ -60,7 +60,7 @@ def gpu() -> str:
 
 def machine(environment: dict[str, Any]) -> str:
     """Return how documents name the machine of a measurement."""
-    with_gpu = f"one {environment['gpu']}, and " if environment.get("gpu") else ""
+    with_gpu = f"{environment['gpu']}, and " if environment.get("gpu") else ""
     return f"{with_gpu}{environment['cores']} cores of {environment['processor']}"
 
 

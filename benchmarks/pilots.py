@@ -2,9 +2,9 @@
 
     python benchmarks/pilots.py pilots-gpu --common "--preset best-gpu --validation-fraction 0.16667" recipes.txt
 
-Each line of the file is one recipe: flags of `fmnist train` besides the common ones. Training alone is done, so the test
-set is never looked at. Results go to `benchmarks/results/NAME.json` after each; what is in the file already is not run
-again.
+Each line of the file is one recipe: flags of `fmnist train` besides the common ones. Nothing but training is done, so
+the test set is never looked at. Results go to `benchmarks/results/NAME.json` after each; what is in the file already is
+not run again.
 """
 
 import shlex

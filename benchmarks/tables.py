@@ -104,11 +104,18 @@ def preset_section(result: dict) -> list[str]:
         "",
         "| figure | mean ± standard deviation |",
         "| --- | --- |",
-        f"| validation accuracy, % | {mean_and_deviation(last_epochs(result, 'val_accuracy'))} |",
+        *_validation(result),
         f"| test accuracy, % | {mean_and_deviation(scores)}{interval} |",
         f"| test loss | {mean_and_deviation([run['test_loss'] for run in runs], 1, 4)} |",
         *_beside([run for run in runs if "beside" in run]),
     ]
+
+
+def _validation(result: dict) -> list[str]:
+    """Write a preset's validation accuracy, unless all images were learnt from."""
+    if "val_accuracy" not in result["runs"][0]["history"][-1]:
+        return []
+    return [f"| validation accuracy, % | {mean_and_deviation(last_epochs(result, 'val_accuracy'))} |"]
 
 
 def _beside(runs: list[dict]) -> list[str]:

@@ -11,9 +11,11 @@ COUNT = CHUNK + 200
 # Of each image every pixel has another value than in any of the next 200.
 IMAGES = (np.arange(COUNT)[:, None, None] % 200 + np.zeros((28, 20), int)).astype(np.uint8)
 
+NONE = np.zeros(COUNT, bool)
 
-def mixed(mixup, cutmix, seed=0, unmixed=None):
-    return mix(IMAGES, mixup, cutmix, np.random.default_rng(seed), np.zeros(COUNT, bool) if unmixed is None else unmixed)
+
+def mixed(mixup, cutmix, seed=0, unmixed=NONE):
+    return mix(IMAGES, mixup, cutmix, np.random.default_rng(seed), unmixed)
 
 
 def test_mixup_blends_pixels_as_it_blends_labels():
