@@ -157,7 +157,7 @@ def random_erase(images: np.ndarray, share: float, rng: np.random.Generator) -> 
     Source: Z. Zhong et al., "Random erasing data augmentation", 2017.
     """
     count, height, width = images.shape
-    chosen = rng.random(count) < share
+    chosen = np.less(rng.random(count), share)
     area, ratio = rng.uniform(0.02, 0.3, count) * height * width, 0.3 ** rng.uniform(-1, 1, count)
     down, across = (
         np.rint(np.sqrt(square)).astype(int).clip(1, length)
