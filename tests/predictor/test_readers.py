@@ -104,6 +104,6 @@ def test_among_many_files_the_one_that_crashes_is_named_and_the_others_go_on(tmp
         (tmp_path / name).write_bytes(content)
     found, unreadable = open_model(tmp_path / "thirds.onnx").read_and_predict([str(tmp_path)])
     assert [os.path.basename(one.image) for one in found] == ["a.png", "c.png"]
-    assert found[0].picture.shape == SHAPE
+    assert found[0].picture.shape == (*SHAPE, 1)
     name = str(tmp_path / "b.png")
     assert unreadable == {name: f"{name}: cannot be read: decoding it ended its process (SIGFPE)"}

@@ -153,7 +153,7 @@ def erase(images: np.ndarray, share: float, rng: np.random.Generator) -> np.ndar
 
 
 def random_erase(images: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Fill a rectangle within each of a share (0 to 1) of the images with noise: a random level for each pixel and channel.
+    """Fill a rectangle within each of a share (0 to 1) of the images with noise: a random level for each channel.
 
     Its area is 2 to 30% of the image's, its sides' ratio 0.3 to 1 / 0.3, as far as the image is that long.
     Source: Z. Zhong et al., "Random erasing data augmentation", 2017.
