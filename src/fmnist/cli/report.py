@@ -12,7 +12,7 @@ from fmnist.run.directory import RunDirectory
 def command(run: RunDirectory, dataset: Dataset, as_json: bool, show: bool) -> None:
     """Draw the plots of RUN (a path, a name or `latest`) and write its report.
 
-    The report is one HTML file that needs no network. What the run does not have yet is left out of it.
+    The report is one HTML file that needs no network. It leaves out what the run does not have yet.
     """
     from fmnist.report import plots, run_page
 
