@@ -130,7 +130,7 @@ def test_an_unfinished_run_says_so(bare):
     write_json(bare.status, {"state": "failed", "epoch": 1, "seconds": 5, "message": "the disk is full"})
     text = Page(run_page.write_report(bare)).text
     assert "Its state is failed , after 4 whole epochs: the disk is full. fmnist train --resume" in text
-    assert f"--resume {bare.path} goes on" in text
+    assert f"--resume {bare.path} continues it" in text
 
 
 def test_without_a_configuration_there_is_no_report(tmp_path):

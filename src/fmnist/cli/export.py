@@ -85,7 +85,9 @@ def _print(folder: Path, result: dict[str, Any]) -> None:
         table.append([row["file"], size(row["bytes"]), *scores, difference, "" if row["passed"] else "forced"])
     tell(f"Folder {folder}\n")
     print_table(table)
-    calibrated = f"at temperature {rows[0]['temperature']:.3f}" if rows[0]["calibrated"] else "not calibrated"
+    calibrated = (
+        f"calibrated with temperature {rows[0]['temperature']:.3f}" if rows[0]["calibrated"] else "not calibrated"
+    )
     tell(
         f"\nKeras itself: {percent(rows[0]['keras_accuracy'], 2)} of {rows[0]['num_images']:,} test images. "
         f"Probabilities: {calibrated}"
