@@ -130,7 +130,7 @@ def test_the_documentation_names_all_that_the_description_has(server):
 
 def test_the_documentation_shows_how_to_send_the_token():
     text = Server(token="secret").ask("GET", "/docs", headers={"Authorization": "Bearer secret"}).text
-    assert "Bearer $TOKEN" in text and "secret" not in text
+    assert "Bearer $TOKEN" in re.sub("</?span>", "", text) and "secret" not in text
 
 
 def test_a_large_body_is_refused_before_it_is_read(server):
