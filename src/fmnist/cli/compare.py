@@ -1,5 +1,6 @@
 """`fmnist compare`: carries out a study and shows how it goes."""
 
+import dataclasses
 import re
 import signal
 from pathlib import Path
@@ -64,7 +65,8 @@ def command(
     if "seed" in given:
         raise InputError("--seed is for one run; a study takes --seeds 5, or --seeds 3,7,11")
     study = studies.read_study(study_name).changed(given, seeds)
-    folder = runs_dir / options.plain_name(name or study.name)
+    study = dataclasses.replace(study, name=options.plain_name(name or study.name))
+    folder = runs_dir / study.name
     if not dry_run:
         lock.check_free(folder)
     with StopSignals() as stop:
