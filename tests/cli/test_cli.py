@@ -85,7 +85,7 @@ def test_help_loads_nothing_heavy():
         (["train", "--dropout", "0.1,0.2"], "expected one for all, or 3 for the blocks and one for the hidden layer"),
         (["train", "--optimizer", "adm"], "'adm' is not one of 'adam'"),
         (["train", "--name", "a/b"], "expected a plain name"),
-        (["train", "--resume", "latest", "--epochs", "3"], "leave the other settings out"),
+        (["train", "--resume", "latest", "--epochs", "3"], "leave out the other settings"),
         (["train", "--resume", "nowhere"], "neither a run directory nor the name of a run"),
         (["train", "--data-dir", "nowhere"], "nowhere"),
         (["evaluate", "latest"], "there is no run in"),

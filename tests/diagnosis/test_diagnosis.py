@@ -16,6 +16,7 @@ from fmnist.config import tree
 from fmnist.diagnosis import advice, curve, diagnose, remedies, verdict
 from fmnist.diagnosis.history import parse, read_history_file
 from fmnist.errors import InputError
+from fmnist.text import command_html
 
 REAL = Path(__file__).parents[1] / "support" / "data" / "histories"
 EXPECTED = json.loads((REAL / "expected.json").read_text("utf-8"))
@@ -515,7 +516,7 @@ def test_the_curves_mark_and_the_report_opens_with_what_it_says(run_cli, tiny_ru
     assert (run.plots / "curves.svg").read_bytes() != plain
     page = run.report.read_text("utf-8")
     assert page.index(found["sentences"][0]) < page.index("Learning curves</h2>")
-    assert found["advice"][0]["command"] in page
+    assert command_html(found["advice"][0]["command"]) in page
     run.diagnosis.unlink()
     run_cli("report", run.path, "--data-dir", tiny_data_dir)
     assert f"fmnist diagnose {run.path}" in run.report.read_text("utf-8")
