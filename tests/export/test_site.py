@@ -23,7 +23,7 @@ from fmnist.errors import InputError, RunError
 from fmnist.export import runtime, site
 from fmnist.export.benchmark import benchmark_run
 from fmnist.export.exporter import export_run
-from fmnist.images import recipe
+from fmnist.images import DOUBTS, NOTHING, recipe
 from fmnist.run import schema
 from fmnist.run.directory import RunDirectory, read_json
 
@@ -191,10 +191,16 @@ def test_the_page_names_no_other_host_and_no_place_on_its_own():
 @pytest.mark.parametrize(
     "how", [None, *(Preparation(method, negate) for method in METHODS for negate in (False, True))]
 )
-def test_each_preparation_gives_the_same_pixels_as_in_python(how, tmp_path):
+def test_each_preparation_gives_the_same_pixels_and_doubts_as_in_python(how, tmp_path):
     """Sizes larger, smaller, equal and not square, with every alpha: as `decode` of the page gives them, RGBA."""
     rng = np.random.default_rng(0)
-    pictures = []
+    blank, two = np.full((60, 90, 4), 255, np.uint8), np.full((80, 160, 4), 255, np.uint8)
+    two[20:60, 20:60], two[25:70, 90:150], two[..., 3] = 40, 90, 255
+    streaks = rng.integers(0, 256, (1, 40, 4), np.uint8).repeat(4, axis=1).repeat(90, axis=0)
+    streaks[..., 3] = 255
+    own = np.full((28, 28, 4), 255, np.uint8)
+    own[6:20, 8:20, :3] = 30
+    pictures = [blank, two, streaks, own, 255 - blank]
     for width, height in ((28, 28), (20, 20), (64, 64), (91, 40), (9, 33), (150, 149)):
         pixels = np.full((height, width, 4), rng.integers(0, 256, 4), np.uint8)
         pixels[height // 4 : -height // 4, width // 3 : -width // 4] = rng.integers(0, 256, 4)
@@ -203,16 +209,21 @@ def test_each_preparation_gives_the_same_pixels_as_in_python(how, tmp_path):
     shutil.copytree(str(PAGE), tmp_path / "page")
     (tmp_path / "package.json").write_text('{"type": "module"}')
     given = [{"width": p.shape[1], "height": p.shape[0], "data": p.ravel().tolist()} for p in pictures]
-    (tmp_path / "given.json").write_text(json.dumps([given, site.numbers(), how and asdict(how)]))
+    words = {"doubts": DOUBTS, "nothing": NOTHING}
+    (tmp_path / "given.json").write_text(json.dumps([given, site.numbers(), how and asdict(how), words]))
     (tmp_path / "main.js").write_text(
         """import { readFileSync } from "node:fs";
-        import { prepare } from "./page/recipe.js";
-        const [given, numbers, how] = JSON.parse(readFileSync("given.json"));
+        import { doubted, prepare } from "./page/recipe.js";
+        const [given, numbers, how, words] = JSON.parse(readFileSync("given.json"));
         const pictures = given.map((one) => ({ ...one, channels: 4, data: Uint8Array.from(one.data) }));
-        console.log(JSON.stringify(pictures.map((one) => [...prepare(one, [28, 28], numbers, how)])));"""
+        console.log(JSON.stringify(pictures.map((one) => {
+            const { levels, found } = prepare(one, [28, 28], numbers, how);
+            return [[...levels], found, doubted(found, words)];
+        })));"""
     )
     done = subprocess.run(["node", "main.js"], cwd=tmp_path, capture_output=True, text=True)
     assert not done.returncode, done.stderr
-    for pixels, levels in zip(pictures, json.loads(done.stdout), strict=True):
-        expected = recipe.prepare(Image.fromarray(pixels, "RGBA"), (28, 28), how)
+    for pixels, (levels, facts, doubts) in zip(pictures, json.loads(done.stdout), strict=True):
+        expected, found = recipe.examine(Image.fromarray(pixels, "RGBA"), (28, 28), how)
         np.testing.assert_array_equal(np.reshape(levels, (28, 28)), expected, str(pixels.shape))
+        assert facts == pytest.approx(asdict(found), rel=1e-4, abs=1e-4) and doubts == found.doubts

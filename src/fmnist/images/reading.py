@@ -14,8 +14,9 @@ from fmnist.data import read_idx
 from fmnist.data.idx import MAX_BYTES
 from fmnist.data.preparation import Preparation
 from fmnist.errors import InputError
+from fmnist.images.cutout import CutOut
 from fmnist.images.decoding import OTHER_SUFFIXES, SUFFIXES, decode, read_rest
-from fmnist.images.recipe import prepare
+from fmnist.images.recipe import examine
 
 STDIN = "-"
 MAX_PACKED_BYTES = 128 * 2**20
@@ -91,6 +92,14 @@ def read_pictures(
     Raises:
         InputError: the file cannot be read, is damaged or no picture, or an array has not the model's size.
     """
+    images, found = read_and_examine(name, image_shape, stdin, how)
+    return images, found is None
+
+
+def read_and_examine(
+    name: str, image_shape: tuple[int, int], stdin: IO[bytes] | None = None, how: Preparation | None = None
+) -> tuple[np.ndarray, CutOut | None]:
+    """Return the pictures as `read_pictures` does, and what was found out about a single one; None for an array."""
     if name == STDIN:
         return _read(stdin or io.BytesIO(), "stdin", None, image_shape, how)
     try:
@@ -103,18 +112,19 @@ def read_pictures(
 
 def _read(
     handle: IO[bytes], name: str, path: str | None, image_shape: tuple[int, int], how: Preparation | None
-) -> tuple[np.ndarray, bool]:
+) -> tuple[np.ndarray, CutOut | None]:
     """Read from an open file; `path` is where it can be opened again, None for a pipe."""
     start = handle.read(len(_NPY_START))
     npy, idx = start == _NPY_START, bool(_IDX_START.match(start))
     # An array that lies in a file may be of any size.
     source = path if path is not None and (npy or idx) else read_rest(handle, name, start)
     if npy:
-        return _fitting(_npy(source, name), image_shape, name), True
+        return _fitting(_npy(source, name), image_shape, name), None
     if idx:
         limit = MAX_PACKED_BYTES if start[:2] == _GZIP_START else MAX_BYTES
-        return _fitting(read_idx(source, ndim=3, name=name, limit=limit), image_shape, name), True
-    return prepare(decode(source, name), image_shape, how)[np.newaxis], False
+        return _fitting(read_idx(source, ndim=3, name=name, limit=limit), image_shape, name), None
+    levels, found = examine(decode(source, name), image_shape, how)
+    return levels[np.newaxis], found
 
 
 def _npy(source: str | bytes, name: str) -> np.ndarray:

@@ -12,7 +12,7 @@ from PIL import Image
 from fmnist.data.preparation import Preparation
 from fmnist.errors import InputError, RunError, listed
 from fmnist.evaluation.novelty import THRESHOLD, Novelty
-from fmnist.images import find_pictures, prepare, read_pictures
+from fmnist.images import CutOut, examine, find_pictures, read_and_examine
 from fmnist.predictor.prediction import Prediction
 from fmnist.text import plural, some
 
@@ -51,9 +51,9 @@ class Predictor:
     novelty: Novelty | None = None
     preparation: Preparation | None = None
 
-    def prepare(self, picture: Image.Image) -> np.ndarray:
-        """Return a picture, of mode L, LA, RGB or RGBA, as the model takes it: uint8 (H, W)."""
-        return prepare(picture, self.image_shape, self.preparation)
+    def examine(self, picture: Image.Image) -> tuple[np.ndarray, CutOut]:
+        """Return a picture, of mode L, LA, RGB or RGBA, as the model takes it, uint8 (H, W), and what was found out."""
+        return examine(picture, self.image_shape, self.preparation)
 
     @property
     def threshold(self) -> float | None:
@@ -118,8 +118,8 @@ class Predictor:
         """
         if isinstance(pictures, np.ndarray):
             if pictures.shape == self.image_shape:
-                return self._answers(pictures[np.newaxis], [(None, None)])[0]
-            return self._answers(pictures, [(None, index) for index in range(len(pictures))])
+                return self._answers(pictures[np.newaxis], [(None, None, None)])[0]
+            return self._answers(pictures, [(None, index, None) for index in range(len(pictures))])
         one = os.fspath(pictures) if isinstance(pictures, str | os.PathLike) else None
         names = [os.fspath(name) for name in pictures] if one is None else [one]  # type: ignore[union-attr]
         found, unreadable = self.read_and_predict(names)
@@ -149,12 +149,12 @@ class Predictor:
             except InputError as error:
                 unreadable[name] = str(error)
         found: list[Prediction] = []
-        waiting: list[tuple[str, int | None]] = []
+        waiting: list[tuple[str, int | None, CutOut | None]] = []
         pictures: list[np.ndarray] = []
         for number, name in enumerate(files, 1):
             try:
-                images, many = read_pictures(name, self.image_shape, stdin, self.preparation)
-                waiting += [(name, index if many else None) for index in range(len(images))]
+                images, cut_out = read_and_examine(name, self.image_shape, stdin, self.preparation)
+                waiting += [(name, None if cut_out else index, cut_out) for index in range(len(images))]
                 pictures.append(images)
             except InputError as error:
                 unreadable[name] = str(error)
@@ -164,12 +164,17 @@ class Predictor:
             progress(number, len(files))
         return found, unreadable
 
-    def _answers(self, images: np.ndarray, names: Iterable[tuple[str | None, int | None]]) -> list[Prediction]:
-        """Return the prediction of each picture, which lies in a file of that name, at that place."""
+    def _answers(
+        self, images: np.ndarray, sources: Iterable[tuple[str | None, int | None, CutOut | None]]
+    ) -> list[Prediction]:
+        """Return the prediction of each picture, of which the file's name, the place in it and the facts are given."""
         probabilities = self.probabilities(images)
         strange = [None] * len(images) if self.novelty is None else self.unfamiliarity(images).tolist()
-        rows = zip(probabilities, images, names, strange, strict=True)
-        return [Prediction(self.class_names, row, image, *name, value) for row, image, name, value in rows]
+        rows = zip(probabilities, images, sources, strange, strict=True)
+        return [
+            Prediction(self.class_names, row, image, name, index, value, cut_out)
+            for row, image, (name, index, cut_out), value in rows
+        ]
 
     def _check(self, images: np.ndarray) -> None:
         if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != self.image_shape:

@@ -75,24 +75,31 @@ async def read_body(receive: Receive, limit: int, count: Callable[[int], None]) 
             return b"".join(parts)
 
 
-def pictures(content_type: str, body: bytes, predictor: Predictor, most: int) -> np.ndarray:
-    """Return the pictures in a body, uint8 (N, H, W): arrays as they are, files as the model prepares them.
+def pictures(content_type: str, body: bytes, predictor: Predictor, most: int) -> tuple[np.ndarray, list[list[str]]]:
+    """Return the pictures in a body, uint8 (N, H, W), and for each the doubts about how it was made.
+
+    Arrays are taken as they are, so that nothing is in doubt; files are made as the model prepares them.
 
     The content type is one that `media_type` returned. A `Problem` is raised if there is no picture, or more than
     `most`, or one cannot be read.
     """
     kind = content_type.partition(";")[0].strip().lower()
     if kind == RAW:
-        return _raw(body, predictor.image_shape, most)
+        return _certain(_raw(body, predictor.image_shape, most))
     if kind == JSON:
-        return _json(body, predictor.image_shape, most)
+        return _certain(_json(body, predictor.image_shape, most))
     files = _form(content_type, body, most) if kind == FORM else [body]
     if not any(files):
         raise Problem("no_picture", f"the body holds no picture; send one, or up to {most} parts of a form")
     try:
-        return np.stack([predictor.prepare(decode(file, f"picture {number}")) for number, file in enumerate(files)])
+        made = [predictor.examine(decode(file, f"picture {number}")) for number, file in enumerate(files)]
     except InputError as error:
         raise Problem("not_a_picture", str(error)) from error
+    return np.stack([levels for levels, _ in made]), [found.doubts for _, found in made]
+
+
+def _certain(images: np.ndarray) -> tuple[np.ndarray, list[list[str]]]:
+    return images, [[]] * len(images)
 
 
 def _raw(body: bytes, shape: tuple[int, int], most: int) -> np.ndarray:
