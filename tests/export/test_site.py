@@ -20,6 +20,7 @@ from fmnist.data.preparation import METHODS, Preparation
 from fmnist.doctor import OK
 from fmnist.doctor.rundirectory import check_run
 from fmnist.errors import InputError, RunError
+from fmnist.evaluation.novelty import LOOKS, PLAIN, Novelty
 from fmnist.export import runtime, site
 from fmnist.export.benchmark import benchmark_run
 from fmnist.export.exporter import export_run
@@ -227,3 +228,29 @@ def test_each_preparation_gives_the_same_pixels_and_doubts_as_in_python(how, tmp
         expected, found = recipe.examine(Image.fromarray(pixels, "RGBA"), (28, 28), how)
         np.testing.assert_array_equal(np.reshape(levels, (28, 28)), expected, str(pixels.shape))
         assert facts == pytest.approx(asdict(found), rel=1e-4, abs=1e-4) and doubts == found.doubts
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="needs node; in a browser: test_site_browser.py")
+@pytest.mark.parametrize("looks", [LOOKS, ((PLAIN, 5),)], ids=["present", "earlier"])
+def test_the_unfamiliarity_is_that_of_python(looks, tmp_path):
+    rng = np.random.default_rng(0)
+    size = sum(count**2 for _, count in looks)
+    roots = np.tril(rng.normal(0, 0.02, (3, size, size))) + 0.1 * np.eye(size)
+    known = Novelty.from_dict(Novelty(rng.normal(100, 9, (3, size)), roots, 20.0, 90.0, looks).to_dict())
+    facts = known.to_dict()
+    if looks[0][0] == PLAIN:
+        facts["cells"] = 5
+        del facts["looks"]
+    images = rng.integers(0, 256, (6, 28, 20), np.uint8) * (rng.random((6, 28, 20)) < 0.6)
+    shutil.copytree(str(PAGE), tmp_path / "page")
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "given.json").write_text(json.dumps([images.reshape(6, -1).tolist(), [28, 20], facts]))
+    (tmp_path / "main.js").write_text(
+        """import { readFileSync } from "node:fs";
+        import { unfamiliarity } from "./page/familiarity.js";
+        const [images, shape, facts] = JSON.parse(readFileSync("given.json"));
+        console.log(JSON.stringify(images.map((one) => unfamiliarity(Uint8Array.from(one), shape, facts))));"""
+    )
+    done = subprocess.run(["node", "main.js"], cwd=tmp_path, capture_output=True, text=True)
+    assert not done.returncode, done.stderr
+    np.testing.assert_allclose(json.loads(done.stdout), known.unfamiliarity(images), rtol=1e-4, atol=1e-4)

@@ -35,6 +35,7 @@ FAINT = 40  # an object whose brightest pixel would be darker in the data set's 
 # Objects are told apart where less than the first share of the object's largest extent lies between them, and count if
 # they have at least the second share of the largest one's pixels.
 GAP, PART = 0.02, 0.25
+CONTRAST = 0.9  # the quantile of the object's pixels that tells its contrast: much of a text is gaps that were closed
 TRANSPARENT = 0.05  # transparent pixels are the background if their share is larger: rounded corners are not enough
 # ImageMagick's sharpening with a Gaussian of 1.0, as near as Pillow has it; it also makes up for the averaging.
 SHARPEN = ImageFilter.UnsharpMask(radius=1.0, percent=150, threshold=0)
@@ -147,7 +148,7 @@ def _found(inside: np.ndarray, distance: np.ndarray) -> CutOut:
     sides = inside, inside[::-1], inside.T, inside.T[::-1]
     before, after, left, right = (np.logical_or.accumulate(side) for side in sides)
     enclosed = before & after[::-1] & left.T & right[::-1].T
-    return CutOut(float(np.median(distance[inside])), parts, float(enclosed.mean()), border)
+    return CutOut(float(np.quantile(distance[inside], CONTRAST)), parts, float(enclosed.mean()), border)
 
 
 def _parts(counts: np.ndarray) -> int:

@@ -1,8 +1,23 @@
-// How unfamiliar a picture is, as fmnist.familiarity works it out. Knows no page.
+// How unfamiliar a picture is, as fmnist.evaluation.novelty works it out. Knows no page.
+
+// What a look makes of a picture, for each pixel.
+const MAPS = {
+  plain: (levels) => levels,
+  levels: (levels) => levels,
+  squares: (levels) => Float64Array.from(levels, (level) => (level * level) / 255),
+  across: (levels, width) =>
+    Float64Array.from(levels, (level, at) => Math.abs(((at + 1) % width ? levels[at + 1] : 0) - level)),
+  down: (levels, width) => Float64Array.from(levels, (level, at) => Math.abs((levels[at + width] ?? 0) - level)),
+};
 
 // levels: a byte each, row by row; facts: what the model's file says of its training pictures.
 export function unfamiliarity(levels, [height, width], facts) {
-  const seen = cellsOf(levels, height, width, facts.cells), size = seen.length;
+  const looks = facts.looks ?? [["plain", facts.cells]]; // files of earlier versions
+  const seen = looks.flatMap(([name, count]) => {
+    const means = cellsOf(MAPS[name](levels, width), height, width, count);
+    return [...(name === "plain" ? means : means.map((mean) => Math.sqrt(255 * mean)))];
+  });
+  const size = seen.length;
   const means = numbers(facts.means), triangles = numbers(facts.whitening), step = (size * (size + 1)) / 2;
   let nearest = Infinity;
   for (let k = 0; k < facts.classes; k++) {

@@ -116,7 +116,7 @@ function facts(mask, distance, width, height) {
   const between = (places, at) => places[0] <= at && at <= places[places.length - 1];
   const enclosed = (at, x = at % width, y = Math.floor(at / width)) => between(rows[y], x) && between(columns[x], y);
   return {
-    contrast: quantile(inside.map((at) => distance[at]), 0.5),
+    contrast: quantile(inside.map((at) => distance[at]), R.CONTRAST),
     objects: Math.max(...[rows, columns].map((lines) => parts(lines.map((places) => places.length)))),
     share: [...mask.keys()].filter((at) => enclosed(at)).length / mask.length,
     border,
