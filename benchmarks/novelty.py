@@ -1,10 +1,11 @@
 """Measures what is called unfamiliar: the figures of docs/calibration.md.
 
     python benchmarks/novelty.py [--fonts FILE.ttf FILE.ttf ...]
+    python benchmarks/novelty.py --choose    # what the looks were chosen by
 
 It needs no network: the score depends on the training pictures alone. They are those of seed 0. Digits are
 scikit-learn's, 1,797 of 8 × 8 pixels, enlarged; characters are A to Z, a to z and 0 to 9 of each font (by default three
-of Debian's package fonts-dejavu). None of these pictures was used to choose the score.
+of Debian's package fonts-dejavu). The looks were chosen on none of these, but on pictures made of validation pictures.
 """
 
 import json
@@ -16,7 +17,7 @@ from typing import Any
 import documents
 import measured
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 from sklearn.datasets import load_digits, load_sample_image
 from sklearn.metrics import roc_auc_score
 
@@ -33,7 +34,7 @@ from support import photos  # noqa: E402
 
 SIZE = (28, 28)
 VALIDATION = 0.2  # the share of the training images that places the threshold
-NUMBER = 350  # fake photos
+NUMBER = 100  # fake photos of each kind
 WAYS = {
     "nearest pixel": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
@@ -42,6 +43,103 @@ WAYS = {
 FONTS = [
     f"/usr/share/fonts/truetype/dejavu/{name}.ttf" for name in ("DejaVuSans", "DejaVuSerif-Bold", "DejaVuSansMono")
 ]
+
+
+LOOKS = {  # what was compared
+    "levels 5, no root": ((novelty.PLAIN, 5),),
+    **{f"levels {count}": (("levels", count),) for count in (4, 5, 7)},
+    **{
+        f"levels {count}, steps {steps}": (("levels", count), ("across", steps), ("down", steps))
+        for count, steps in ((3, 3), (4, 3), (4, 4), (5, 3), (5, 4), (6, 3), (7, 5), (7, 7))
+    },
+    "levels 4, squares 4, steps 3": novelty.LOOKS,
+    "levels 7, squares 7": (("levels", 7), ("squares", 7)),
+    "levels 7, squares 7, steps 5": (("levels", 7), ("squares", 7), ("across", 5), ("down", 5)),
+}
+
+
+def made(images: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Return what is made of 1,000 images, uint8 (N, 28, 28), and is none of their kind."""
+    places = rng.permutation(len(images))[:1000]
+    ones = images[places]
+    others = images[[rng.choice(np.flatnonzero(labels != label)) for label in labels[places]]]
+    halves = np.arange(28) < 14
+    corners = ones.copy()
+    for image in corners:
+        top, left = 14 * rng.integers(0, 2, 2)
+        image[top : top + 14, left : left + 14] = np.rot90(image[top : top + 14, left : left + 14], rng.integers(1, 4))
+    shapes = [Image.fromarray(np.uint8(255 * (image > 20))) for image in ones]
+    outlines = np.stack([np.asarray(ImageChops.subtract(one, one.filter(ImageFilter.MinFilter(5)))) for one in shapes])
+    noise = rng.normal(0, 60, ones.shape)
+    return {
+        "patches of 7": patches(ones, 7, rng),
+        "patches of 14": patches(ones, 14, rng),
+        "two blended": np.uint8((ones / 2 + others / 2).round()),
+        "the lighter of two": np.maximum(ones, others),
+        "left and right halves of two": np.where(halves, ones, others),
+        "upper and lower halves of two": np.where(halves[:, np.newaxis], ones, others),
+        "upper half upside down": np.where(halves[:, np.newaxis], ones[:, 13::-1][:, np.arange(28) % 14], ones),
+        "a quarter turned": corners,
+        "turned by 90°": np.rot90(ones, 1, (1, 2)),
+        "outlines": outlines,
+        "parts enlarged": np.stack([part(image, rng.integers(10, 20), rng) for image in ones]),
+        "parts of outlines enlarged": np.stack([part(image, rng.integers(14, 22), rng) for image in outlines]),
+        "shrunk": np.stack([shrunk(image, rng.integers(8, 16), rng) for image in ones]),
+        "moved around the edge": np.stack([np.roll(image, rng.integers(8, 21, 2), (0, 1)) for image in ones]),
+        "negative": 255 - ones,
+        "noise": rng.integers(0, 256, ones.shape).astype(np.uint8),
+        "noise added": np.uint8((ones + noise).clip(0, 255)),
+        "one level": np.broadcast_to(rng.integers(0, 256, (1000, 1, 1)).astype(np.uint8), ones.shape),
+        "black": np.zeros((1, 28, 28), np.uint8),
+    }
+
+
+def patches(images: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
+    """Return images whose squares of a side are in another order."""
+    count = 28 // side
+    squares = images.reshape(-1, count, side, count, side).swapaxes(2, 3).reshape(-1, count**2, side, side)
+    mixed = rng.permuted(np.tile(np.arange(count**2), (len(images), 1)), axis=1)
+    squares = np.take_along_axis(squares, mixed[:, :, np.newaxis, np.newaxis], 1)
+    return squares.reshape(-1, count, count, side, side).swapaxes(2, 3).reshape(-1, 28, 28)
+
+
+def part(image: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
+    """Return a square part of an image, enlarged."""
+    left, top = rng.integers(0, 28 - side, 2).tolist()
+    return np.asarray(
+        Image.fromarray(image).resize(SIZE, Image.Resampling.BICUBIC, (left, top, left + side, top + side))
+    )
+
+
+def shrunk(image: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
+    """Return an image, smaller and somewhere."""
+    result, (left, top) = np.zeros(SIZE, np.uint8), rng.integers(0, 28 - side, 2)
+    small = Image.fromarray(image).resize((side, side), Image.Resampling.BOX)
+    result[top : top + side, left : left + side] = np.asarray(small)
+    return result
+
+
+def choose() -> list[dict[str, Any]]:
+    """Return for each set of looks how well it tells what was made from validation pictures."""
+    dataset = load_dataset()
+    training, validation = split_indices(dataset.train_labels, VALIDATION, 0)
+    images, labels = dataset.train_images, dataset.train_labels
+    strangers = made(images[validation], labels[validation], np.random.default_rng(1))
+    rows = []
+    for name, looks in LOOKS.items():
+        known = novelty.fit(images[training], labels[training], images[validation], looks)
+        own = known.unfamiliarity(images[validation])
+        found = {kind: known.unfamiliarity(pictures) for kind, pictures in strangers.items()}
+        areas = {kind: area(own, scores) for kind, scores in found.items()}
+        told = {kind: float((scores > THRESHOLD).mean()) for kind, scores in found.items()}
+        rows.append({"looks": name, "numbers": known.means.shape[1], "auroc": areas, "unfamiliar": told})
+        print(name, *(f"{statistics.mean(each.values()):.3f}" for each in (areas, told)), flush=True)
+    return rows
+
+
+def area(own: np.ndarray, others: np.ndarray) -> float:
+    """Return the area under the curve that tells others from own pictures by their scores."""
+    return float(roc_auc_score(np.repeat([0, 1], [len(own), len(others)]), np.concatenate([own, others])))
 
 
 def digits() -> dict[str, np.ndarray]:
@@ -81,9 +179,8 @@ def drawn(letter: str, file: str, side: int, size: int) -> np.ndarray:
 def plain_photos() -> dict[str, Image.Image]:
     """Return photos of no garment."""
     rng, text = np.random.default_rng(0), Image.new("L", (400, 300), 255)
-    ImageDraw.Draw(text).multiline_text(
-        (20, 20), "All that glisters\nis not gold;\n" * 3, 0, ImageFont.load_default(28)
-    )
+    lines = "All that glisters\nis not gold;\n" * 3
+    ImageDraw.Draw(text).multiline_text((20, 20), lines, 0, ImageFont.load_default(28))
     squares = np.kron(np.indices((8, 8)).sum(axis=0) % 2, np.ones((40, 40))) * 255
     return {
         "white": Image.new("L", (400, 300), 255),
@@ -105,18 +202,17 @@ def measure(fonts: list[str]) -> dict[str, Any]:
     known = novelty.fit(images[training], dataset.train_labels[training], images[validation])
     fitting = time.perf_counter() - started
     chosen = tests[np.random.default_rng(0).choice(len(tests), NUMBER, replace=False)]
-    fakes = photos.photographed(chosen, [photos.KINDS[number % len(photos.KINDS)] for number in range(NUMBER)])
+    fakes = {f"fake photos, {kind}": photos.photographed(chosen, [kind] * NUMBER) for kind in photos.KINDS}
     garments = known.unfamiliarity(tests)
     rows: dict[str, dict[str, float]] = {}
     others = digits()
     for font in fonts:
         others |= characters(font)
-    for name, pictures in {"test garments": tests, "fake photos of test garments": fakes, **others}.items():
+    for name, pictures in {"test garments": tests, **fakes, **others}.items():
         found = known.unfamiliarity(pictures)
         rows[name] = {"unfamiliar": float((found > THRESHOLD).mean())}
         if name in others:
-            truth = np.repeat([0, 1], [len(garments), len(found)])
-            rows[name]["auroc"] = float(roc_auc_score(truth, np.concatenate([garments, found])))
+            rows[name]["auroc"] = area(garments, found)
         print(name, rows[name], flush=True)
     return {
         "pictures": rows,
@@ -149,8 +245,17 @@ def figures() -> list[str]:
     result = measured.stored("novelty")
     lines = ["", "| pictures | called unfamiliar | AUROC against test garments |", "| --- | --- | --- |"]
     for name, row in result["pictures"].items():
-        area = f"**{row['auroc']:.3f}**" if "auroc" in row else ""
-        lines.append(f"| {name} | {100 * row['unfamiliar']:.1f}% | {area} |")
+        told = f"**{row['auroc']:.3f}**" if "auroc" in row else ""
+        lines.append(f"| {name} | {100 * row['unfamiliar']:.1f}% | {told} |")
+    lines += [
+        "",
+        "| looks | numbers | made pictures: mean AUROC | smallest | called unfamiliar |",
+        "| --- |" + " --- |" * 4,
+    ]
+    for row in result["choice"]:
+        areas, told = ([*row[key].values()] for key in ("auroc", "unfamiliar"))
+        figures = f"{statistics.mean(areas):.3f} | {min(areas):.3f} | {100 * statistics.mean(told):.1f}%"
+        lines.append(f"| {row['looks']} | {row['numbers']} | {figures} |")
     lines += ["", "| photo of no garment | what is said of it |", "| --- | --- |"]
     lines += [f"| {name} | {', '.join(words) or 'nothing'} |" for name, words in result["photos"].items()]
     times = result["milliseconds"]
@@ -171,7 +276,10 @@ def main() -> None:
     """Measure, store the figures and write them into the page."""
     parser = measured.parser(__doc__)
     parser.add_argument("--fonts", nargs="+", default=FONTS)
-    measured.store("novelty", measure(parser.parse_args().fonts))
+    parser.add_argument("--choose", action="store_true", help="compare the looks alone")
+    arguments = parser.parse_args()
+    result = {"choice": choose()} if arguments.choose else measure(arguments.fonts)
+    measured.store("novelty", measured.stored("novelty") | result)
     documents.write(*PARTS)
     print("\n".join(figures()))
 

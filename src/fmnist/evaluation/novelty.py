@@ -1,4 +1,4 @@
-"""Describes the training pictures in a few thousand numbers, and scores how unlike them another picture is.
+"""Describes the training pictures in some thousand numbers, and scores how unlike them another picture is.
 
 It looks at pixels, not at what a network makes of them, so it is the same for a run and all its exported files.
 """
@@ -87,10 +87,11 @@ class Novelty:
             if not all(name in _MAPS and 1 <= count <= _MOST_CELLS for name, count in looks):
                 raise ValueError(f"looks {looks}")
             classes, size = int(values["classes"]), sum(count**2 for _, count in looks)
-            rows, columns = np.tril_indices(size)
             means = _array(values["means"], (classes, size))
-            triangles = _array(values["whitening"], (classes, len(rows)))
-            whitening = np.zeros((classes, size, size), np.float32)  # no larger than the text allows
+            triangles = _array(values["whitening"], (classes, size * (size + 1) // 2))
+            # Only now, so that a text is as long as what is made of it.
+            whitening = np.zeros((classes, size, size), np.float32)
+            rows, columns = np.tril_indices(size)
             whitening[:, rows, columns] = triangles
             found = cls(means, whitening, float(values["typical"]), float(values["limit"]), looks)
             if not (0 < found.limit - found.typical < np.inf and np.diagonal(whitening, axis1=1, axis2=2).all()):
@@ -102,9 +103,9 @@ class Novelty:
         return found
 
 
-def fit(images: np.ndarray, labels: np.ndarray, validation_images: np.ndarray) -> Novelty:
+def fit(images: np.ndarray, labels: np.ndarray, validation_images: np.ndarray, looks: Looks = LOOKS) -> Novelty:
     """Describe training images, uint8 (N, H, W), and place the threshold: 2% of the validation images lie above it."""
-    seen = see(images)
+    seen = see(images, looks)
     groups = [seen[labels == label] for label in np.unique(labels)]
     means = np.stack([group.mean(axis=0) for group in groups])
     scatters = np.stack([(group - mean).T @ (group - mean) for group, mean in zip(groups, means, strict=True)])
@@ -113,10 +114,10 @@ def fit(images: np.ndarray, labels: np.ndarray, validation_images: np.ndarray) -
     covariances = (scatters + _PICTURES * pooled) / (counts + _PICTURES) + _SPREAD**2 * np.eye(seen.shape[1])
     whitening = np.linalg.cholesky(np.linalg.inv(covariances))
     # Rounded as it will be stored, before the threshold is placed.
-    rounded = Novelty(_rounded(means), _rounded(whitening))
+    rounded = Novelty(_rounded(means), _rounded(whitening), looks=looks)
     typical, limit = np.quantile(rounded.distance(validation_images), (0.5, QUANTILE))
     # One validation picture, or several that are the same, have no spread of their own.
-    return Novelty(rounded.means, rounded.whitening, float(typical), float(max(limit, typical + 1.0)))
+    return Novelty(rounded.means, rounded.whitening, float(typical), float(max(limit, typical + 1.0)), looks)
 
 
 def see(images: np.ndarray, looks: Looks = LOOKS) -> np.ndarray:
