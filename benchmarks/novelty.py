@@ -262,8 +262,8 @@ def figures() -> list[str]:
     return [
         *lines,
         "",
-        f"A picture takes {times['1']:.2f} ms alone and {times['1000']:.3f} ms among 1,000 (the quickest of 21), the fit "
-        f"{result['fit_seconds']:.0f} s, on {measured.machine(result['environment'])}; the description of the training "
+        f"A picture takes {times['1']:.2f} ms alone and {times['1000']:.3f} ms among 1,000 (the quickest of 21), "
+        f"the fit {result['fit_seconds']:.0f} s, on {measured.machine(result['environment'])}; the description of the training "
         f"pictures has {result['bytes'] / 1000:.0f} kB.",
         "",
     ]
