@@ -263,8 +263,8 @@ def figures() -> list[str]:
         *lines,
         "",
         f"A picture takes {times['1']:.2f} ms alone and {times['1000']:.3f} ms among 1,000 (the quickest of 21), "
-        f"the fit {result['fit_seconds']:.0f} s, on {measured.machine(result['environment'])}; the description of the training "
-        f"pictures has {result['bytes'] / 1000:.0f} kB.",
+        f"the fit {result['fit_seconds']:.0f} s, on {measured.machine(result['environment'])}; the description of the "
+        f"training pictures has {result['bytes'] / 1000:.0f} kB.",
         "",
     ]
 
