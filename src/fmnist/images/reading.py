@@ -5,6 +5,7 @@ import io
 import os
 import re
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -19,6 +20,8 @@ from fmnist.images.decoding import OTHER_SUFFIXES, SUFFIXES, decode, read_rest
 from fmnist.images.recipe import examine
 
 STDIN = "-"
+Read = Callable[[bytes, str], tuple[np.ndarray, CutOut]]
+"""Turns the bytes of a picture file, which messages call by a name, into uint8 (H, W), and tells what it found out."""
 MAX_PACKED_BYTES = 128 * 2**20
 """What a gzipped IDX file may unpack to, in bytes: 170,000 pictures of 28 × 28. Others are as large as they are."""
 NO_PICTURE = f"the folder holds no picture; looked for {', '.join(sorted(SUFFIXES))}"
@@ -92,39 +95,40 @@ def read_pictures(
     Raises:
         InputError: the file cannot be read, is damaged or no picture, or an array has not the model's size.
     """
-    images, found = read_and_examine(name, image_shape, stdin, how)
+    images, found = read_and_examine(
+        name, image_shape, stdin, lambda content, name: examine(decode(content, name), image_shape, how)
+    )
     return images, found is None
 
 
 def read_and_examine(
-    name: str, image_shape: tuple[int, int], stdin: IO[bytes] | None = None, how: Preparation | None = None
+    name: str, image_shape: tuple[int, int], stdin: IO[bytes] | None, read: Read
 ) -> tuple[np.ndarray, CutOut | None]:
     """Return the pictures as `read_pictures` does, and what was found out about a single one; None for an array."""
     if name == STDIN:
-        return _read(stdin or io.BytesIO(), "stdin", None, image_shape, how)
+        return _read(stdin or io.BytesIO(), "stdin", None, image_shape, read)
     try:
         with open(name, "rb") as handle:
             regular = stat.S_ISREG(os.fstat(handle.fileno()).st_mode)
-            return _read(handle, name, name if regular else None, image_shape, how)
+            return _read(handle, name, name if regular else None, image_shape, read)
     except OSError as error:
         raise InputError(f"{name}: cannot be read: {error.strerror or error}") from error
 
 
 def _read(
-    handle: IO[bytes], name: str, path: str | None, image_shape: tuple[int, int], how: Preparation | None
+    handle: IO[bytes], name: str, path: str | None, image_shape: tuple[int, int], read: Read
 ) -> tuple[np.ndarray, CutOut | None]:
     """Read from an open file; `path` is where it can be opened again, None for a pipe."""
     start = handle.read(len(_NPY_START))
     npy, idx = start == _NPY_START, bool(_IDX_START.match(start))
-    # An array that lies in a file may be of any size.
-    source = path if path is not None and (npy or idx) else read_rest(handle, name, start)
+    if not (npy or idx):
+        levels, found = read(read_rest(handle, name, start), name)
+        return levels[np.newaxis], found
+    source = path or read_rest(handle, name, start)  # an array that lies in a file may be of any size
     if npy:
         return _fitting(_npy(source, name), image_shape, name), None
-    if idx:
-        limit = MAX_PACKED_BYTES if start[:2] == _GZIP_START else MAX_BYTES
-        return _fitting(read_idx(source, ndim=3, name=name, limit=limit), image_shape, name), None
-    levels, found = examine(decode(source, name), image_shape, how)
-    return levels[np.newaxis], found
+    limit = MAX_PACKED_BYTES if start[:2] == _GZIP_START else MAX_BYTES
+    return _fitting(read_idx(source, ndim=3, name=name, limit=limit), image_shape, name), None
 
 
 def _npy(source: str | bytes, name: str) -> np.ndarray:
