@@ -122,12 +122,13 @@ PLOTS = (
 )  # fmt: skip
 
 
-def draw_all(run: RunDirectory, dataset: Dataset) -> list[Path]:
-    """Draw into `plots/` of a run each of `PLOTS` that the run has what it needs for; return the files written.
+def draw_all(run: RunDirectory, dataset: Dataset, out: Path | None = None) -> list[Path]:
+    """Draw each of `PLOTS` that a run has what it needs for into `plots/`, of the run or of a folder `out`.
 
     Raises:
         InputError: the data is not what the run was trained on, or a file of the run cannot be read.
     """
     if results.trained_on(results.environment(run), dataset.sha256) is False:
         raise InputError(f"{run.path} was trained on other data than {dataset.source}; give its data with `data_dir`")
-    return [path for plot in PLOTS if plot.drawable(run) for path in plot.draw(run, dataset, run.plots / plot.name)]
+    folder = (RunDirectory(out) if out else run).plots
+    return [path for plot in PLOTS if plot.drawable(run) for path in plot.draw(run, dataset, folder / plot.name)]
