@@ -4,8 +4,8 @@
     python benchmarks/predict.py runs/fast runs/longer --photos   # the fake photos alone; the stored times stay
 
 500 test images (`--number`) are made into fake photos of each kind (tests/support/photos.py). The script counts how
-often a model gives a photo the class that it gives the image itself, and how often it calls it unfamiliar. Times are
-those of whole processes with the first run, from start to end, medians of 7.
+often a model gives a photo the class that it gives the image itself. Times are those of whole processes with the first
+run, from start to end, medians of 7.
 Stored in `benchmarks/results/predict.json`; the tables in docs/predict.md are made from it.
 """
 
@@ -35,7 +35,7 @@ ROUNDS = 7
 
 
 def photo_shares(models: list[Predictor], images: np.ndarray, number: int) -> list[dict[str, dict[str, float]]]:
-    """Return for each model and kind of photo the shares of its images' class, and of unfamiliar ones."""
+    """Return for each model and kind of photo the share of its images' class."""
     chosen = images[np.random.default_rng(0).choice(len(images), number, replace=False)]
     shares: list[dict[str, dict[str, float]]] = [{} for _ in models]
     for kind in photos.KINDS:
@@ -43,7 +43,6 @@ def photo_shares(models: list[Predictor], images: np.ndarray, number: int) -> li
         for model, share in zip(models, shares, strict=True):
             share[kind] = {
                 "same_class": float(photos.same_class(model, chosen, seen).mean()),
-                "unfamiliar": float((model.unfamiliarity(seen) > model.threshold).mean()),
             }
         print(kind, *(share[kind] for share in shares), flush=True)
     return shares
@@ -76,8 +75,8 @@ def figures() -> list[str]:
         f"{result['number']} test images, each made into a photo on each kind of ground: the share, in %, that gets "
         f"the class of the image itself. Pillow {result['pillow']}.",
         "",
-        f"| trained with `fmnist train` … | test, % | {' | '.join(photos.KINDS)} | all | called unfamiliar, % |",
-        "| --- |" + " --- |" * (len(photos.KINDS) + 3),
+        f"| trained with `fmnist train` … | test, % | {' | '.join(photos.KINDS)} | all |",
+        "| --- |" + " --- |" * (len(photos.KINDS) + 2),
     ]
     for model in result["photos"]:
         kinds = [model["shares"][kind] for kind in photos.KINDS]
@@ -87,11 +86,8 @@ def figures() -> list[str]:
             f"{100 * model['accuracy']:.2f}",
             *(percent([share]) for share in same),
             f"**{percent(same)}**",
-            percent(kind["unfamiliar"] for kind in kinds),
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    strange = [percent(model["shares"][kind]["unfamiliar"] for model in result["photos"]) for kind in photos.KINDS]
-    lines.append(f"| called unfamiliar, %, mean of all | | {' | '.join(strange)} | | |")
     if "times" in result:
         lines += [
             "",

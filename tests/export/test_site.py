@@ -21,10 +21,11 @@ from fmnist.data.shape import stored
 from fmnist.doctor import OK
 from fmnist.doctor.rundirectory import check_run
 from fmnist.errors import InputError, RunError
+from fmnist.evaluation.novelty import LOOKS, PLAIN, Novelty
 from fmnist.export import runtime, site
 from fmnist.export.benchmark import benchmark_run
 from fmnist.export.exporter import export_run
-from fmnist.images import recipe
+from fmnist.images import DOUBTS, NOTHING, recipe
 from fmnist.run import schema
 from fmnist.run.directory import RunDirectory, read_json
 
@@ -196,10 +197,16 @@ def test_the_page_names_no_other_host_and_no_place_on_its_own():
         *((how, (28, 28, 3)) for how in (None, *map(Preparation, METHODS))),
     ],
 )
-def test_each_preparation_gives_the_same_pixels_as_in_python(how, shape, tmp_path):
+def test_each_preparation_gives_the_same_pixels_and_doubts_as_in_python(how, shape, tmp_path):
     """Sizes larger, smaller, equal and not square, with every alpha: as `decode` of the page gives them, RGBA."""
     rng = np.random.default_rng(0)
-    pictures = []
+    blank, two = np.full((60, 90, 4), 255, np.uint8), np.full((80, 160, 4), 255, np.uint8)
+    two[20:60, 20:60], two[25:70, 90:150], two[..., 3] = 40, 90, 255
+    streaks = rng.integers(0, 256, (1, 40, 4), np.uint8).repeat(4, axis=1).repeat(90, axis=0)
+    streaks[..., 3] = 255
+    own = np.full((28, 28, 4), 255, np.uint8)
+    own[6:20, 8:20, :3] = 30
+    pictures = [blank, two, streaks, own, 255 - blank]
     for width, height in ((28, 28), (20, 20), (64, 64), (91, 40), (9, 33), (150, 149)):
         pixels = np.full((height, width, 4), rng.integers(0, 256, 4), np.uint8)
         pixels[height // 4 : -height // 4, width // 3 : -width // 4] = rng.integers(0, 256, 4)
@@ -208,16 +215,50 @@ def test_each_preparation_gives_the_same_pixels_as_in_python(how, shape, tmp_pat
     shutil.copytree(str(PAGE), tmp_path / "page")
     (tmp_path / "package.json").write_text('{"type": "module"}')
     given = [{"width": p.shape[1], "height": p.shape[0], "data": p.ravel().tolist()} for p in pictures]
-    (tmp_path / "given.json").write_text(json.dumps([given, stored(shape), site.numbers(), how and asdict(how)]))
+    words = {"doubts": DOUBTS, "nothing": NOTHING}
+    (tmp_path / "given.json").write_text(json.dumps([given, stored(shape), site.numbers(), how and asdict(how), words]))
     (tmp_path / "main.js").write_text(
         """import { readFileSync } from "node:fs";
-        import { prepare } from "./page/recipe.js";
-        const [given, shape, numbers, how] = JSON.parse(readFileSync("given.json"));
+        import { doubted, prepare } from "./page/recipe.js";
+        const [given, shape, numbers, how, words] = JSON.parse(readFileSync("given.json"));
         const pictures = given.map((one) => ({ ...one, channels: 4, data: Uint8Array.from(one.data) }));
-        console.log(JSON.stringify(pictures.map((one) => [...prepare(one, shape, numbers, how)])));"""
+        console.log(JSON.stringify(pictures.map((one) => {
+            const { levels, found } = prepare(one, shape, numbers, how);
+            return [[...levels], found, doubted(found, words)];
+        })));"""
     )
     done = subprocess.run(["node", "main.js"], cwd=tmp_path, capture_output=True, text=True)
     assert not done.returncode, done.stderr
-    for pixels, levels in zip(pictures, json.loads(done.stdout), strict=True):
-        expected = recipe.prepare(Image.fromarray(pixels, "RGBA"), shape, how)
+    for pixels, (levels, facts, doubts) in zip(pictures, json.loads(done.stdout), strict=True):
+        expected, found = recipe.examine(Image.fromarray(pixels, "RGBA"), shape, how)
         np.testing.assert_array_equal(np.reshape(levels, shape), expected, str(pixels.shape))
+        assert facts == pytest.approx(asdict(found), rel=1e-4, abs=1e-4) and doubts == found.doubts
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="needs node; in a browser: test_site_browser.py")
+@pytest.mark.parametrize(
+    ("looks", "channels"), [(LOOKS, 1), (((PLAIN, 5),), 1), (LOOKS, 3)], ids=["present", "earlier", "colour"]
+)
+def test_the_unfamiliarity_is_that_of_python(looks, channels, tmp_path):
+    rng = np.random.default_rng(0)
+    size = sum(count**2 for _, count in looks)
+    roots = np.tril(rng.normal(0, 0.02, (3, size, size))) + 0.1 * np.eye(size)
+    known = Novelty.from_dict(Novelty(rng.normal(100, 9, (3, size)), roots, 20.0, 90.0, looks).to_dict())
+    facts = known.to_dict()
+    if looks[0][0] == PLAIN:
+        facts["cells"] = 5
+        del facts["looks"]
+    shape = (28, 20, channels)
+    images = rng.integers(0, 256, (6, *shape), np.uint8) * (rng.random((6, *shape)) < 0.6)
+    shutil.copytree(str(PAGE), tmp_path / "page")
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "given.json").write_text(json.dumps([images.reshape(6, -1).tolist(), stored(shape), facts]))
+    (tmp_path / "main.js").write_text(
+        """import { readFileSync } from "node:fs";
+        import { unfamiliarity } from "./page/familiarity.js";
+        const [images, shape, facts] = JSON.parse(readFileSync("given.json"));
+        console.log(JSON.stringify(images.map((one) => unfamiliarity(Uint8Array.from(one), shape, facts))));"""
+    )
+    done = subprocess.run(["node", "main.js"], cwd=tmp_path, capture_output=True, text=True)
+    assert not done.returncode, done.stderr
+    np.testing.assert_allclose(json.loads(done.stdout), known.unfamiliarity(images), rtol=1e-4, atol=1e-4)

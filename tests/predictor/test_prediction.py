@@ -7,6 +7,7 @@ from PIL import Image
 from fmnist.data import write_idx
 from fmnist.errors import InputError
 from fmnist.evaluation import novelty
+from fmnist.images import CutOut
 from fmnist.predictor import Prediction, Predictor
 
 NAMES = ("dark", "middling", "light")
@@ -46,6 +47,9 @@ def test_its_text():
     assert repr(Prediction(NAMES, shares, picture, "a.png")) == f"<Prediction a.png: {classes}>"
     assert repr(Prediction(NAMES, shares, picture, "x.npy", 3, 0.2)) == f"<Prediction x.npy[3]: {classes}>"
     assert repr(Prediction(NAMES, shares, picture, None, 3, 1.2)) == f"<Prediction [3]: {classes}; unfamiliar>"
+    doubted = Prediction(NAMES, shares, picture, "a.png", None, 1.2, CutOut(90.0, 2))
+    assert repr(doubted) == f"<Prediction a.png: {classes}; unfamiliar; several objects>"
+    assert doubted.doubts == ["several objects"]
 
 
 def test_whatever_may_stand_for_more_gives_a_list(folder):
@@ -78,6 +82,6 @@ def test_whether_it_is_familiar():
     seen = rng.integers(90, 111, (200, 8, 6, 1)).astype(np.uint8)
     known = novelty.fit(seen, np.zeros(200, int), rng.integers(90, 111, (50, 8, 6, 1)).astype(np.uint8))
     model = Predictor(compute, "onnx", NAMES, (8, 6, 1), novelty=known)
-    assert model.predict(np.full((8, 6), 100, np.uint8)).familiar is True
+    assert model.predict(rng.integers(90, 111, (8, 6)).astype(np.uint8)).familiar is True
     strange = model.predict(np.full((8, 6), 255, np.uint8))
     assert strange.familiar is False and strange.unfamiliarity > novelty.THRESHOLD

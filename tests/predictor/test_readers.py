@@ -13,7 +13,7 @@ from support import breaking
 from support.onnx_models import SHAPE, onnx_model
 
 from fmnist.errors import InputError, RunError
-from fmnist.images import decode, prepare
+from fmnist.images import decode, examine
 from fmnist.predictor import Readers, open_model
 from fmnist.predictor.readers import Preparation
 
@@ -30,9 +30,9 @@ def photo(level=30):
 def test_a_picture_is_what_it_would_be_here(how):
     with Readers() as readers:
         for level in (10, 90):
-            read = readers.read(photo(level), "x", (28, 28, 1), how)
-            assert read.dtype == np.uint8
-            assert np.array_equal(read, prepare(decode(photo(level)), (28, 28, 1), how))
+            read, found = readers.read(photo(level), "x", (28, 28, 1), how)
+            expected, facts = examine(decode(photo(level)), (28, 28, 1), how)
+            assert read.dtype == np.uint8 and np.array_equal(read, expected) and found == facts
         assert len(readers._running) == 1
         with pytest.raises(InputError, match="^a name: is no picture of a known kind"):
             readers.read(b"hello", "a name", (28, 28, 1))
@@ -49,7 +49,7 @@ def test_what_breaks_the_decoder_is_named_and_the_next_picture_read(monkeypatch)
         ):
             with pytest.raises(InputError, match=f"^a name: .*{told}"):
                 readers.read(content, "a name", (28, 28, 1))
-            assert readers.read(photo(), "x", (28, 28, 1)).shape == (28, 28, 1)
+            assert readers.read(photo(), "x", (28, 28, 1))[0].shape == (28, 28, 1)
             assert len(readers._running) == 1
 
 

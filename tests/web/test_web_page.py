@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.breaking import break_readers
-from support.web_client import Server, bright, made_up_run, png
+from support.web_client import RAW, Server, bright, made_up_run, png
 
 from fmnist.run.directory import read_json, write_json
 from fmnist.web import events
@@ -85,6 +85,20 @@ def test_an_unfamiliar_picture_is_marked():
     assert "cannot tell whether a picture is unlike" not in told
     row = server.predict(files={"image": png(bright(1))}).json()["predictions"][0]
     assert (row["unfamiliarity"], row["familiar"]) == (1.5, False)
+
+
+def test_what_the_recipe_doubts_is_told(server):
+    """On the page and by the API: several objects beside the answer, no object instead of one."""
+    two = np.full((60, 120), 255, np.uint8)
+    two[10:50, 10:50] = two[10:50, 70:110] = 40
+    blank = np.full((60, 120), 255, np.uint8)
+    told, nothing = looks(server, address(png(two)))[0], looks(server, address(png(blank)))[0]
+    assert "<strong>Several objects.</strong> The model sees them as one" in told and "The model is" in told
+    assert "<strong>No object found.</strong>" in nothing and "class" not in re.sub("class=", "", nothing)
+    files = [("image", png(picture)) for picture in (bright(1), two, blank)]
+    rows = server.predict(files=files).json()["predictions"]
+    assert [row["doubts"] for row in rows] == [[], ["several objects"], ["no object found"]]
+    assert server.predict(content=bytes(28 * 28), headers=RAW).json()["predictions"][0]["doubts"] == []
 
 
 def test_a_model_without_novelty_says_so(server):

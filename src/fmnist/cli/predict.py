@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _SHARE_WIDTH, _SHORTEST = 10, 12  # columns of a probability with its gaps; of the shortest name of a file
 _ORIGINAL = 256  # pixels of a picture that is drawn beside what the model saw
-_WARNINGS = {True: "", False: "unfamiliar", None: ""}
 
 
 @options.command("predict", "fmnist predict latest shoe.jpg", "fmnist predict model.tflite photos/ --csv > answers.csv")
@@ -62,8 +61,9 @@ def command(
     A photo is made like the training pictures: turned upright, the object cut out of its background, shrunk, centred,
     light on black. Pictures of the model's own size are taken as they are, and so are arrays.
 
-    A picture unlike all that the model was trained on is called unfamiliar; its
-    unfamiliarity in --json and --csv is then above 1.
+    A picture unlike all that the model was trained on is called unfamiliar; its unfamiliarity in --json and --csv is
+    then above 1. What there is to doubt about the cut-out is told too: no object found, little contrast, several
+    objects, fills the frame, uneven ground, looks negated.
 
     What cannot be read is named on stderr and left out. The exit code is 2 if nothing could be read, or if --strict is
     given and anything could not.
@@ -109,10 +109,10 @@ def command(
 
 
 def _row(found: Prediction, top: int) -> dict[str, Any]:
-    """Return what is told of a picture, with `unfamiliarity` and `familiar` where the model can tell."""
+    """Return what is told of a picture: `unfamiliarity` and `familiar` where the model can tell, and the doubts."""
     best = [{"class": name, "label": label, "probability": share} for label, name, share in found.top(top)]
     known = {} if found.familiar is None else {"unfamiliarity": found.unfamiliarity, "familiar": found.familiar}
-    return {"image": found.image, "index": found.index, "top": best, **known}
+    return {"image": found.image, "index": found.index, "top": best, **known, "doubts": found.doubts}
 
 
 def _label(row: dict[str, Any]) -> str:
@@ -125,6 +125,8 @@ def _label(row: dict[str, Any]) -> str:
 
 def _print(rows: list[dict[str, Any]]) -> None:
     """Print a line a picture; on a narrow terminal, more lines and the end of a long name."""
+    from fmnist.images import NOTHING
+
     columns = width(sys.stdout)
     name_width = max(len(guess["class"]) for row in rows for guess in row["top"])
     labels = [_label(row) for row in rows]
@@ -132,7 +134,8 @@ def _print(rows: list[dict[str, Any]]) -> None:
     each = max(1, (columns - room) // (name_width + _SHARE_WIDTH))
     for label, row in zip(labels, rows, strict=True):
         cells = [f"   {guess['class']:{name_width}} {percent(guess['probability']):>6}" for guess in row["top"]]
-        cells += [] if row.get("familiar", True) else ["   unfamiliar"]
+        warnings = [*([] if row.get("familiar", True) else ["unfamiliar"]), *row["doubts"]]
+        cells = [f"   {NOTHING}"] if NOTHING in warnings else [*cells, *(f"   {warning}" for warning in warnings)]
         label = label if len(label) <= room else "…" + label[1 - room :]
         for start in range(0, len(cells), each):
             print(f"{'' if start else label:{room}}{''.join(cells[start : start + each])}")
@@ -141,18 +144,22 @@ def _print(rows: list[dict[str, Any]]) -> None:
             f"{plural(strange, 'picture')} unlike all that the model was trained on: its answer may mean nothing.",
             "yellow",
         )
+    if doubted := sum(bool(row["doubts"]) for row in rows):
+        say(f"{plural(doubted, 'picture')} with doubts about the cut-out: `--show FILE` draws what the model saw.")
 
 
 def _print_csv(rows: list[dict[str, Any]]) -> None:
-    """Print a row a picture: name, number in an array, class and probability, best first, unfamiliarity if known."""
+    """Print a row a picture: name, number in an array, classes and probabilities, unfamiliarity if known, doubts."""
     count, tells = len(rows[0]["top"]), "unfamiliarity" in rows[0]
     writer = csv.writer(sys.stdout, lineterminator="\n")
     header = ["image", "index", *(f"{what}_{n}" for n in range(1, count + 1) for what in ("class", "probability"))]
-    writer.writerow([*header, "unfamiliarity"] if tells else header)
+    writer.writerow([*header, *(["unfamiliarity"] if tells else []), "doubts"])
     for row in rows:
         guesses = (cell for guess in row["top"] for cell in (guess["class"], f"{guess['probability']:.6f}"))
         last = [f"{row['unfamiliarity']:.4f}"] if tells else []
-        writer.writerow([row["image"], "" if row["index"] is None else row["index"], *guesses, *last])
+        writer.writerow(
+            [row["image"], "" if row["index"] is None else row["index"], *guesses, *last, "; ".join(row["doubts"])]
+        )
 
 
 def _show(path: Path, found: list[Prediction]) -> None:
@@ -164,7 +171,7 @@ def _show(path: Path, found: list[Prediction]) -> None:
 
     found = found[:MAX_PICTURES]
     captions = [
-        (Path(_label(vars(one))).name, f"{one.class_name} {percent(one.probability, 0)}", _WARNINGS[one.familiar])
+        (Path(_label(vars(one))).name, f"{one.class_name} {percent(one.probability, 0)}", ", ".join(one.warnings))
         for one in found
     ]
     files = [None if one.index is not None or one.image in (STDIN, None) else one.image for one in found]

@@ -18,7 +18,7 @@ from PIL import Image
 
 from fmnist.evaluation.novelty import THRESHOLD
 from fmnist.export.runtime import load_runtime
-from fmnist.images import decoding, recipe
+from fmnist.images import DOUBTS, NOTHING, decoding, recipe
 
 # A garment of 8 × 8 pixels, as small as pictures are here.
 _ICON = ("........", ".##..##.", "########", "#.####.#", "..####..", "..####..", "..####..", "........")
@@ -39,6 +39,7 @@ def build(folder: Path, facts: dict[str, Any], runtime: dict[str, bytes]) -> Non
     for name, content in (ours | runtime).items():
         (folder / name).write_bytes(content)
     known = facts | {"recipe": numbers(), "threshold": THRESHOLD, "working_side": decoding.WORKING_SIDE}
+    known |= {"doubts": DOUBTS, "nothing": NOTHING}
     (folder / "model.json").write_text(json.dumps(known), encoding="utf-8")
     _icon().save(folder / "icon.png")
     worker, kept = folder / "service-worker.js", {}

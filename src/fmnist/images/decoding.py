@@ -169,8 +169,8 @@ def _eight_bit(image: Image.Image, factor: int) -> Image.Image:
     image = image.reduce(factor)
     if image.mode in ("I", "F"):
         values = np.nan_to_num(np.asarray(image, np.float32), nan=0, posinf=0, neginf=0)
-        # Of other files nothing says where white lies; the next usual bound is taken.
-        bounds = [65_535.0] if sixteen else [1.0, 255.0, 65_535.0]
+        # Nothing says where white lies, and cameras write 12 bits as 16: the next usual bound is taken.
+        bounds = [2.0**bits - 1 for bits in ((8, 10, 12, 14, 16) if sixteen else (1, 8, 16))]
         white = next((bound for bound in bounds if values.max() <= bound), float(values.max()))
         return Image.fromarray((values.clip(0, white) * (255.0 / white) + 0.5).astype(np.uint8))
     if image.mode == "LAB":

@@ -16,10 +16,13 @@ from fmnist.data.idx import MAX_BYTES
 from fmnist.data.preparation import Preparation
 from fmnist.data.shape import Shape, fitting, full
 from fmnist.errors import InputError
+from fmnist.images.cutout import CutOut
 from fmnist.images.decoding import OTHER_SUFFIXES, SUFFIXES, decode, read_rest
-from fmnist.images.recipe import prepare
+from fmnist.images.recipe import examine
 
 STDIN = "-"
+Read = Callable[[bytes, str], tuple[np.ndarray, CutOut]]
+"""Turns the bytes of a picture file, which messages call by a name, into uint8 (H, W, C), and tells what was found."""
 MAX_PACKED_BYTES = 128 * 2**20
 """What a gzipped IDX file may unpack to, in bytes: 170,000 pictures of 28 × 28. Others are as large as they are."""
 NO_PICTURE = f"the folder holds no picture; looked for {', '.join(sorted(SUFFIXES))}"
@@ -76,11 +79,7 @@ def walk(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def read_pictures(
-    name: str,
-    image_shape: Sequence[int],
-    stdin: IO[bytes] | None = None,
-    how: Preparation | None = None,
-    read: Callable[[bytes, str], np.ndarray] | None = None,
+    name: str, image_shape: Sequence[int], stdin: IO[bytes] | None = None, how: Preparation | None = None
 ) -> tuple[np.ndarray, bool]:
     """Return the pictures in a file in a model's form.
 
@@ -89,7 +88,6 @@ def read_pictures(
         image_shape: the model's height and width, in pixels, and its channels: 1, for grey, if left out, or 3.
         stdin: where `-` is read from.
         how: the preparation of the pictures that the model was trained on, if that is known.
-        read: turns the bytes of a picture, which messages call by a name, into uint8 (H, W, C); by default here.
 
     Returns:
         uint8 (N, H, W, C), and whether the file is an array of pictures rather than one picture. Pictures go through
@@ -99,34 +97,40 @@ def read_pictures(
         InputError: the file cannot be read, is damaged or no picture, or an array has not the model's size.
     """
     shape = full(image_shape)
-    read = read or (lambda content, name: prepare(decode(content, name), shape, how))
+    images, found = read_and_examine(
+        name, shape, stdin, lambda content, name: examine(decode(content, name), shape, how)
+    )
+    return images, found is None
+
+
+def read_and_examine(
+    name: str, image_shape: Shape, stdin: IO[bytes] | None, read: Read
+) -> tuple[np.ndarray, CutOut | None]:
+    """Return the pictures as `read_pictures` does, and what was found out about a single one; None for an array."""
     if name == STDIN:
-        return _read(stdin or io.BytesIO(), "stdin", None, shape, read)
+        return _read(stdin or io.BytesIO(), "stdin", None, image_shape, read)
     try:
         with open(name, "rb") as handle:
             regular = stat.S_ISREG(os.fstat(handle.fileno()).st_mode)
-            return _read(handle, name, name if regular else None, shape, read)
+            return _read(handle, name, name if regular else None, image_shape, read)
     except OSError as error:
         raise InputError(f"{name}: cannot be read: {error.strerror or error}") from error
 
 
 def _read(
-    handle: IO[bytes],
-    name: str,
-    path: str | None,
-    image_shape: Shape,
-    read: Callable[[bytes, str], np.ndarray],
-) -> tuple[np.ndarray, bool]:
+    handle: IO[bytes], name: str, path: str | None, image_shape: Shape, read: Read
+) -> tuple[np.ndarray, CutOut | None]:
     """Read from an open file; `path` is where it can be opened again, None for a pipe."""
     start = handle.read(len(_NPY_START))
     npy, idx = start == _NPY_START, bool(_IDX_START.match(start))
     if not (npy or idx):
-        return read(read_rest(handle, name, start), name)[np.newaxis], False
+        levels, found = read(read_rest(handle, name, start), name)
+        return levels[np.newaxis], found
     source = path or read_rest(handle, name, start)  # an array that lies in a file may be of any size
     if npy:
-        return _fitting(_npy(source, name), image_shape, name), True
+        return _fitting(_npy(source, name), image_shape, name), None
     limit = MAX_PACKED_BYTES if start[:2] == _GZIP_START else MAX_BYTES
-    return _fitting(read_idx(source, ndim=3, name=name, limit=limit), image_shape, name), True
+    return _fitting(read_idx(source, ndim=3, name=name, limit=limit), image_shape, name), None
 
 
 def _npy(source: str | bytes, name: str) -> np.ndarray:

@@ -13,6 +13,7 @@ from PIL import Image, ImageFilter
 from fmnist.data import shape
 from fmnist.data.preparation import Preparation, border
 from fmnist.data.shape import Shape
+from fmnist.images.cutout import CutOut
 
 SIDE = 160  # at which background and object are told apart: with the margin, 4.8 pixels for one of the data set's
 MARGIN = 0.1  # background left around the object, as a share of its longest side
@@ -33,6 +34,10 @@ DARK, BLACK = 96, 8  # a background darker than the first is dark; one darker th
 # their class (two models), without it 81 and 84%.
 RIM = 0.02
 FAINT = 40  # an object whose brightest pixel would be darker in the data set's form is taken the other way round
+# Objects are told apart where less than the first share of the object's largest extent lies between them, and count if
+# they have at least the second share of the largest one's pixels.
+GAP, PART = 0.02, 0.25
+CONTRAST = 0.9  # the quantile of the object's pixels that tells its contrast: much of a text is gaps that were closed
 TRANSPARENT = 0.05  # transparent pixels are the background if their share is larger: rounded corners are not enough
 # ImageMagick's sharpening with a Gaussian of 1.0, as near as Pillow has it; it also makes up for the averaging.
 SHARPEN = ImageFilter.UnsharpMask(radius=1.0, percent=150, threshold=0)
@@ -47,19 +52,29 @@ def prepare(image: Image.Image, image_shape: Shape, how: Preparation | None = No
     where C is 1, and grey three equal channels where C is 3; nothing is negated then, and by default a picture is taken
     as a whole.
     """
-    own, channels = (image.height, image.width) == image_shape[:2], image_shape[2]
+    return examine(image, image_shape, how)[0]
+
+
+def examine(image: Image.Image, image_shape: Shape, how: Preparation | None = None) -> tuple[np.ndarray, CutOut]:
+    """Return what `prepare` returns, and what was found out about the picture on the way."""
+    channels = image_shape[2]
     how = Preparation("whole") if how is None and channels == 3 else how
-    if how is None:
-        return flatten(image, 0, 1) if own else _cut_out(image, image_shape)
-    if how.method == "whole":
+    negate = how is not None and how.negate
+    if how is not None and how.method == "whole":
         levels = contained(flatten(image, 255, channels), image_shape)
-        return 255 - levels if how.negate else levels
-    if own:
-        levels = flatten(image, 255 if how.negate else 0, channels)
-        negative = border(levels, 0.75) < 127.5 if how.negate else border(levels, 0.25) > 127.5
-        return 255 - levels if channels == 1 and negative else levels
-    levels = _cut_out(image, image_shape)
-    return 255 - levels if how.negate else levels
+        return 255 - levels if negate else levels, CutOut(_range(levels))
+    if (image.height, image.width) == image_shape[:2]:
+        levels = flatten(image, 255 if negate else 0, channels)
+        negative = border(levels, 0.75) < 127.5 if negate else how is not None and border(levels, 0.25) > 127.5
+        negated = channels == 1 and bool(negative)
+        return 255 - levels if negated else levels, CutOut(_range(levels), negated=negated)
+    levels, found = _cut_out(image, image_shape)
+    return 255 - levels if negate else levels, found
+
+
+def _range(levels: np.ndarray) -> float:
+    """Return the lightest level against the darkest, of the channel where they are furthest apart."""
+    return float(np.ptp(levels, axis=(0, 1)).max())
 
 
 def contained(levels: np.ndarray, image_shape: Shape) -> np.ndarray:
@@ -89,10 +104,11 @@ def _array(image: Image.Image) -> np.ndarray:
     return np.asarray(image).reshape(image.height, image.width, -1)
 
 
-def _cut_out(image: Image.Image, image_shape: Shape) -> np.ndarray:
-    """Return the object of a photo, light on black or in its colours, as large as it will go, centred."""
+def _cut_out(image: Image.Image, image_shape: Shape) -> tuple[np.ndarray, CutOut]:
+    """Return the object of a photo, light on black or in its colours, as large as it will go; and the facts."""
     height, width, channels = image_shape
-    small = _shrunk(_closer(image), max(SIDE, 5 * max(height, width)))
+    closer, found = _closer(image)
+    small = _shrunk(closer, max(SIDE, 5 * max(height, width)))
     values, (left, top, right, bottom) = _values(small, channels)
     scale = min(height / (bottom - top), width / (right - left))
     x, across = _window(left, right, width, scale)
@@ -101,7 +117,7 @@ def _cut_out(image: Image.Image, image_shape: Shape) -> np.ndarray:
     values = values.crop((-around, -around, values.width + around, values.height + around))
     box = x + around, y + around, x + around + across, y + around + down
     small = values.resize((width, height), Image.Resampling.BOX if scale < 0.5 else Image.Resampling.BICUBIC, box=box)
-    return _array(small.filter(SHARPEN))
+    return _array(small.filter(SHARPEN)), found
 
 
 def _window(start: float, end: float, count: int, scale: float) -> tuple[float, float]:
@@ -133,18 +149,39 @@ def _shrunk(image: Image.Image, side: int) -> Image.Image:
     return image.resize((width, height), Image.Resampling.BOX)
 
 
-def _closer(image: Image.Image) -> Image.Image:
-    """Cut off most of the background: a small object shows better once it is larger.
+def _closer(image: Image.Image) -> tuple[Image.Image, CutOut]:
+    """Cut off most of the background: a small object shows better once it is larger. Tell what was found out.
 
     A margin is left, so that the background can still be measured around an object that fills its rectangle.
     """
     small = _shrunk(image, SIDE)
-    left, top, right, bottom = _box(_object(small)[1])
+    _, mask, _, distance = _object(small)
+    left, top, right, bottom = _box(mask)
     scale = max(image.size) / max(small.size)
     margin = MARGIN * max(right - left, bottom - top)
     edges = (left - margin, top - margin, right + margin, bottom + margin)
     left, top, right, bottom = (round(edge * scale) for edge in edges)
-    return image.crop((max(left, 0), max(top, 0), min(right, image.width), min(bottom, image.height)))
+    box = max(left, 0), max(top, 0), min(right, image.width), min(bottom, image.height)
+    return image.crop(box), _found(mask > 0.5, distance)
+
+
+def _found(inside: np.ndarray, distance: np.ndarray) -> CutOut:
+    """Return the facts of a picture, of which object there is `inside`, `distance` levels from the ground."""
+    border = float((distance[_frame(inside.shape)] > OBJECT).mean())
+    if not inside.any():
+        return CutOut(0.0, 0, 0.0, border)
+    parts = max(_parts(inside.sum(axis=axis)) for axis in (0, 1))
+    sides = inside, inside[::-1], inside.T, inside.T[::-1]
+    before, after, left, right = (np.logical_or.accumulate(side) for side in sides)
+    enclosed = before & after[::-1] & left.T & right[::-1].T
+    return CutOut(float(np.quantile(distance[inside], CONTRAST)), parts, float(enclosed.mean()), border)
+
+
+def _parts(counts: np.ndarray) -> int:
+    """Return how many stretches hold a good part of all that is counted along one side, with gaps between them."""
+    gaps = np.flatnonzero(np.append(0, counts) <= GAP * counts.max())
+    sums = np.add.reduceat(np.append(0, counts), gaps)
+    return int((sums >= PART * sums.max()).sum())
 
 
 def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
@@ -157,7 +194,7 @@ def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
 
 def _values(image: Image.Image, channels: int) -> tuple[Image.Image, tuple[int, int, int, int]]:
     """Return the picture in the data set's sense, 0 for the background, and the object's rectangle in it."""
-    levels, mask, background = _object(image)
+    levels, mask, background, _ = _object(image)
     inside = mask > 0.5
     if not inside.any():
         return Image.new(_mode(channels), image.size), (0, 0, *image.size)
@@ -221,13 +258,16 @@ def _filtered(mask: np.ndarray, margin: int, *filters: ImageFilter.RankFilter) -
     return np.asarray(padded, np.float32)[margin:-margin, margin:-margin] / 255
 
 
-def _object(image: Image.Image) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the grey levels, how much each pixel is the object (0 to 1), the background's levels: float32 (h, w)."""
+def _object(image: Image.Image) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the grey levels, how much each pixel is the object (0 to 1), the background's levels, and the distance.
+
+    All are float32 (h, w). The distance is that of a pixel from the background, 0 to 255.
+    """
     levels = np.asarray(flatten(image, 255, 1)[..., 0], np.float32)
     if image.mode in ("LA", "RGBA"):
         alpha = np.asarray(image.getchannel("A"), np.float32) / 255
         if (alpha < 0.5).mean() > TRANSPARENT:
-            return levels, alpha, np.full_like(levels, 255)
+            return levels, alpha, np.full_like(levels, 255), 255 * alpha
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     colours = np.asarray(image.convert("RGB"), np.float32)
     ground = _background(colours)
@@ -240,7 +280,7 @@ def _object(image: Image.Image) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     size = 2 * (max(mask.shape) // 50) + 1
     if size > 1:
         mask = _filtered(mask, size, ImageFilter.MaxFilter(size), ImageFilter.MinFilter(size))
-    return levels, mask, ground @ np.array([0.299, 0.587, 0.114], np.float32)
+    return levels, mask, ground @ np.array([0.299, 0.587, 0.114], np.float32), distance
 
 
 def _is_even(distance: np.ndarray, contrast: float) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fmnist.evaluation.novelty import THRESHOLD
+from fmnist.images import CutOut
 from fmnist.text import percent
 
 _SHOWN = 3  # classes that its text names
@@ -21,6 +22,7 @@ class Prediction:
         image: the file; None where an array was given.
         index: the picture's place in its array; None for one that is alone in its file.
         unfamiliarity: how unlike the training pictures it is, above 1 unfamiliar; None where the model cannot tell.
+        cut_out: what was found out while the picture was made of a file; None where an array was given.
     """
 
     class_names: tuple[str, ...]
@@ -29,6 +31,7 @@ class Prediction:
     image: str | None = None
     index: int | None = None
     unfamiliarity: float | None = None
+    cut_out: CutOut | None = None
 
     @property
     def label(self) -> int:
@@ -55,6 +58,16 @@ class Prediction:
         """Whether the picture is like the training pictures; None where the model cannot tell."""
         return None if self.unfamiliarity is None else self.unfamiliarity <= THRESHOLD
 
+    @property
+    def doubts(self) -> list[str]:
+        """What there is to doubt about how the picture was made, such as `several objects` or `no object found`."""
+        return self.cut_out.doubts if self.cut_out else []
+
+    @property
+    def warnings(self) -> list[str]:
+        """`unfamiliar`, where it is, and the doubts."""
+        return [*(["unfamiliar"] if self.familiar is False else []), *self.doubts]
+
     def top(self, count: int | None = None) -> list[tuple[int, str, float]]:
         """Return number, name and probability of the `count` most probable classes, or of all, best first."""
         best = (-self.probabilities).argsort(kind="stable")[:count].tolist()
@@ -62,6 +75,7 @@ class Prediction:
 
     def __repr__(self) -> str:
         classes = ", ".join(f"{name} {percent(probability)}" for _, name, probability in self.top(_SHOWN))
+        warnings = "".join(f"; {warning}" for warning in self.warnings)
         place = "" if self.index is None else f"[{self.index}]"
         name = "" if self.image is None and not place else f"{self.image or ''}{place}: "
-        return f"<Prediction {name}{classes}{'' if self.familiar in (True, None) else '; unfamiliar'}>"
+        return f"<Prediction {name}{classes}{warnings}>"

@@ -9,13 +9,12 @@ from functools import partial
 from typing import IO, Any
 
 import numpy as np
-from PIL import Image
 
 from fmnist.data.preparation import Preparation
 from fmnist.data.shape import Shape, fitting, full
 from fmnist.errors import InputError, RunError, first_line, listed
 from fmnist.evaluation.novelty import THRESHOLD, Novelty
-from fmnist.images import find_pictures, prepare, read_pictures
+from fmnist.images import CutOut, find_pictures, read_and_examine
 from fmnist.predictor.prediction import Prediction
 from fmnist.predictor.readers import Readers
 from fmnist.text import plural, some
@@ -54,10 +53,6 @@ class Predictor:
     fixed_batch: bool = False
     novelty: Novelty | None = None
     preparation: Preparation | None = None
-
-    def prepare(self, picture: Image.Image) -> np.ndarray:
-        """Return a picture, of mode L, LA, RGB or RGBA, as the model takes it: uint8 (H, W, C)."""
-        return prepare(picture, self.image_shape, self.preparation)
 
     @property
     def threshold(self) -> float | None:
@@ -123,8 +118,8 @@ class Predictor:
         if isinstance(pictures, np.ndarray):
             images = self._fitting(pictures)
             if pictures.shape in (self.image_shape, self.image_shape[:2]):
-                return self._answers(images, [(None, None)])[0]
-            return self._answers(images, [(None, index) for index in range(len(images))])
+                return self._answers(images, [(None, None, None)])[0]
+            return self._answers(images, [(None, index, None) for index in range(len(images))])
         one = os.fspath(pictures) if isinstance(pictures, str | os.PathLike) else None
         names = [os.fspath(name) for name in pictures] if one is None else [one]  # type: ignore[union-attr]
         found, unreadable = self.read_and_predict(names)
@@ -156,14 +151,14 @@ class Predictor:
             except InputError as error:
                 unreadable[name] = str(error)
         found: list[Prediction] = []
-        waiting: list[tuple[str, int | None]] = []
+        waiting: list[tuple[str, int | None, CutOut | None]] = []
         pictures: list[np.ndarray] = []
         with readers or Readers() as opened:
             read = partial(opened.read, image_shape=self.image_shape, how=self.preparation)
             for number, name in enumerate(files, 1):
                 try:
-                    images, many = read_pictures(name, self.image_shape, stdin, read=read)
-                    waiting += [(name, index if many else None) for index in range(len(images))]
+                    images, cut_out = read_and_examine(name, self.image_shape, stdin, read)
+                    waiting += [(name, None if cut_out else index, cut_out) for index in range(len(images))]
                     pictures.append(images)
                 except InputError as error:
                     unreadable[name] = str(error)
@@ -173,12 +168,17 @@ class Predictor:
                 progress(number, len(files))
         return found, unreadable
 
-    def _answers(self, images: np.ndarray, names: Iterable[tuple[str | None, int | None]]) -> list[Prediction]:
-        """Return the prediction of each picture, which lies in a file of that name, at that place."""
+    def _answers(
+        self, images: np.ndarray, sources: Iterable[tuple[str | None, int | None, CutOut | None]]
+    ) -> list[Prediction]:
+        """Return the prediction of each picture, of which the file's name, the place in it and the facts are given."""
         probabilities = self.probabilities(images)
         strange = [None] * len(images) if self.novelty is None else self.unfamiliarity(images).tolist()
-        rows = zip(probabilities, images, names, strange, strict=True)
-        return [Prediction(self.class_names, row, image, *name, value) for row, image, name, value in rows]
+        rows = zip(probabilities, images, sources, strange, strict=True)
+        return [
+            Prediction(self.class_names, row, image, name, index, value, cut_out)
+            for row, image, (name, index, cut_out), value in rows
+        ]
 
     def _fitting(self, images: np.ndarray) -> np.ndarray:
         return fitting(images, self.image_shape, "the array")

@@ -21,7 +21,7 @@ import numpy as np
 from fmnist.data.preparation import Preparation
 from fmnist.data.shape import Shape
 from fmnist.errors import InputError, RunError, first_line
-from fmnist.images import decode, prepare
+from fmnist.images import CutOut, decode, examine
 from fmnist.predictor.process import Bounds, end, limit, python
 
 _BOUNDS = Bounds(memory=2 * 2**30, seconds=math.inf)  # of a process; the seconds are those of each file
@@ -62,8 +62,8 @@ class Readers:
         image_shape: Shape,
         how: Preparation | None = None,
         seconds: float = math.inf,
-    ) -> np.ndarray:
-        """Return a picture file, which messages call by `name`, as `prepare` makes it: uint8 (H, W, C).
+    ) -> tuple[np.ndarray, CutOut]:
+        """Return a picture file, which messages call by `name`, as `examine` does: uint8 (H, W, C), and the facts.
 
         Raises:
             InputError: it is no picture, takes longer than `seconds`, or ends the process that reads it.
@@ -75,19 +75,19 @@ class Readers:
             process = self._living(process)
             job = {"name": name, "shape": image_shape, "how": how and asdict(how), "seconds": seconds}
             try:
-                problem, levels = _ask(process, job | {"bytes": len(content)}, content)
+                answer, levels = _ask(process, job | {"bytes": len(content)}, content)
             except (OSError, ValueError):  # the pipe is broken, or ends within the answer
                 process.kill()
                 ending = end(process.wait())
                 why = f"takes more than {seconds:.3g} s" if ending == "SIGALRM" else f"ended its process ({ending})"
-                problem, levels = f"{name}: cannot be read: decoding it {why}", b""
+                answer, levels = {"problem": f"{name}: cannot be read: decoding it {why}"}, b""
                 with contextlib.suppress(OSError, RunError):
                     process = self._living(process)  # for the next file
         finally:
             self._idle.put(process)
-        if problem is not None:
-            raise InputError(problem)
-        return np.frombuffer(levels, np.uint8).reshape(image_shape)
+        if "problem" in answer:
+            raise InputError(answer["problem"])
+        return np.frombuffer(levels, np.uint8).reshape(image_shape), CutOut(**answer)
 
     def _living(self, process: subprocess.Popen[bytes] | None) -> subprocess.Popen[bytes]:
         """Return a process that runs, a new one unless this one does."""
@@ -111,18 +111,22 @@ def _kill(processes: list[subprocess.Popen[bytes]]) -> None:
             process.kill()
 
 
-def _ask(process: subprocess.Popen[bytes], job: dict[str, Any], content: bytes) -> tuple[str | None, bytes]:
-    """Return what is wrong with a picture file, or None, and the picture's bytes; OSError or ValueError if it ends."""
+def _ask(process: subprocess.Popen[bytes], job: dict[str, Any], content: bytes) -> tuple[dict[str, Any], bytes]:
+    """Return the `problem` of a picture file, or the facts of its cut-out, and the picture's bytes.
+
+    Raises OSError or ValueError if the process ends.
+    """
     jobs: Any = process.stdin
     answers: Any = process.stdout
     jobs.write(json.dumps(job).encode() + b"\n")
     jobs.write(content)
     jobs.flush()
-    problem = json.loads(answers.readline(_MAX_ANSWER_BYTES))
-    levels = answers.read(0 if problem else math.prod(job["shape"]))
-    if not problem and len(levels) != math.prod(job["shape"]):
+    answer = json.loads(answers.readline(_MAX_ANSWER_BYTES))
+    size = 0 if "problem" in answer else math.prod(job["shape"])
+    levels = answers.read(size)
+    if len(levels) != size:
         raise ValueError
-    return problem, levels
+    return answer, levels
 
 
 def main() -> None:
@@ -136,16 +140,17 @@ def main() -> None:
         job = json.loads(line)
         content = sys.stdin.buffer.read(job["bytes"])
         how = None if job["how"] is None else Preparation(**job["how"])
-        levels, problem = b"", None
+        levels = b""
         _alarm(job["seconds"])
         try:
-            levels = prepare(decode(content, job["name"]), tuple(job["shape"]), how).tobytes()
+            picture, found = examine(decode(content, job["name"]), tuple(job["shape"]), how)
+            levels, answer = picture.tobytes(), asdict(found)
         except InputError as error:
-            problem = str(error)
+            answer = {"problem": str(error)}
         except Exception as error:
-            problem = f"{job['name']}: cannot be prepared: {first_line(error)}"
+            answer = {"problem": f"{job['name']}: cannot be prepared: {first_line(error)}"}
         _alarm(0)
-        answers.write(json.dumps(problem).encode() + b"\n" + levels)
+        answers.write(json.dumps(answer).encode() + b"\n" + levels)
         answers.flush()
 
 

@@ -9,6 +9,7 @@ from fastapi.security import HTTPBearer
 from pydantic import BaseModel, Field
 
 from fmnist.data.shape import stored, without_channel
+from fmnist.images import DOUBTS
 from fmnist.run.environment import machine
 from fmnist.web import reference
 from fmnist.web.bodies import FORM, JSON, PIXEL_BYTES, RAW
@@ -69,6 +70,10 @@ class Prediction(BaseModel):
         0, description="How unlike the training pictures it is; only where the model can tell."
     )
     familiar: bool = Field(True, description="Whether that is below the model's threshold.")
+    doubts: list[str] = Field(
+        description="What there is to doubt about how a picture file was cut out.",
+        json_schema_extra={"items": {"enum": list(DOUBTS)}},
+    )
 
 
 class Predictions(BaseModel):

@@ -10,6 +10,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from fmnist.data.shape import Shape
 from fmnist.errors import InputError
+from fmnist.images.reading import Read
 from fmnist.web.problems import CLOSE, Problem
 
 RAW, JSON, FORM = "application/octet-stream", "application/json", "multipart/form-data"
@@ -22,8 +23,6 @@ _HEADERS_PER_PART, _HEADER_BYTES = 8, 1024
 # In which other programs keep pixels; pictures of one byte a pixel hardly ever make sense as such.
 _WIDE = [np.dtype(name) for name in ("<f4", "<f8", "<i4", "<i8")]
 Receive = Callable[[], Awaitable[Any]]
-Read = Callable[[bytes, str], np.ndarray]
-"""Turns a picture file, which messages call by a name, into uint8 (H, W, C), or raises `InputError`."""
 
 
 class Gone(Exception):
@@ -86,25 +85,32 @@ async def read_body(receive: Receive, limit: int, count: Callable[[int], None]) 
             return b"".join(parts)
 
 
-def pictures(content_type: str, body: bytes, shape: Shape, most: int, read: Read) -> np.ndarray:
-    """Return the pictures in a body, uint8 (N, H, W, C) of the given shape: arrays as they are, files as `read`.
+def pictures(content_type: str, body: bytes, shape: Shape, most: int, read: Read) -> tuple[np.ndarray, list[list[str]]]:
+    """Return the pictures in a body, uint8 (N, H, W, C) of the given shape, and for each the doubts about it.
+
+    Arrays are taken as they are, so that nothing is in doubt; files go through `read`.
 
     The content type is one that `media_type` returned. A `Problem` is raised if there is no picture, or more than
     `most`, or one cannot be read.
     """
     kind = content_type.partition(";")[0].strip().lower()
     if kind == RAW:
-        return _raw(body, shape, most)
+        return _certain(_raw(body, shape, most))
     if kind == JSON:
-        return _json(body, shape, most)
+        return _certain(_json(body, shape, most))
     files = _form(content_type, body, most) if kind == FORM else [("", body)]
     if not body or not files:
         raise Problem("no_picture", f"the body holds no picture; send one, or up to {most} parts of a form")
     names = [f"picture {number}" + (f" (field '{field}')" if field else "") for number, (field, _) in enumerate(files)]
     try:
-        return np.stack([read(content, name) for name, (_, content) in zip(names, files, strict=True)])
+        made = [read(content, name) for name, (_, content) in zip(names, files, strict=True)]
     except InputError as error:
         raise Problem("not_a_picture", str(error)) from error
+    return np.stack([levels for levels, _ in made]), [found.doubts for _, found in made]
+
+
+def _certain(images: np.ndarray) -> tuple[np.ndarray, list[list[str]]]:
+    return images, [[]] * len(images)
 
 
 def _raw(body: bytes, shape: Shape, most: int) -> np.ndarray:

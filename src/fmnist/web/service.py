@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from fmnist.images import CutOut
 from fmnist.predictor import Predictor, Readers
 from fmnist.run.environment import cores
 from fmnist.web import bodies
@@ -56,7 +57,7 @@ class Service:
         """
         started = time.perf_counter()
 
-        def read(content: bytes, name: str) -> np.ndarray:
+        def read(content: bytes, name: str) -> tuple[np.ndarray, CutOut]:
             if (left := self.limits.seconds + started - time.perf_counter()) <= 0:
                 raise TimeoutError  # as whoever waited has been told
             return self._read(content, name, seconds=left)
@@ -72,10 +73,10 @@ class Service:
                 stage = "timeout"
                 arguments = (content_type, body, self.predictor.image_shape, self.limits.pictures, read)
                 if len(body) < bodies.QUICK_BYTES and content_type.startswith((bodies.RAW, bodies.JSON)):
-                    images = bodies.pictures(*arguments)
+                    images, doubts = bodies.pictures(*arguments)
                 else:
                     reading = self._threads.submit(bodies.pictures, *arguments)
-                    images = await asyncio.wrap_future(reading)
+                    images, doubts = await asyncio.wrap_future(reading)
                 answers = await self.batcher.answer(images)
         except TimeoutError as error:
             raise self._late(stage) from error
@@ -85,13 +86,17 @@ class Service:
             else:  # it is free when the thread is
                 loop = asyncio.get_running_loop()
                 reading.add_done_callback(lambda _: loop.call_soon_threadsafe(place.leave))
-        answer = self._json(answers)
+        answer = self._json(answers, doubts)
         self.counters.add("pictures", amount=len(images))
         self.counters.took(time.perf_counter() - started)
         return answer
 
-    async def read(self, content: bytes, name: str) -> np.ndarray:
-        """Return one picture file, which messages call by `name`, as the model takes it; `InputError` if it is none."""
+    async def read(self, content: bytes, name: str) -> tuple[np.ndarray, CutOut]:
+        """Return a picture file, which messages call by `name`, as the model takes it, and what was found out.
+
+        Raises:
+            InputError: it is no picture.
+        """
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, content, name)
 
     def _compute(self, images: np.ndarray) -> np.ndarray:
@@ -108,16 +113,16 @@ class Service:
             return Problem(stage, f"the body did not arrive within {seconds}", CLOSE)
         return Problem(stage, f"the answer was not ready within {seconds}", AGAIN)
 
-    def _json(self, answers: np.ndarray) -> bytes:
+    def _json(self, answers: np.ndarray, doubts: list[list[str]]) -> bytes:
         names = self.predictor.class_names
         rows: list[dict[str, Any]] = []
-        for *shares, unfamiliarity in answers.tolist():
+        for (*shares, unfamiliarity), doubted in zip(answers.tolist(), doubts, strict=True):
             label = shares.index(max(shares))
             row = {"class": names[label], "label": label, "probability": round(shares[label], 6)}
             row["probabilities"] = [round(share, 6) for share in shares]
             if self.threshold is not None:
                 row["unfamiliarity"], row["familiar"] = round(unfamiliarity, 4), unfamiliarity <= self.threshold
-            rows.append(row)
+            rows.append(row | {"doubts": doubted})
         return orjson.dumps({"predictions": rows})
 
 

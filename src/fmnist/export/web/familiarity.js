@@ -1,8 +1,25 @@
-// How unfamiliar a picture is, as fmnist.familiarity works it out. Knows no page.
+// How unfamiliar a picture is, as fmnist.evaluation.novelty works it out. Knows no page.
+
+// What a look makes of a picture, for each pixel.
+const MAPS = {
+  plain: (levels) => levels,
+  levels: (levels) => levels,
+  squares: (levels) => Float64Array.from(levels, (level) => (level * level) / 255),
+  across: (levels, width) =>
+    Float64Array.from(levels, (level, at) => Math.abs(((at + 1) % width ? levels[at + 1] : 0) - level)),
+  down: (levels, width) => Float64Array.from(levels, (level, at) => Math.abs((levels[at + width] ?? 0) - level)),
+};
 
 // levels: a byte each, row by row, of a pixel one or three; facts: what the model's file says of its training pictures.
 export function unfamiliarity(levels, [height, width, channels = 1], facts) {
-  const seen = cellsOf(levels, height, width, channels, facts.cells), size = seen.length;
+  const grey = Float64Array.from({ length: height * width }, (_, at) =>
+    levels.subarray(at * channels, (at + 1) * channels).reduce((sum, level) => sum + level) / channels);
+  const looks = facts.looks ?? [["plain", facts.cells]]; // files of earlier versions
+  const seen = looks.flatMap(([name, count]) => {
+    const means = cellsOf(MAPS[name](grey, width), height, width, count);
+    return [...(name === "plain" ? means : means.map((mean) => Math.sqrt(255 * mean)))];
+  });
+  const size = seen.length;
   const means = numbers(facts.means), triangles = numbers(facts.whitening), step = (size * (size + 1)) / 2;
   let nearest = Infinity;
   for (let k = 0; k < facts.classes; k++) {
@@ -18,13 +35,13 @@ export function unfamiliarity(levels, [height, width, channels = 1], facts) {
   return (nearest - facts.typical) / (facts.limit - facts.typical);
 }
 
-// The mean levels of count × count cells, of all channels; a pixel that two share counts in each by its part.
-function cellsOf(levels, height, width, channels, count) {
+// The mean grey levels of count × count cells; a pixel that two share counts in each by its part.
+function cellsOf(levels, height, width, count) {
   const down = shares(height, count), across = shares(width, count), means = new Float64Array(count * count);
   levels.forEach((level, at) => {
-    const pixel = Math.floor(at / channels), y = Math.floor(pixel / width), x = pixel % width;
+    const y = Math.floor(at / width), x = at % width;
     for (let i = 0; i < count; i++)
-      if (down[i][y]) for (let j = 0; j < count; j++) means[i * count + j] += (down[i][y] * across[j][x] * level) / channels;
+      if (down[i][y]) for (let j = 0; j < count; j++) means[i * count + j] += down[i][y] * across[j][x] * level;
   });
   return means;
 }

@@ -2,7 +2,7 @@
 
 import { decode } from "./decoding.js";
 import { unfamiliarity } from "./familiarity.js";
-import { prepare } from "./recipe.js";
+import { doubted, prepare } from "./recipe.js";
 import { InferenceSession, Tensor, env } from "./runtime.js";
 
 async function load(name) {
@@ -21,13 +21,15 @@ export async function openModel() {
   const session = await InferenceSession.create(content, { executionProviders: ["wasm"] });
   const [height, width, channels = 1] = facts.image_shape;
 
-  // source: a file or a canvas. Returns what the model sees, byte by byte, and what it says of that.
+  // source: a file or a canvas. Returns what the model sees, byte by byte, what it says of that, and what to doubt.
   async function look(source) {
-    const levels = prepare(await decode(source, facts.working_side), facts.image_shape, facts.recipe, facts.preparation);
-    const image = new Tensor("uint8", levels, [1, height, width, channels]);
-    const answer = await session.run({ [facts.input.name]: image });
+    const image = await decode(source, facts.working_side);
+    const { levels, found } = prepare(image, facts.image_shape, facts.recipe, facts.preparation);
+    const input = new Tensor("uint8", levels, [1, height, width, channels]);
+    const answer = await session.run({ [facts.input.name]: input });
     const strange = facts.familiarity ? unfamiliarity(levels, facts.image_shape, facts.familiarity) : null;
-    return { levels, probabilities: [...answer[facts.output.name].data], unfamiliarity: strange };
+    const probabilities = [...answer[facts.output.name].data];
+    return { levels, probabilities, unfamiliarity: strange, doubts: doubted(found, facts) };
   }
   return { facts, look };
 }

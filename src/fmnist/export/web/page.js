@@ -60,12 +60,21 @@ function forget() {
   find("#empty").hidden = false;
 }
 
-function show({ class_names: names, image_shape: [height, width, channels = 1], threshold }, { levels, probabilities, unfamiliarity }) {
+function show(facts, { levels, probabilities, unfamiliarity, doubts }) {
+  const { class_names: names, image_shape: [height, width, channels = 1], threshold } = facts;
+  const nothing = doubts.includes(facts.nothing);
   const order = [...names.keys()].sort((a, b) => probabilities[b] - probabilities[a]);
   const [best, second] = order, share = probabilities[best];
   find("#name").textContent = names[best];
   find("#share").textContent = percent(share);
-  const strange = unfamiliarity > threshold; // null where the model cannot tell
+  const strange = !nothing && unfamiliarity > threshold; // null where the model cannot tell
+  find("#doubts").replaceChildren(...doubts.map((words) => {
+    const line = document.createElement("p"), strong = document.createElement("strong");
+    strong.textContent = `${words[0].toUpperCase()}${words.slice(1)}.`;
+    line.append(strong, ` ${facts.doubts[words].at(-1)}`);
+    return line;
+  }));
+  for (const part of [".verdict", "#mood", "#bars"]) find(part).hidden = nothing;
   find("#mood").textContent = strange ? "Of the classes that the model knows, this one fits best."
     : share >= SURE ? "The model is sure."
     : share >= LIKELY ? `Likely; the next guess is ${names[second]}.`

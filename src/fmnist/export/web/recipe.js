@@ -5,18 +5,44 @@ import { BICUBIC, BOX, LANCZOS, blend, crop, flatten, picture, rank, resize, rou
 
 let R; // the numbers of fmnist.images.recipe, by their names there
 
-// image: RGBA; how: the model's preparation, if it is known. Returns the levels, a byte each, row by row: of each pixel
-// one, or three where the shape says so.
+// image: RGBA; how: the model's preparation, if it is known.
+// Returns the levels, a byte each, row by row, of each pixel one, or three where the shape says so; and the facts of
+// fmnist.images.CutOut.
 export function prepare(image, [height, width, channels = 1], recipe, how) {
   R = recipe;
-  const own = image.width === width && image.height === height;
   if (!how && channels === 3) how = { method: "whole", negate: false };
-  if (!how) return (own ? flatten(image, 0, 1) : cutOut(image, width, height, 1)).data;
-  if (how.method === "whole") return turned(contained(flatten(image, 255, channels), width, height), how.negate);
-  if (!own) return turned(cutOut(image, width, height, channels), how.negate);
-  const flat = flatten(image, how.negate ? 255 : 0, channels), edge = border(flat, 0);
-  const negative = how.negate ? quantile(edge, 0.75) < 127.5 : quantile(edge, 0.25) > 127.5;
-  return turned(flat, channels === 1 && negative);
+  const negate = Boolean(how?.negate), taken = { objects: 1, share: 0, border: 0, negated: false };
+  if (how?.method === "whole") {
+    const whole = contained(flatten(image, 255, channels), width, height);
+    return { levels: turned(whole, negate), found: { ...taken, contrast: range(whole) } };
+  }
+  if (image.height === height && image.width === width) {
+    const flat = flatten(image, negate ? 255 : 0, channels), edge = border(flat, 0);
+    const negative = negate ? quantile(edge, 0.75) < 127.5 : Boolean(how) && quantile(edge, 0.25) > 127.5;
+    const negated = channels === 1 && negative;
+    return { levels: turned(flat, negated), found: { ...taken, contrast: range(flat), negated } };
+  }
+  const { small, found } = cutOut(image, width, height, channels);
+  return { levels: turned(small, negate), found };
+}
+
+// The words of what there is to doubt, of fmnist.images.DOUBTS; those of `nothing` stand alone.
+export function doubted(found, { doubts, nothing }) {
+  const words = Object.keys(doubts).filter((word) => {
+    const [fact, low, high] = doubts[word];
+    return !(low <= found[fact] && found[fact] <= high);
+  });
+  return words.includes(nothing) ? [nothing] : words;
+}
+
+// The lightest level against the darkest, of the channel where they are furthest apart.
+function range({ channels, data }) {
+  const most = new Array(channels).fill(0), least = new Array(channels).fill(255);
+  data.forEach((level, at) => {
+    most[at % channels] = Math.max(most[at % channels], level);
+    least[at % channels] = Math.min(least[at % channels], level);
+  });
+  return Math.max(...most.map((level, c) => level - least[c]));
 }
 
 function turned({ data }, negate) {
@@ -47,15 +73,16 @@ function border({ width, height, channels, data }, channel) {
 
 // The object of a photo, light on black or in its colours, as large as it will go, centred.
 function cutOut(image, width, height, channels) {
-  let { values, box } = valuesOf(shrunk(closer(image), Math.max(R.SIDE, 5 * Math.max(height, width))), channels);
+  const { part, found } = closer(image);
+  let { values, box } = valuesOf(shrunk(part, Math.max(R.SIDE, 5 * Math.max(height, width))), channels);
   const [left, top, right, bottom] = box;
   const scale = Math.min(height / (bottom - top), width / (right - left));
   const [x, across] = windowOf(left, right, width, scale);
   const [y, down] = windowOf(top, bottom, height, scale);
   const around = Math.ceil(Math.max(across, down));
   values = crop(values, -around, -around, values.width + around, values.height + around);
-  const part = [x + around, y + around, x + around + across, y + around + down];
-  return sharpen(resize(values, width, height, scale < 0.5 ? BOX : BICUBIC, part), R.SHARPEN);
+  const frame = [x + around, y + around, x + around + across, y + around + down];
+  return { small: sharpen(resize(values, width, height, scale < 0.5 ? BOX : BICUBIC, frame), R.SHARPEN), found };
 }
 
 function windowOf(start, end, count, scale) {
@@ -73,16 +100,46 @@ function shrunk(image, side) {
 
 function closer(image) {
   const small = shrunk(image, R.SIDE);
-  const [left, top, right, bottom] = boxOf(objectOf(small).mask, small.width, small.height);
+  const { mask, distance } = objectOf(small);
+  const [left, top, right, bottom] = boxOf(mask, small.width, small.height);
   const scale = Math.max(image.width, image.height) / Math.max(small.width, small.height);
   const margin = R.MARGIN * Math.max(right - left, bottom - top);
-  return crop(
+  const part = crop(
     image,
     Math.max(round((left - margin) * scale), 0),
     Math.max(round((top - margin) * scale), 0),
     Math.min(round((right + margin) * scale), image.width),
     Math.min(round((bottom + margin) * scale), image.height),
   );
+  return { part, found: facts(mask, distance, small.width, small.height) };
+}
+
+function facts(mask, distance, width, height) {
+  const edge = frame(width, height), inside = [...mask.keys()].filter((at) => mask[at] > 0.5);
+  const border = edge.filter((at) => distance[at] > R.OBJECT).length / edge.length;
+  if (!inside.length) return { contrast: 0, objects: 0, share: 0, border, negated: false };
+  const [rows, columns] = [height, width].map((length) => Array.from({ length }, () => [])); // the places in each
+  for (const at of inside) {
+    const x = at % width, y = Math.floor(at / width);
+    rows[y].push(x);
+    columns[x].push(y);
+  }
+  const between = (places, at) => places[0] <= at && at <= places[places.length - 1];
+  const enclosed = (at, x = at % width, y = Math.floor(at / width)) => between(rows[y], x) && between(columns[x], y);
+  return {
+    contrast: quantile(inside.map((at) => distance[at]), R.CONTRAST),
+    objects: Math.max(...[rows, columns].map((lines) => parts(lines.map((places) => places.length)))),
+    share: [...mask.keys()].filter((at) => enclosed(at)).length / mask.length,
+    border,
+    negated: false,
+  };
+}
+
+// How many stretches hold a good part of all that is counted along one side, with gaps between them.
+function parts(counts) {
+  const gap = R.GAP * Math.max(...counts), sums = [0];
+  for (const count of counts) count <= gap ? sums.push(count) : (sums[sums.length - 1] += count);
+  return sums.filter((sum) => sum >= R.PART * Math.max(...sums)).length;
 }
 
 // Left, top, right and bottom of what belongs to the object; of everything where nothing does.
@@ -178,7 +235,8 @@ function objectOf(image) {
   const levels = Float32Array.from(flatten(image, 255, 1).data);
   const alpha = Float32Array.from({ length: count }, (_, at) => data[4 * at + 3] / 255);
   const transparent = alpha.reduce((sum, share) => sum + (share < 0.5), 0);
-  if (transparent / count > R.TRANSPARENT) return { levels, mask: alpha, ground: new Float32Array(count).fill(255) };
+  if (transparent / count > R.TRANSPARENT)
+    return { levels, mask: alpha, ground: new Float32Array(count).fill(255), distance: alpha.map((share) => 255 * share) };
   const colours = [0, 1, 2].map((c) =>
     Float32Array.from({ length: count }, (_, at) => blend(255, data[4 * at + c], data[4 * at + 3])));
   const grounds = backgrounds(colours, width, height);
@@ -192,7 +250,7 @@ function objectOf(image) {
   const size = 2 * Math.floor(Math.max(width, height) / 50) + 1;
   if (size > 1) mask = filtered(mask, width, height, size, Math.max, Math.min);
   const ground = grounds[0].map((red, at) => 0.299 * red + 0.587 * grounds[1][at] + 0.114 * grounds[2][at]);
-  return { levels, mask, ground };
+  return { levels, mask, ground, distance };
 }
 
 function isEven(distance, contrast, width, height) {

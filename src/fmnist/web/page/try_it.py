@@ -11,6 +11,7 @@ import numpy as np
 
 from fmnist.data.sources import OFFICIAL_CLASS_NAMES
 from fmnist.errors import FmnistError, InputError
+from fmnist.images import DOUBTS, NOTHING
 from fmnist.predictor import UNTOLD
 from fmnist.web.page import heat
 from fmnist.web.page.rendering import QUIET, asset, panel, png, render
@@ -36,11 +37,14 @@ def build(service: Service) -> None:
 async def look_at(service: Service, content: str | None) -> AsyncIterator[str]:
     """Yield what the page shows for a picture, a data address: the answer, and then the answer with what mattered."""
     try:
-        image = await service.read(_bytes(content, service.limits.body_bytes), "this picture")
+        image, cut_out = await service.read(_bytes(content, service.limits.body_bytes), "this picture")
         *shares, unfamiliarity = (await service.batcher.answer(image[np.newaxis]))[0]
         probabilities = np.array(shares)
         strange = service.threshold is not None and unfamiliarity > service.threshold
-        facts = _facts(service, image, probabilities, strange)
+        facts = _facts(service, image, probabilities, strange) | {
+            "doubts": [(words.capitalize(), DOUBTS[words][-1]) for words in cut_out.doubts],
+            "nothing": NOTHING in cut_out.doubts,
+        }
         yield render("answer.html", **facts, mattered=None)
         covered, masks = heat.covers(image)
         label = int(probabilities.argmax())
