@@ -23,6 +23,7 @@ from sklearn.metrics import roc_auc_score
 
 from fmnist import load_dataset, split_indices
 from fmnist.data.preparation import PHOTO
+from fmnist.data.shape import with_channels
 from fmnist.evaluation import novelty
 from fmnist.evaluation.novelty import THRESHOLD, Novelty
 from fmnist.images import examine, prepare
@@ -124,12 +125,12 @@ def choose() -> list[dict[str, Any]]:
     dataset = load_dataset()
     training, validation = split_indices(dataset.train_labels, VALIDATION, 0)
     images, labels = dataset.train_images, dataset.train_labels
-    strangers = made(images[validation], labels[validation], np.random.default_rng(1))
+    strangers = made(images[validation][..., 0], labels[validation], np.random.default_rng(1))
     rows = []
     for name, looks in LOOKS.items():
         known = novelty.fit(images[training], labels[training], images[validation], looks)
         own = known.unfamiliarity(images[validation])
-        found = {kind: known.unfamiliarity(pictures) for kind, pictures in strangers.items()}
+        found = {kind: known.unfamiliarity(with_channels(pictures)) for kind, pictures in strangers.items()}
         areas = {kind: area(own, scores) for kind, scores in found.items()}
         told = {kind: float((scores > THRESHOLD).mean()) for kind, scores in found.items()}
         rows.append({"looks": name, "numbers": known.means.shape[1], "auroc": areas, "unfamiliar": told})
@@ -166,8 +167,11 @@ def characters(file: str) -> dict[str, np.ndarray]:
     letters = string.ascii_letters + string.digits
     name = ImageFont.truetype(file, 24).getname()
     small = [drawn(letter, file, 28, size) for letter in letters for size in (20, 24)]
-    large = [prepare(Image.fromarray(255 - drawn(letter, file, 280, 200)), SIZE, PHOTO) for letter in letters]
-    return {f"characters, {' '.join(name)}": np.stack(small), f"their photos, {' '.join(name)}": np.stack(large)}
+    large = [prepare(Image.fromarray(255 - drawn(letter, file, 280, 200)), (*SIZE, 1), PHOTO) for letter in letters]
+    return {
+        f"characters, {' '.join(name)}": np.stack(small),
+        f"their photos, {' '.join(name)}": np.stack(large)[..., 0],
+    }
 
 
 def drawn(letter: str, file: str, side: int, size: int) -> np.ndarray:
@@ -209,7 +213,7 @@ def measure(fonts: list[str]) -> dict[str, Any]:
     for font in fonts:
         others |= characters(font)
     for name, pictures in {"test garments": tests, **fakes, **others}.items():
-        found = known.unfamiliarity(pictures)
+        found = known.unfamiliarity(with_channels(pictures))
         rows[name] = {"unfamiliar": float((found > THRESHOLD).mean())}
         if name in others:
             rows[name]["auroc"] = area(garments, found)
@@ -226,7 +230,7 @@ def measure(fonts: list[str]) -> dict[str, Any]:
 
 def told(known: Novelty, photo: Image.Image) -> list[str]:
     """Return what is said of a photo: that it is unfamiliar, and what the recipe doubts."""
-    levels, found = examine(photo, SIZE, PHOTO)
+    levels, found = examine(photo, (*SIZE, 1), PHOTO)
     return [*(["unfamiliar"] if known.unfamiliarity(levels[np.newaxis])[0] > THRESHOLD else []), *found.doubts]
 
 

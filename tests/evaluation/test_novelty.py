@@ -122,7 +122,7 @@ def test_classes_of_one_picture_and_pictures_that_are_all_the_same():
 def test_other_sizes_and_few_classes(side, classes):
     """Squares of three brightnesses; unlike them are rings, stripes and nothing."""
     rng = np.random.default_rng(0)
-    images, labels = np.zeros((300, side, side), np.uint8), rng.integers(0, classes, 300)
+    images, labels = np.zeros((300, side, side, 1), np.uint8), rng.integers(0, classes, 300)
     for image, label in zip(images, labels, strict=True):
         top, left = rng.integers(1, side // 5, 2)
         image[top:-top, left:-left] = 80 + 60 * label + rng.integers(-9, 10)
