@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
@@ -72,6 +73,7 @@ def train(
         _clear(run)
         place = str(dataset.folder) if dataset.folder else None
         data = {"data_source": dataset.source, "data_dir": place, "data_sha256": dataset.sha256}
+        data["started"] = datetime.datetime.now(datetime.UTC).isoformat()
         write_json(run.environment, environment.environment() | data)
         facts = _facts(config, dataset) | ({"teacher": teacher.facts} if teacher else {})
         write_json(run.config, config.to_dict() | facts)

@@ -102,7 +102,8 @@ def test_train_evaluate_report_and_runs_speak_json(run_cli, tmp_path, tiny_data_
     # Neither is told again where the data lies: the run knows.
     code, out, _ = run_cli("evaluate", "first", *where)
     assert code == 0 and json.loads(out)["accuracy"] == trained["test"]["accuracy"]
-    code, out, _ = run_cli("report", "latest", *where)
+    code, out, err = run_cli("report", "latest", *where)
+    assert err == f"Run       {tmp_path / 'first'}\n"
     assert code == 0 and json.loads(out)["report"] == str(tmp_path / "first" / "report.html")
     _, out, _ = run_cli("diagnose", "first", *where)
     commands = [shlex.split(offer["command"]) for offer in json.loads(out)["advice"]]

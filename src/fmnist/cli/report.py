@@ -5,6 +5,7 @@ import click
 from fmnist.cli import options
 from fmnist.data import Dataset
 from fmnist.run.directory import RunDirectory
+from fmnist.text import plain
 
 
 @options.run_command("report", "fmnist report latest", "fmnist report runs/first --open")
@@ -21,6 +22,6 @@ def command(run: RunDirectory, dataset: Dataset, as_json: bool, show: bool) -> N
     if as_json:
         options.print_json({"run": str(run.path), "report": str(path), "plots": [str(plot) for plot in drawn]})
     else:
-        print(path)
+        print(plain(str(path)))
     if show:
         click.launch(str(path))

@@ -12,13 +12,13 @@ import numpy as np
 from fmnist.data import Dataset
 from fmnist.errors import InputError
 from fmnist.evaluation.evaluate import check_dataset
-from fmnist.export.exporter import sha256, size
+from fmnist.export.exporter import size
 from fmnist.export.formats import FORMATS
 from fmnist.export.gate import compare
 from fmnist.export.jobs import open_file
 from fmnist.predictor.process import Answer, call
 from fmnist.run import environment, results
-from fmnist.run.directory import RunDirectory, read_json, write_json
+from fmnist.run.directory import RunDirectory, read_json, sha256, write_json
 
 BATCH_SIZE = 256
 

@@ -61,7 +61,7 @@ def write_report(run: RunDirectory) -> Path:
         "drawable": lambda plot: plot.drawable(run),
     }
     html = page_environment().get_template("report.html").render(context)
-    write_bytes(run.report, html.encode())
+    write_bytes(run.report, html.encode(errors="backslashreplace"))  # a path may be no UTF-8
     return run.report
 
 

@@ -125,9 +125,14 @@ PLOTS = (
 def draw_all(run: RunDirectory, dataset: Dataset) -> list[Path]:
     """Draw into `plots/` of a run each of `PLOTS` that the run has what it needs for; return the files written.
 
+    What lay there under these names before is gone then: the report shows what was drawn here, nothing from elsewhere.
+
     Raises:
         InputError: the data is not what the run was trained on, or a file of the run cannot be read.
     """
     if results.trained_on(results.environment(run), dataset.sha256) is False:
         raise InputError(f"{run.path} was trained on other data than {dataset.source}; give its data with `data_dir`")
-    return [path for plot in PLOTS if plot.drawable(run) for path in plot.draw(run, dataset, run.plots / plot.name)]
+    drawn = [path for plot in PLOTS if plot.drawable(run) for path in plot.draw(run, dataset, run.plots / plot.name)]
+    for stale in {run.plots / f"{plot.name}{suffix}" for plot in PLOTS for suffix in (".png", ".svg")} - {*drawn}:
+        stale.unlink(missing_ok=True)
+    return drawn
