@@ -91,7 +91,7 @@ def resume(
     """Continue a run after its newest whole checkpoint, with the settings it was started with.
 
     One that was ended before its first checkpoint starts again; one that was ended after training is evaluated,
-    diagnosed and reported.
+    diagnosed and reported. One that lost its model, history or status gets them again.
 
     Raises:
         InputError: the run is finished, or the data is not what it was trained on.
@@ -100,7 +100,7 @@ def resume(
     """
     with run.lock():
         config = restore(read_json(run.config))
-        if run.state() == "finished" and (train_only or run.report.is_file()):
+        if _is_trained(run) and (train_only or run.report.is_file()):
             raise InputError(f"{run.path} is finished; there is nothing to resume")
         same_data = results.trained_on(results.environment(run), dataset.sha256)
         if same_data is None:
@@ -113,7 +113,7 @@ def resume(
         from fmnist.training.distillation import Teacher
 
         teacher = None
-        if config.distillation.teacher and run.state() != "finished":
+        if config.distillation.teacher and not _is_trained(run):
             teacher = Teacher(config, dataset)
             before = read_json(run.config).get("teacher")
             if teacher.facts != before:
@@ -143,7 +143,7 @@ def _go(
     try:
         if not resume:
             write_status(run, "running", Progress(epochs=config.training.epochs), 0)
-        if run.state() != "finished":
+        if not _is_trained(run):
             if teacher and teacher.num_seen:
                 watcher.note(
                     f"The teacher learnt from {teacher.num_seen:,} of the validation images, whose scores may flatter; "
@@ -171,6 +171,11 @@ def _go(
     plots.draw_all(run, dataset)
     run_page.write_report(run)
     return run
+
+
+def _is_trained(run: RunDirectory) -> bool:
+    """Whether training is finished and what it writes is there; else it goes on from the last checkpoint."""
+    return run.state() == "finished" and run.model.is_file() and run.history.is_file()
 
 
 def check(config: Config, dataset: Dataset) -> None:

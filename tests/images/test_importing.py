@@ -41,6 +41,12 @@ def test_pictures_labels_and_names(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
 
 
+@pytest.mark.parametrize("size", ["0", "1025", "8x", "9" * 5000])
+def test_a_size_that_is_none_is_bad_usage(size, run_cli):
+    code, _, err = run_cli("data", "import", "x", "--out", "y", "--size", size)
+    assert code == 2 and "expected a side such as 28" in err and len(err) < 300
+
+
 def test_numbers_are_sorted_by_value(tmp_path):
     folder = write_classes(tmp_path / "in", {"10": 5, "9": 5})
     assert import_folder(folder, tmp_path / "out")["class_names"] == ["9", "10"]

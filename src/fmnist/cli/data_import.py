@@ -1,5 +1,6 @@
 """`fmnist data import`: makes a data set of a folder of pictures."""
 
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ class _Size(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         parts = str(value).lower().split("x")
-        if len(parts) > 2 or not all(part.isdecimal() and 1 <= int(part) <= 1024 for part in parts):
-            self.fail(f"got '{value}', expected a side such as 28, or height and width such as 32x24, up to 1024")
+        if len(parts) > 2 or not all(re.fullmatch(r"\d{1,4}", part) and 1 <= int(part) <= 1024 for part in parts):
+            self.fail(
+                f"got '{str(value)[:40]}', expected a side such as 28, or height and width such as 32x24, up to 1024"
+            )
         return int(parts[0]), int(parts[-1])
 
 

@@ -36,9 +36,9 @@ def check_run(run: RunDirectory) -> Iterator[Check]:
 
 # The files that a run can do without, and the command that makes each again, where there is one.
 _MAKERS = {
-    "status.json": "train --resume", "first_epoch.json": "", "calibration.json": "evaluate",
-    "familiarity.json": "evaluate", "metrics.json": "evaluate", "diagnosis.json": "diagnose", "exports.json": "export",
-    "benchmark.json": "benchmark",
+    "status.json": "train --resume", "history.csv": "train --resume", "model.keras": "train --resume",
+    "first_epoch.json": "", "calibration.json": "evaluate", "familiarity.json": "evaluate", "metrics.json": "evaluate",
+    "diagnosis.json": "diagnose", "exports.json": "export", "benchmark.json": "benchmark",
 }  # fmt: skip
 
 
@@ -68,7 +68,7 @@ def _state(run: RunDirectory, state: str, busy: bool, resume: str) -> Check:
         rows = read_history(run.history) if run.history.is_file() else []
         if len(rows) != status.get("epoch"):
             text = f"finished with {done}, and history.csv has {len(rows)} rows"
-            return Check("state", WRONG, text, "train again with --overwrite")
+            return Check("state", WRONG, text, _who_makes(run.history.name, run))
         return Check("state", OK, f"finished with {done}")
     if state in ("diverged", "failed"):
         mend = "change what it says, and train again with --overwrite"
@@ -97,9 +97,8 @@ def _checkpoints(run: RunDirectory, state: str, resume: str) -> Iterator[Check]:
 
 def _results(run: RunDirectory) -> Iterator[Check]:
     """Yield whether a finished run's model opens, and whether what was made from it belongs to it."""
-    yield attempt(
-        "model", lambda: describe(open_model(run.need(run.model, "train --resume"))), "train again with --overwrite"
-    )
+    mend = _who_makes(run.model.name, run)
+    yield attempt("model", lambda: describe(open_model(run.need(run.model, "train --resume"))), mend)
     evaluate, export = run.command("evaluate"), run.command("export")
     if run.metrics.is_file() and run.predictions.is_file():
         yield attempt("scores", lambda: _scores(run), evaluate)
