@@ -236,6 +236,14 @@ def test_a_mistake_and_where_to_look_are_one_line(run_cli):
         assert code == 2 and len(err.splitlines()) == 1, err
 
 
+def test_what_the_system_does_not_allow_is_told(run_cli, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied", "/closed")
+
+    monkeypatch.setattr("fmnist.cli.runs.list_runs", refuse)
+    assert run_cli("runs") == (2, "", "Error: Permission denied: /closed\n")
+
+
 def test_an_unexpected_error_is_one_message_unless_debugging(run_cli, monkeypatch):
     import fmnist.cli.runs
 

@@ -260,6 +260,7 @@ def test_labels_from_one_are_told_with_the_mend(tmp_path, run_cli):
     )
     code, out, err = run_cli("data", "--data-dir", folder, "--no-samples", "--json")
     assert code == 0 and err == f"Note      {note}\n" and json.loads(out)["notes"] == [note]
+    assert note in run_cli("doctor", folder)[1]
     (folder / "classes.txt").write_text("a\nb\nc\n")
     with pytest.raises(InputError, match=r"label 3 has no name; .* labels 0 to 2, so the labels begin at 1, .* mends"):
         load_dataset(folder)
