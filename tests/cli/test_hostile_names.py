@@ -5,6 +5,7 @@ import io
 import os
 import re
 import shutil
+import zipfile
 
 import pytest
 from PIL import Image
@@ -86,6 +87,9 @@ def test_pictures_and_folders(told, tiny_run, tmp_path):
         told("data", "import", folder, "--out", tmp_path / "never")
         told("predict", tmp_path / f"{name}.onnx", folder)
         told("doctor", folder / "x" / f"{name}.txt")
+        with zipfile.ZipFile(tmp_path / f"{kind}.keras", "w") as archive:
+            archive.writestr(f"{name.encode(errors='replace').decode()}.py", "")
+        lines[kind].append(len(told("predict", tmp_path / f"{kind}.keras", folder)))
         told("doctor", tmp_path / f"{name}.csv")
     assert lines["plain"] == lines["hostile"]
 
