@@ -98,16 +98,19 @@ clean: ## remove caches and build outputs (runs/ stays)
 distclean: clean ## clean, and remove the environment
 	@rm -rf $(VENV)
 
-# A marker is written last, so an interrupted installation is started over. Python compiles the modules that it
-# imports, when it imports them; pip would compile all of TensorFlow beforehand.
+# A marker is written last, so an interrupted installation is started over. uv fetches and unpacks several packages at a
+# time; it knows no settings of pip, such as another index. Modules are compiled when they are imported, not beforehand.
 $(DEPENDENCIES): requirements.lock
 	@$(MAKE) --no-print-directory python-check
 	@echo "== Environment: $(VENV), from $$($(PYTHON) --version)"
 	@rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV)
-	@echo "== Dependencies: $$(grep -cE '^[a-z0-9]' requirements.lock) packages from requirements.lock, about 0.5 GB, 1 to 3 minutes"
-	@$(BIN)/python -m pip install --progress-bar off --no-compile --require-hashes -r requirements.lock | awk \
-	    '/(Downloading|Using cached) .* MB\)/ { sub(/^ */, "   "); print; fflush() } /^Installing/ { print "   Unpacking"; fflush() }'
+	@echo "== Dependencies: $$(grep -cE '^[a-z0-9]' requirements.lock) packages from requirements.lock, about 0.5 GB, 1 to 2 minutes"
+	@awk '/^[a-z]/ { uv = /^uv==/ } uv' requirements.lock | $(BIN)/python -m pip install --quiet --require-hashes -r /dev/stdin
+	@$(BIN)/uv pip install --no-config --require-hashes --python $(BIN)/python -r requirements.lock \
+	    2>&1 | sed '/^ + /d; s/^/   /' || \
+	    { echo "   uv could not fetch them; pip tries, which takes a few minutes"; \
+	      $(BIN)/python -m pip install --quiet --no-compile --no-deps --require-hashes -r requirements.lock; }
 	@touch $@
 
 $(READY): pyproject.toml $(DEPENDENCIES)

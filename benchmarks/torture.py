@@ -226,6 +226,7 @@ PARTS = {
     "damage": damage,
     "disk": fill_disk,
     "malformed": torture_files.malformed,
+    "strangers": torture_files.other_peoples,
     "hostile": torture_files.hostile_models,
     "cache": torture_files.cache,
     "signals": signals,

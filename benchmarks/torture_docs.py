@@ -3,6 +3,8 @@
 python benchmarks/torture_docs.py
 """
 
+from collections import Counter
+
 import documents
 import measured
 
@@ -65,6 +67,13 @@ def figures() -> list[str]:
         if name in WORDS:
             what, outcome = WORDS[name](result)
             lines.append(f"| {what} | {outcome} | {'✓' if result['good'] else '✗'} |")
+    lines += ["", "| what other people have | tried | outcome | |", "| --- | --- | --- | --- |"]
+    for kinds in zip(*(one["kinds"].values() for one in results["strangers"]["sets"]), strict=True):
+        outcomes = sum((Counter(kind["outcomes"]) for kind in kinds), Counter())
+        wrong = sum(len(kind["wrong"]) for kind in kinds)
+        told = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(outcomes.items()))
+        tried = f"{outcomes.total() + wrong:,}"
+        lines.append(f"| {kinds[0]['promise']} | {tried} | {told}, {wrong} otherwise | {'✗' if wrong else '✓'} |")
     facts = results["environment"]
     versions = f"Python {facts['python']}, Keras {facts['keras']}, TensorFlow {facts['tensorflow']}"
     return [*lines, "", f"Measured on {measured.machine(facts)}; {versions}; {results['date']}.", ""]

@@ -10,22 +10,33 @@ from pathlib import Path
 
 import measured
 import test_sources
-from support import hostile, hostile_keras, malformed_reading
+from support import hostile, hostile_keras, malformed_reading, strangers
 
 from fmnist.errors import InputError
 from fmnist.predictor import open_model
 
 
-def malformed(folder: Path, data: Path) -> dict:
-    """300 malformed files from a fixed seed, 300 from a new one, each set in a process of its own."""
+def _with_two_seeds(script: str | None, count: int) -> list[dict]:
+    """Run a script with a fixed seed and with a new one, each in a process of its own."""
     seeds = (1, random.SystemRandom().randrange(2**31))
-    words = [sys.executable, malformed_reading.__file__, "300"]
     found = [
-        subprocess.run([*words, str(seed)], stdout=subprocess.PIPE, text=True, check=True).stdout for seed in seeds
+        subprocess.run([sys.executable, str(script), str(count), str(seed)], stdout=subprocess.PIPE, check=True).stdout
+        for seed in seeds
     ]
-    sets = [json.loads(text) for text in found]
+    return [json.loads(text) for text in found]
+
+
+def malformed(folder: Path, data: Path) -> dict:
+    """300 malformed files from a fixed seed, 300 from a new one."""
+    sets = _with_two_seeds(malformed_reading.__file__, 300)
     good = all(not one["tracebacks"] and one["grown_mib"] < 100 for one in sets)
     return {"sets": sets, "good": good}
+
+
+def other_peoples(folder: Path, data: Path) -> dict:
+    """Pictures, folders, histories and names as other people have them: 300 of each from a fixed seed and a new one."""
+    sets = _with_two_seeds(strangers.__file__, 300)
+    return {"sets": sets, "good": not any(kind["wrong"] for one in sets for kind in one["kinds"].values())}
 
 
 def hostile_models(folder: Path, data: Path) -> dict:

@@ -419,9 +419,10 @@ def test_a_whitening_stem_keeps_its_filters(preset, half, twice):
 
 
 def test_advice_starts_from_the_runs_own_settings():
-    config = fmnist.preset("reference", filters=(8, 16), epochs=12, learning_rate=0.01, flip=True, shift=2).to_dict()
+    config = fmnist.preset("reference", filters=(8, 16), epochs=12, learning_rate=0.01, flip=True, shift=2)
     case = histories.make(1_000, "overfitting")
     commands = [offer.command for offer in diagnose(case.columns, config=config).advice]
+    assert commands == [offer.command for offer in diagnose(case.columns, config=config.to_dict()).advice]
     assert all("--filters" in line and "--learning-rate 0.01" in line and "--flip" in line for line in commands)
     assert "fmnist train --preset reference --filters 4,8 --epochs 12 --learning-rate 0.01 --flip --shift 2" in commands
     assert not any("mirrored" in offer.title for offer in diagnose(case.columns, config=config).advice)

@@ -6,12 +6,13 @@
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fmnist.config import Config
 from fmnist.data import train_flags
 from fmnist.diagnosis import words
 from fmnist.diagnosis.advice import Advice, advise
@@ -37,7 +38,7 @@ def diagnose(
     train_size: int | None = None,
     seconds: float | None = None,
     num_classes: int = 10,
-    config: dict[str, Any] | None = None,
+    config: Config | Mapping[str, Any] | None = None,
     place: Sequence[Sequence[str]] = (),
 ) -> Diagnosis:
     """Say in words what a training history shows.
@@ -50,7 +51,7 @@ def diagnose(
         train_size: number of images behind the training scores.
         seconds: what the whole training took, for histories without a column of seconds.
         num_classes: of the data; tells what guessing would score.
-        config: the run's settings as in `config.json`, from which the advice starts; without them, those of the
+        config: the run's settings, also as in `config.json`, from which the advice starts; without them, those of the
             preset `reference` with as many epochs and, where the history tells it, the same learning rate.
         place: flags, each with its value, that every advised command gets: where the data and the runs lie.
 

@@ -30,7 +30,7 @@ class Advice:
 def advise(
     findings: Collection[str],
     facts: Mapping[str, str],
-    config: Mapping[str, Any] | None,
+    config: Config | Mapping[str, Any] | None,
     known: Mapping[str, Any],
     said: Collection[str] = (),
     place: Sequence[Sequence[str]] = (),
@@ -40,7 +40,7 @@ def advise(
     Args:
         findings: the verdict, and what else was found.
         facts: sentences and numbers by name, for the evidence; a remedy whose fact is missing is left out.
-        config: the run's settings as in its `config.json`; without them, the preset `reference` with those `known`.
+        config: the run's settings, also as in `config.json`; without them, the preset `reference` with those `known`.
         known: settings that the history tells, such as its number of epochs.
         said: sentences that the reader has seen; no evidence is told twice.
         place: the flags, each with its value, that say where the run's data and the runs lie.
@@ -67,8 +67,10 @@ def advise(
     return tuple(offers[:MAX_OFFERS])
 
 
-def _base(config: Mapping[str, Any] | None, known: Mapping[str, Any]) -> Config:
+def _base(config: Config | Mapping[str, Any] | None, known: Mapping[str, Any]) -> Config:
     """Return the run's settings; those of another version, unknown here, are left out."""
+    if isinstance(config, Config):
+        return config
     if not config:
         return preset("reference", **known)
     name = config.get("preset")
