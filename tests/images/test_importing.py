@@ -337,7 +337,7 @@ def test_a_split_that_does_not_fit_is_refused(parts, problem, tmp_path):
 
 
 @pytest.mark.parametrize("names", [("train", "plane"), ("cats", "dogs"), ("valley", "contest")])
-def test_classes_are_not_taken_for_parts(names, tmp_path):
+def test_classes_whose_names_look_like_parts_stay_classes(names, tmp_path):
     """Though their pictures lie in folders of the same names, such as years, or one has the name of a part."""
     for name in names:
         write_classes(tmp_path / "in" / name, {"2024": 5, "2025": 5})
