@@ -23,6 +23,11 @@ class Diverged(RunError):
     """Training met a loss or a weight that is not a finite number; with the same settings it would again."""
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, at most 200 characters: runtimes write essays."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
 def listed(title: str, problems: list[str]) -> str:
     """Return one message of all problems, a line each below a title; a single one speaks for itself."""
     return problems[0] if len(problems) == 1 else "\n  ".join([f"{title}:", *problems])

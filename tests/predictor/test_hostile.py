@@ -6,9 +6,11 @@ import sys
 import numpy as np
 import pytest
 from support import hostile, hostile_keras
+from support.onnx_models import SHAPE, endless_onnx
 
 from fmnist.errors import InputError
 from fmnist.predictor import open_model, process, trial
+from fmnist.predictor.keras_file import open_keras
 
 
 @pytest.fixture
@@ -60,6 +62,14 @@ def test_keras_files(stage):
         expect_refused(stage, name, ".keras", content)
 
 
+def test_weights_that_lie_deep_are_refused_before_all_of_them_are_looked_at(stage):
+    files = dict(hostile_keras.keras_files(hostile_keras.keras_file()))
+    path = stage / "files" / "model.keras"
+    path.write_bytes(files["weights behind thousands of groups"])
+    with pytest.raises(InputError, match="its weights lie more than 100 groups deep"):
+        open_keras(path)
+
+
 def test_formats_that_are_never_opened(stage):
     for name, suffix, content in hostile.other_formats():
         expect_refused(stage, name, suffix, content)
@@ -96,3 +106,30 @@ def test_what_passed_is_tried_once_and_an_index_beside_it_is_not_believed(stage,
     with pytest.raises(InputError, match="the process was ended"):
         trial.try_model(b"other", ".onnx", "x")
     assert len(os.listdir(trial.tried_folder())) == 1
+
+
+def test_a_tag_of_more_than_32_bits_is_refused(stage):
+    """A runtime that drops the upper bits would read a graph where we read nothing."""
+    from fmnist.predictor.onnx import _has_outside_data
+
+    files = dict(hostile.onnx_files(stage / "weights.bin"))
+    with pytest.raises(ValueError, match="32 bits"):
+        _has_outside_data(memoryview(files["weights elsewhere, behind a tag of more than 32 bits"]), "model")
+
+
+@pytest.mark.parametrize("made", [lambda path: path.symlink_to("/dev/zero"), os.mkfifo], ids=["device", "pipe"])
+def test_what_has_no_end_is_no_keras_file(stage, made):
+    path = stage / "files" / "model.keras"
+    made(path)
+    with pytest.raises(InputError, match=r"model.keras"):
+        open_keras(path)
+
+
+def test_a_model_that_does_not_end_for_bright_pictures_is_refused(stage, monkeypatch):
+    monkeypatch.setattr(trial, "BOUNDS", process.Bounds(memory=4 * 2**30, seconds=3))
+    path = stage / "files" / "model.onnx"
+    path.write_bytes(endless_onnx(255))
+    with pytest.raises(InputError, match="took longer than 3 seconds; it is damaged or hostile"):
+        open_model(path)
+    path.write_bytes(endless_onnx(77))  # none of the pictures that are tried
+    assert open_model(path).probabilities(np.zeros((2, *SHAPE), np.uint8)).shape == (2, 3)

@@ -72,7 +72,14 @@ def onnx_files(outside: Path) -> Iterator[tuple[str, bytes]]:
     )
     yield "huge tensor", model([numpy_helper.from_array(weights, "weights0")], huge)
     yield "cut short", model()[:150]
+    yield "weights elsewhere, behind a tag of more than 32 bits", _with_wide_tags(model([external(str(outside))]))
     yield "pickle named .onnx", pickle.dumps(Pickled())
+
+
+def _with_wide_tags(content: bytes) -> bytes:
+    """Write the tag of the model's graph, 7, with a bit above those that a tag may have."""
+    at = content.index(b"\x3a", 2)
+    return content[:at] + b"\xba\x80\x80\x80\x80\x01" + content[at + 1 :]
 
 
 def litert_files() -> Iterator[tuple[str, bytes]]:

@@ -146,6 +146,7 @@ def keras_files(base: bytes) -> Iterator[tuple[str, bytes]]:
             "x", (4,), "f4", external=[("/etc/hostname", 0, 16)]
         ),
         "weights put together from another file": _virtual,
+        "weights behind thousands of groups": lambda content: content.create_group("/".join("x" * 1500)),
         "weights of four terabytes": lambda content: content.create_dataset("x", (2**40,), "f4", chunks=(2**20,)),
     }.items():
         yield name, _archive(members | {"model.weights.h5": hdf5(fill)})

@@ -1,12 +1,14 @@
 import asyncio
 import base64
+import json
 
 import pytest
 from support.web_client import RAW, Server, asgi, bright
 
-from fmnist.web import access
-from fmnist.web.access import _plain_event, in_one_form
-from fmnist.web.problems import KINDS
+from fmnist.web import Limits, access, events
+from fmnist.web.access import in_one_form
+from fmnist.web.problems import KINDS, Problem
+from fmnist.web.streams import Streams
 
 TOKEN = "a-token-of-enough-letters"
 
@@ -146,33 +148,53 @@ def test_what_the_page_needs_is_open(server, page, path):
     assert server.ask("DELETE", path).status_code == 405
 
 
-JOIN = "/gradio_api/queue/join"
-EVENT = {"fn_index": 0, "session_hash": "abc", "trigger_id": 3, "event_data": {"row": 1, "column": 2}}
+EVENT = {
+    "fn_index": 0,
+    "session_hash": "abc",
+    "trigger_id": 3,
+    "event_data": {"row": 1, "column": 2},
+    "data": ["data:image/png;base64,AAAA" + "A" * 5000, None, 3, "a name", True],
+}
 FILE = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
 
 
-def test_an_event_of_the_page_arrives_as_it_was_sent(server, page):
-    answer = server.ask("POST", JOIN, json=EVENT | {"data": ["data:image/png;base64,AAAA", None, 3]})
-    assert answer.status_code == 200
-    assert b"AAAA" in page.bodies[0]
-
-
 @pytest.mark.parametrize(
-    "event",
-    [{"data": [FILE]}, {"data": [{"url": "http://10.0.0.1/", "path": "x"}]}, {"data": [["a"]]}, {"data": "x"}, [], "x",
-     {"data": [], "event_data": {"row": FILE}}, {"data": [], "event_data": [FILE]}, {"data": [0] * 200}, {}],
+    ("path", "event"),
+    [(events.JOIN, EVENT), (events.JOIN, EVENT | {"event_data": None}), (events.RESET, {"event_id": "a1"}),
+     (events.CANCEL, {"event_id": "a1", "session_hash": "abc", "fn_index": 2})],
 )  # fmt: skip
-def test_an_event_that_could_name_a_file_does_not_arrive(server, page, event):
-    assert code(server.ask("POST", JOIN, json=event)) == (422, "bad_form")
-    assert page.reached == []
+def test_an_event_of_the_page_arrives_as_it_was_sent(server, page, path, event):
+    assert server.ask("POST", path, json=event).status_code == 200
+    assert json.loads(page.bodies[0]) == event
 
 
-def test_deep_json_in_an_event_is_no_crash():
-    assert not _plain_event(b"[" * 1_000_000)
+LONG = "x" * 9_000_000
+BAD_EVENTS = [
+    {"data": [FILE]}, {"data": [{"url": "http://10.0.0.1/", "path": "x"}]}, {"data": [["a"]]}, {"data": "x"},
+    {"event_data": {"row": FILE}}, {"event_data": [FILE]}, {"data": [0] * 200}, {"data": [[LONG]]}, {"data": [LONG]},
+    {"data": [10**400]}, {"session_hash": LONG}, {"session_hash": ["a"]}, {"session_hash": None}, {"session_hash": ""},
+    {"fn_index": "0"}, {"fn_index": -1}, {"fn_index": [LONG]}, {"trigger_id": LONG}, {"event_data": LONG},
+    {"event_data": {LONG: 1}}, {"simple_format": True}, {"oauth_token": LONG}, {"event_id": "a"},
+]  # fmt: skip
 
 
-def test_a_stream_ends_when_the_server_does(server):
-    ended = []
+@pytest.mark.parametrize("change", BAD_EVENTS, ids=range(len(BAD_EVENTS)))
+def test_an_event_that_could_name_a_file_or_is_too_long_does_not_arrive(server, page, change):
+    answer = server.ask("POST", events.JOIN, json=EVENT | change)
+    assert code(answer) == (422, "bad_form")
+    assert len(answer.content) < 1000 and page.reached == []
+
+
+@pytest.mark.parametrize("body", [b"[]", b'"x"', b"{}", b"", b"\xff", b"[" * 1_000_000, b'{"data":' * 100_000])
+def test_what_is_no_event_is_refused(body):
+    for path in events.PATHS:
+        with pytest.raises(Problem, match="no event of the page"):
+            events.check(path, body)
+
+
+@pytest.mark.parametrize("path", ["/gradio_api/queue/data", "/gradio_api/heartbeat/abc"])
+def test_a_stream_ends_when_the_server_does_or_too_many_have_come(path):
+    server, ended = Server(Limits(streams=2)), []
 
     async def stream(scope, receive, send):
         ended.append((await receive())["type"])
@@ -182,15 +204,28 @@ def test_a_stream_ends_when_the_server_does(server):
     async def silent():
         await asyncio.sleep(60)
 
-    async def stop():
-        asyncio.get_running_loop().call_later(0.1, server.service.stopped.set)
-        await asyncio.wait_for(asgi(server.guard, [], silent, "/gradio_api/queue/data", "GET"), 5)
+    async def work():
+        tasks = [asyncio.create_task(asgi(server.guard, [], silent, path, "GET")) for _ in range(5)]
+        await asyncio.sleep(0.2)
+        assert [task.done() for task in tasks] == [True, True, True, False, False]  # the oldest
+        server.service.streams.close()
+        tasks.append(asyncio.create_task(asgi(server.guard, [], silent, path, "GET")))
+        await asyncio.wait_for(asyncio.gather(*tasks), 5)
 
     server.guard._page = stream
-    asyncio.run(stop())
-    server.guard._page = None
-    server.service.stopped.clear()
-    assert ended == ["http.disconnect"]
+    asyncio.run(work())
+    assert ended == ["http.disconnect"] * 6
+
+
+def test_a_stream_gets_what_its_client_sends():
+    async def work():
+        async def receive():
+            return {"type": "http.request"}
+
+        with Streams(1).open(receive) as taken:
+            return await taken()
+
+    assert asyncio.run(work()) == {"type": "http.request"}
 
 
 def test_codes_have_one_status_each_and_messages():
@@ -229,3 +264,9 @@ def test_an_application_that_fails_is_told_without_its_text(server, monkeypatch)
     assert code(answer) == (500, "internal")
     assert "secret" not in answer.text
     assert logged == ["a request failed"]
+
+
+def test_a_mistake_before_anything_is_decided_has_the_form_of_all(server, monkeypatch):
+    monkeypatch.setattr(access._log, "exception", lambda text: None)
+    monkeypatch.setattr(server.guard, "_check", lambda *arguments: 1 / 0)
+    assert code(server.ask("GET", "/api/v1/model")) == (500, "internal")

@@ -2,13 +2,18 @@ import asyncio
 import base64
 import json
 import re
+import signal
+import sys
+import time
 
 import numpy as np
 import pytest
+from support.breaking import break_readers
 from support.web_client import JSON, NAMES, RAW, Model, Server, asgi, bright, png
 
 from fmnist.errors import RunError
 from fmnist.web import Limits
+from fmnist.web import server as web_server
 from fmnist.web.batcher import LARGEST, Batcher
 from fmnist.web.counters import Counters
 from fmnist.web.problems import KINDS
@@ -104,9 +109,12 @@ def test_paths_and_methods_have_the_same_form(server, method, path, code):
         assert answer.headers["allow"] in ("POST", "GET", "GET, HEAD")
 
 
-@pytest.mark.parametrize(
-    "path", ["/api/v1/model", "/api/v1/openapi.json", "/healthz", "/readyz", "/metrics", "/docs", "/api/v1/predict"]
-)
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_a_balancer_may_add_a_query(server, path):
+    assert server.ask("GET", path + "?now=1").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/api/v1/model", "/api/v1/openapi.json", "/metrics", "/docs", "/api/v1/predict"])
 def test_an_unknown_query_parameter_is_refused(server, path):
     method = "POST" if path.endswith("predict") else "GET"
     body = {"content": bytes(784), "headers": RAW} if method == "POST" else {}
@@ -128,9 +136,100 @@ def test_the_documentation_names_all_that_the_description_has(server):
     assert "<script" not in answer.text and "src=" not in answer.text and "url(" not in answer.text
 
 
-def test_the_documentation_shows_how_to_send_the_token():
-    text = Server(token="secret").ask("GET", "/docs", headers={"Authorization": "Bearer secret"}).text
+def test_the_documentation_shows_how_to_send_the_token_and_where_none_is_needed():
+    server, headers = Server(token="secret"), {"Authorization": "Bearer secret"}
+    text = server.ask("GET", "/docs", headers=headers).text
     assert "Bearer $TOKEN" in text and "secret" not in text
+    paths = server.ask("GET", "/api/v1/openapi.json", headers=headers).json()["paths"]
+    locked = {path for path, methods in paths.items() for one in methods.values() if one.get("security")}
+    assert locked == {"/api/v1/predict", "/api/v1/model", "/metrics"}
+    for path, methods in paths.items():
+        for method in methods:
+            assert (server.ask(method, path).status_code == 401) == (path in locked)
+
+
+def test_a_form_may_have_other_fields_and_empty_files(server):
+    """As browsers and other programs send them: the pictures are answered, in their order."""
+    one, other = png(bright(3)), png(bright(4))
+    for form in (
+        {"files": files(one), "data": {"comment": "a shoe", "empty": ""}},
+        {"files": [("image", ("a.png", one)), ("second", ("", b"")), ("third", ("b.png", other))]},
+        {"files": [("image", ("a.png", one)), ("empty", ("b.png", b""))]},
+        {"files": [("comment", (None, b"a text")), ("image", (None, one))]},  # a picture without a file's name
+    ):
+        assert server.labels(**form)[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("form", "code", "told"),
+    [({"files": [("note", (None, b"hello"))]}, "no_picture", "'note'"),
+     ({"files": [("first", ("", b""))], "data": {"x": "1"}}, "no_picture", "'first'"),
+     ({"files": [("image", ("a.png", b"hello"))]}, "not_a_picture", "picture 0 (field 'image')"),
+     ({"files": [("a", ("a.png", png(bright(1)))), ("b", ("b.png", b"GIF89a"))]}, "not_a_picture", "(field 'b')"),
+     ({"files": [("a", (None, b"x"))] * 100}, "bad_form", "more than 64 parts")],
+)  # fmt: skip
+def test_what_cannot_be_taken_of_a_form_is_named_by_its_field(server, form, code, told):
+    error = server.predict(**form).json()["error"]
+    assert error["code"] == code and told in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "scale"), [("<f4", 1), ("<f8", 1), ("<f4", 255), ("<f8", 255), ("<i4", 255), ("<i8", 255)]
+)
+def test_numbers_of_more_bytes_are_not_answered_as_several_pictures(server, kind, scale):
+    image = bright(3) / 255 * scale
+    image[5] = np.linspace(0, scale, 28)
+    answer = server.predict(content=image.astype(kind).tobytes(), headers=RAW)
+    assert answer.json()["error"]["code"] == "bad_array"
+    assert "uint8" in answer.json()["error"]["message"]
+
+
+def test_pictures_of_one_byte_a_pixel_are_not_mistaken_for_such_numbers(server):
+    rng = np.random.default_rng(0)
+    blank, grey = np.zeros((8, 28, 28), np.uint8), np.full((8, 28, 28), 60, np.uint8)
+    drawn = np.stack([bright(label) for label in range(8)])
+    noise = rng.integers(0, 256, (64, 28, 28), np.uint8)
+    faint = rng.integers(0, 2, (8, 28, 28), np.uint8)
+    for images in (blank, grey, drawn, noise, faint, drawn // 4, 255 - drawn):
+        assert len(server.labels(content=images.tobytes(), headers=RAW)) == len(images)
+
+
+@pytest.fixture
+def breaks(monkeypatch):
+    break_readers(monkeypatch)
+
+
+def test_a_picture_that_breaks_its_decoder_costs_that_request_only(breaks):
+    server = Server(Limits(picture_seconds=1.0))
+    good = png(bright(3))
+    for content, told in (
+        (b"crash", "ended its process (SIGFPE)"),
+        (b"endless", "takes more than 1 s"),
+        (b"flood", "is no picture"),
+        (b"memory", "MemoryError"),
+    ):
+        answer = server.predict(files=files(good, content))
+        assert (answer.status_code, answer.json()["error"]["code"]) == (422, "not_a_picture")
+        assert answer.json()["error"]["message"].startswith("picture 1 (field 'image')")
+        assert told in answer.json()["error"]["message"]
+        assert server.labels(files=files(good)) == [3]
+    server.service.close()
+
+
+def test_the_readers_end_with_the_server_whatever_they_are_doing(breaks):
+    server = Server()
+
+    async def work():
+        async with server.client() as client:
+            asking = asyncio.create_task(client.post("/api/v1/predict", files=files(b"endless")))
+            await asyncio.sleep(1.5)
+            running = list(server.service.readers._running)
+            server.service.close()
+            await asyncio.wait_for(asking, 5)
+            return [process.returncode for process in running]
+
+    assert asyncio.run(work()) == [-signal.SIGKILL]
+    server.service._threads.shutdown(wait=True)  # nobody waits in it any more
 
 
 def test_a_large_body_is_refused_before_it_is_read(server):
@@ -324,3 +423,42 @@ def test_the_description_s_examples_are_answered(server):
     codes = description["components"]["schemas"]["ErrorFacts"]["properties"]["code"]["enum"]
     assert set(codes) == set(KINDS)
     assert json.dumps(description).count("http://") == 0
+
+
+def test_a_server_whose_model_does_not_come_back_is_not_ready_and_ends(monkeypatch):
+    ended = []
+
+    class Life:
+        def poll(self, seconds):
+            if ended:
+                raise EOFError
+            return False
+
+    monkeypatch.setattr(web_server.os, "_exit", ended.append)
+    monkeypatch.setattr(web_server._log, "error", lambda *text: None)
+    server = Server(Limits(seconds=0.2, stuck_seconds=0.3))
+    server.model.go.clear()
+    assert server.predict(content=bytes(784), headers=RAW).status_code == 504
+    assert server.ask("GET", "/readyz").json()["error"]["code"] == "overloaded"
+    assert server.ask("GET", "/healthz").status_code == 200
+    time.sleep(0.2)
+    with pytest.raises(EOFError):
+        web_server._watch(server.service, Life())
+    server.model.go.set()
+    assert ended == [1]
+    until_idle = time.monotonic() + 5
+    while server.service.batcher.busy_seconds() and time.monotonic() < until_idle:
+        time.sleep(0.01)
+    assert server.ask("GET", "/readyz").status_code == 200
+
+
+def test_a_missing_package_is_named_with_the_line_that_brings_it(monkeypatch):
+    from multiprocessing import Pipe
+
+    from fmnist.web import workers
+
+    monkeypatch.setitem(sys.modules, "fmnist.web.server", None)
+    hears, tells = Pipe(duplex=False)
+    workers._work(tells)
+    error = hears.recv()
+    assert isinstance(error, RunError) and "pip install 'fmnist[serve]'" in str(error)

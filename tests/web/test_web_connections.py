@@ -1,6 +1,7 @@
 """Clients that are slow, silent or too many, over real sockets, and what is no HTTP."""
 
 import asyncio
+import contextlib
 import http.client
 import json
 import re
@@ -153,10 +154,89 @@ def test_nobody_gets_in_above_the_bound(running):
     assert answer(inside[-1])[0] == 200
 
 
-@pytest.mark.parametrize("text", [b"hello\r\n\r\n", b"GET / HTTP/1.1\r\nA: " + b"x" * 400_000], ids=["noise", "head"])
-def test_what_is_no_http_is_told_in_the_same_form(running, text):
+START = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [(b"hello\r\n\r\n", "Invalid"), (START + b"A: " + b"x" * 400_000, "65,536 bytes"),
+     (START + b"A: " + b"x" * 70_000 + b"\r\n\r\n", "65,536 bytes"),
+     (START + b"A: b\r\n" * 20_000 + b"\r\n", "65,536 bytes"),
+     (START.replace(b"z ", b"z?" + b"x" * 70_000 + b" ") + b"\r\n", "65,536 bytes")],
+    ids=["noise", "head", "whole head", "many headers", "address"],
+)  # fmt: skip
+def test_what_is_no_http_or_too_long_is_told_in_the_same_form(running, text, told):
     status, body = answer(running.connect(text))
     assert (status, body["error"]["code"]) == (400, "bad_parameter")
+    assert told in body["error"]["message"]
+
+
+def test_a_head_within_the_bound_is_taken(running):
+    assert answer(running.connect(START + b"A: " + b"x" * 60_000 + b"\r\n\r\n"))[0] == 200
+
+
+CHUNKED = ask(b"abc").replace(b"Content-Length: 3", b"Transfer-Encoding: chunked")[:-3]
+
+
+@pytest.mark.parametrize("drip", [b"A: " + b"x" * 8000 + b"\r\n", b"x" * 8000], ids=["many", "one"])
+@pytest.mark.parametrize("start", [b"3\r\nabc\r\n0\r\n", b"0\r\n"], ids=["body", "empty"])
+def test_what_comes_behind_a_body_in_chunks_is_bounded_as_a_head_is(running, start, drip):
+    connection, sent = running.connect(CHUNKED + start + b"A: "), 0
+    connection.settimeout(10)
+    with contextlib.suppress(OSError):
+        while sent < 2_000_000:
+            connection.sendall(drip)
+            sent += len(drip)
+            time.sleep(0.002)
+    assert sent < 1_000_000
+
+
+def test_what_comes_behind_a_body_changes_nothing(running):
+    body = b"310\r\n" + bright(5).tobytes() + b"\r\n0\r\nContent-Type: image/png\r\nHost: evil.example\r\n\r\n"
+    status, told = answer(running.connect(CHUNKED + body))
+    assert (status, told["predictions"][0]["label"]) == (200, 5)
+
+
+def test_a_body_in_tiny_chunks_is_taken(running):
+    body = b"".join(b"1;a=b\r\n%c\r\n" % byte for byte in bright(5).tobytes() * 20) + b"0\r\n\r\n"
+    assert len(body) > 2 * bounds._HEAD_BYTES
+    assert len(answer(running.connect(CHUNKED + body))[1]["predictions"]) == 20
+
+
+@pytest.mark.parametrize("running", [Limits(connections=4, streams=2)], indirect=True)
+def test_streams_shut_nobody_out(running, monkeypatch):
+    monkeypatch.setattr(bounds, "_GRACE", 0.1)
+
+    async def stream(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        await send({"type": "http.response.body"})
+
+    running.server.guard._page = stream
+    streams = [running.connect(ask(path="/gradio_api/heartbeat/abc")) for _ in range(8)]
+    assert [connection.recv(65536)[:15] for connection in streams] == [b"HTTP/1.1 200 OK"] * 8
+    time.sleep(0.3)
+    for _ in range(6):
+        assert answer(running.connect(ask(path="/healthz")))[0] == 200
+
+
+@pytest.mark.parametrize("running", [Limits(connections=2)], indirect=True)
+def test_who_does_not_take_an_answer_makes_place(running, monkeypatch):
+    monkeypatch.setattr(bounds, "_GRACE", 0.1)
+
+    async def endless(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(64):
+            await send({"type": "http.response.body", "body": bytes(1_000_000), "more_body": True})
+        await send({"type": "http.response.body"})
+
+    running.server.guard._page = endless
+    for _ in range(4):
+        running.connect(ask(path="/config"))
+    time.sleep(0.5)
+    assert answer(running.connect(ask(path="/healthz")))[0] == 200
 
 
 def test_a_stream_that_is_passed_on_ends_when_its_reader_leaves(tmp_path):

@@ -6,16 +6,20 @@ import io
 import os
 import re
 from html import escape
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
+from support.breaking import break_readers
 from support.web_client import Server, bright, made_up_run, png
 
 from fmnist.run.directory import read_json, write_json
-from fmnist.web.page import heat, models, training, try_it
+from fmnist.web import events
+from fmnist.web.page import heat, models, sessions, training, try_it
 from fmnist.web.page.chart import Line, chart
 from fmnist.web.page.runs import Runs
+from fmnist.web.problems import Problem
 
 
 def address(content):
@@ -62,6 +66,14 @@ def test_a_picture_that_is_too_large_is_told():
 
     (html,) = looks(Server(Limits(body_bytes=1_000_000)), address(bytes(1_000_001)))
     assert "1 MB" in html
+
+
+def test_a_picture_that_breaks_its_decoder_is_told_on_the_page(monkeypatch):
+    break_readers(monkeypatch)
+    server = Server()
+    (html,) = looks(server, address(b"crash"))
+    assert 'role="alert"' in html and "ended its process" in html
+    assert "class 4" in looks(server, address(png(bright(4))))[0]
 
 
 def test_an_unfamiliar_picture_is_marked():
@@ -299,3 +311,89 @@ def test_a_name_that_is_no_utf_8_is_shown(tmp_path):
     assert shown == first == r"caf\udce9\x1b[31m"
     html = training._overview(runs, shown, None) + models._table(runs, shown)
     assert html.encode() and r"caf\udce9" in html
+
+
+class Waiting:
+    """Stands for Gradio's queue, and its application: each event leaves messages, which streams take."""
+
+    def __init__(self):
+        self.pending_messages_per_session, self.pending_event_ids_session = {}, {}
+        self.event_ids_to_events, self.cleaned = {}, []
+
+    async def clean_events(self, session_hash):
+        self.cleaned.append(session_hash)
+
+    async def __call__(self, scope, receive, send):
+        if scope["path"] == events.JOIN:
+            session = scope["session"]
+            messages = self.pending_messages_per_session.setdefault(session, asyncio.Queue())
+            for _ in range(5):
+                messages.put_nowait("message")
+            number = f"{session}-{len(self.event_ids_to_events)}"
+            self.pending_event_ids_session.setdefault(session, set()).add(number)
+            self.event_ids_to_events[number] = SimpleNamespace(data=SimpleNamespace(data=["x" * scope["size"], 1]))
+        else:
+            await receive()
+
+
+class Asked:
+    """The bounds around it."""
+
+    def __init__(self):
+        self.queue = Waiting()
+        self.sessions = sessions.Sessions(self.queue, self.queue, 1000)
+
+    async def join(self, session, size=0):
+        await self.sessions({"path": events.JOIN, "session": session, "size": size}, None, None)
+
+    def stream(self, session, receive):
+        query = f"session_hash={session}".encode()
+        return self.sessions({"path": "/gradio_api/queue/data", "query_string": query}, receive, None)
+
+
+def test_answers_that_nobody_reads_are_forgotten():
+    async def work():
+        asked, reading = Asked(), asyncio.Event()
+        await asked.join("read")
+        stream = asyncio.create_task(asked.stream("read", reading.wait))
+        await asyncio.sleep(0)
+        for number in range(200):
+            await asked.join(f"unread{number}")
+        kept = set(asked.queue.pending_messages_per_session)
+        assert kept == {"read", *(f"unread{number}" for number in range(150, 200))}
+        assert set(asked.queue.pending_event_ids_session) == kept and len(asked.queue.event_ids_to_events) == 51
+        assert asked.queue.cleaned == [f"unread{number}" for number in range(150)]
+        reading.set()
+        await stream
+        await asked.join("another")
+        assert "read" in asked.queue.pending_messages_per_session
+        with pytest.raises(Problem) as refused:
+            await asked.stream("unread0", None)
+        assert refused.value.code == "not_found"
+
+    asyncio.run(work())
+
+
+def test_and_so_they_are_after_a_while(monkeypatch):
+    async def work():
+        asked = Asked()
+        await asked.join("one")
+        monkeypatch.setattr(sessions, "_UNREAD_SECONDS", -1.0)
+        await asked.join("two")
+        assert asked.queue.pending_messages_per_session == {}
+
+    asyncio.run(work())
+
+
+def test_a_page_that_reads_nothing_and_events_of_many_bytes_are_refused():
+    async def work():
+        asked = Asked()
+        for _ in range(11):
+            await asked.join("one")
+        for session, size in (("one", 0), ("two", 1001)):
+            with pytest.raises(Problem) as refused:
+                await asked.join(session, size)
+                await asked.join(session, size)
+            assert (refused.value.status, refused.value.code) == (503, "overloaded")
+
+    asyncio.run(work())

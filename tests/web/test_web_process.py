@@ -7,11 +7,15 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
-from support.web_client import RAW, bright, write_onnx
+from support.breaking import jpeg_of_many_scans
+from support.onnx_models import SHAPE, endless_onnx
+from support.web_client import RAW, bright, png, write_onnx
 
 pytestmark = pytest.mark.slow
 
@@ -71,11 +75,16 @@ def until(condition, seconds=90):
     raise AssertionError("it did not happen in time")
 
 
-def workers_of(pid):
-    """Return the two processes that answer."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()
-    found = [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
-    assert len(found) == 2
+def children(pid, word):
+    """Return the processes that a process has started with a word in their command."""
+    found = " ".join(path.read_text("ascii") for path in Path(f"/proc/{pid}/task").glob("*/children")).split()
+    return [int(child) for child in found if word in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def workers_of(pid, count=2):
+    """Return the processes that answer."""
+    found = children(pid, b"spawn_main")
+    assert len(found) == count
     return found
 
 
@@ -175,3 +184,87 @@ asyncio.run(main())
         [sys.executable, "-c", script, str(model)], capture_output=True, text=True, check=False, env=environment
     )
     assert done.stdout.split() == ["200", "200"], done.stderr
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_it_ends_in_time_while_pictures_are_read_that_take_minutes(model, workers):
+    slow = jpeg_of_many_scans()
+    with Process(model, "--no-page", "--workers", str(workers)) as server:
+        ask = lambda: httpx.post(f"{server.url}/api/v1/predict", files={"image": slow}, timeout=60)  # noqa: E731
+        with ThreadPoolExecutor(4) as threads:
+            for _ in range(4):
+                threads.submit(ask)
+            time.sleep(1.5)
+            code, seconds = server.stop()
+    assert code == 143
+    assert seconds < 10
+
+
+def test_it_ends_in_time_with_a_model_that_does_not_come_back(tmp_path):
+    (tmp_path / "model.onnx").write_bytes(endless_onnx(77))
+    with Process(tmp_path / "model.onnx", "--no-page") as server:
+        fine, endless = (np.full(SHAPE, level, np.uint8).tobytes() for level in (1, 77))
+        for _ in range(3):  # from then on the model is asked where everything else happens, too
+            assert httpx.post(f"{server.url}/api/v1/predict", content=fine, headers=RAW).status_code == 200
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{server.url}/api/v1/predict", content=endless, headers=RAW, timeout=1)
+        code, seconds = server.stop()
+    assert code == 143
+    assert seconds < 10
+
+
+def test_a_reader_that_is_killed_is_replaced_and_all_end_with_the_server(model):
+    with Process(model, "--no-page") as server:
+        (worker,) = workers_of(server.popen.pid, 1)
+        until(lambda: children(worker, b"readers"))
+        for reader in children(worker, b"readers"):
+            os.kill(reader, signal.SIGKILL)
+        answer = httpx.post(f"{server.url}/api/v1/predict", files={"image": png(bright(3))})
+        assert answer.json()["predictions"][0]["label"] == 3
+        readers = children(worker, b"readers")
+        assert readers
+        assert server.stop()[0] == 143
+        until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in [worker, *readers]), 5)
+
+
+def test_bad_events_leave_no_traceback_and_unread_answers_are_forgotten(model):
+    with Process(model) as server, httpx.Client(base_url=server.url) as client:
+        until(lambda: client.get("/").status_code == 200)
+        root = client.get("/config").json()
+        inputs = {one["id"]: one["inputs"] for one in root["dependencies"]}
+        pad = next(number for number, names in inputs.items() if len(names) == 1)
+        event = {"session_hash": "abc", "fn_index": pad, "event_data": None, "trigger_id": None}
+        join = lambda session, **change: client.post(  # noqa: E731
+            "/gradio_api/queue/join", json={"data": ["x"], **event, "session_hash": session, **change}
+        )
+        for number in inputs:
+            for data in ([], ["x"] * 9, ["no such run"] * len(inputs[number]), [3] * len(inputs[number])):
+                until(lambda n=number, d=data: join(f"bad{n}", fn_index=n, data=d).status_code == 200, 10)
+        assert join("abc", fn_index=10**6).status_code == 422
+        for number in range(60):
+            until(lambda n=number: join(f"unread{n}").status_code == 200, 10)
+        assert client.get("/gradio_api/queue/data?session_hash=unread0").status_code == 404
+        assert "process_completed" in client.get("/gradio_api/queue/data?session_hash=unread59").text
+        server.stop()
+    assert [line for line in server.lines if "Traceback" in line or len(line) > 1000] == []
+
+
+def test_behind_a_proxy_with_a_sub_path_the_page_names_it(model):
+    """The proxy takes the path off."""
+    with Process(model, "--root-path", "/fmnist/", "--workers", "2") as server:
+        until(lambda: httpx.get(f"{server.url}/").status_code == 200)
+        for _ in range(6):  # either process
+            config = httpx.get(f"{server.url}/config")
+            assert config.json()["root"] == f"{server.url}/fmnist"
+            assert r"href=\"./docs\"" in config.text
+            assert f"SERVER={server.url}/fmnist<" in httpx.get(f"{server.url}/docs").text
+            assert httpx.get(f"{server.url}/api/v1/model").status_code == 200
+        assert httpx.get(f"{server.url}/api/v1/openapi.json").json()["servers"] == [{"url": "/fmnist"}]
+
+
+def test_a_model_that_cannot_be_opened_is_told_once(tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"no model")
+    words = [sys.executable, "-m", "fmnist", "serve", str(tmp_path / "model.onnx"), "--port", "0"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is no ONNX file" in done.stderr and "starting it again" not in done.stderr

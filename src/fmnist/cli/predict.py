@@ -69,8 +69,10 @@ def command(
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
-    from fmnist.predictor import UNTOLD, open_model
+    from fmnist.predictor import UNTOLD, Readers, open_model
 
+    readers = Readers()
+    readers.start()  # while the model is opened
     predictor = open_model(model, runs_dir)
     detail(f"Model     answers through {predictor.format}")
     if predictor.format == "keras" and not Path(model).is_file():
@@ -81,6 +83,7 @@ def command(
             images,
             stdin=getattr(sys.stdin, "buffer", None),  # there is no stdin after `<&-`
             progress=lambda done, total: bar.move(done, total=total, note=f"{done:,} of {total:,}"),
+            readers=readers,
         )
     finally:
         bar.close()

@@ -1,5 +1,6 @@
 """`fmnist serve`: serves a model through a web page and a REST API."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import click
 
 from fmnist.cli import options
 from fmnist.cli.terminal import say
-from fmnist.errors import InputError, RunError
+from fmnist.errors import InputError
 
 
 @options.command(
@@ -31,6 +32,12 @@ from fmnist.errors import InputError, RunError
     metavar="URL",
     help="An address under which the server is known, or whose pages may ask it, such as https://example.org.",
 )
+@click.option(
+    "--root-path",
+    default="",
+    metavar="PATH",
+    help="The path under which a proxy offers the server, such as /fmnist; the proxy must take it off.",
+)
 @options.runs_dir_option
 @options.data_dir_option
 def command(
@@ -41,6 +48,7 @@ def command(
     no_page: bool,
     auth_token_file: Path | None,
     origins: tuple[str, ...],
+    root_path: str,
     runs_dir: Path,
     data_dir: Path | None,
     as_json: bool,
@@ -53,11 +61,8 @@ def command(
     The page shows what the model makes of your pictures, the runs in the folder and the exported files. The API is at
     /api/v1/predict; /api/v1/openapi.json describes it. No request leaves this machine.
     """
-    token = _token(auth_token_file)
-    try:
-        from fmnist.web import Settings, serve
-    except ImportError as error:
-        raise RunError(f"serving needs '{error.name}', which is not installed; pip install 'fmnist[serve]'") from error
+    from fmnist.web import Settings, serve
+
     settings = Settings(
         model=model,
         runs_dir=runs_dir,
@@ -66,8 +71,9 @@ def command(
         port=port,
         workers=workers,
         page=not no_page,
-        token=token,
+        token=_token(auth_token_file),
         origins=tuple(_origin(text) for text in origins),
+        root_path=_root_path(root_path),
     )
     return serve(settings, say, _print if as_json else lambda facts: None)
 
@@ -98,3 +104,10 @@ def _origin(text: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/") or parts.query:
         raise InputError(f"--origin got '{text}'; expected an address without a path, such as https://example.org")
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def _root_path(text: str) -> str:
+    path = text.rstrip("/")
+    if path and not re.fullmatch(r"(/[\w.~-]+)+", path, re.ASCII):
+        raise InputError(f"--root-path got '{text}'; expected a path such as /fmnist")
+    return path

@@ -5,6 +5,7 @@ import io
 import os
 import re
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -74,7 +75,11 @@ def walk(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def read_pictures(
-    name: str, image_shape: tuple[int, int], stdin: IO[bytes] | None = None, how: Preparation | None = None
+    name: str,
+    image_shape: tuple[int, int],
+    stdin: IO[bytes] | None = None,
+    how: Preparation | None = None,
+    read: Callable[[bytes, str], np.ndarray] | None = None,
 ) -> tuple[np.ndarray, bool]:
     """Return the pictures in a file in a model's form.
 
@@ -83,6 +88,7 @@ def read_pictures(
         image_shape: the model's height and width, in pixels.
         stdin: where `-` is read from.
         how: the preparation of the pictures that the model was trained on, if that is known.
+        read: turns the bytes of a picture, which messages call by a name, into uint8 (H, W); by default here.
 
     Returns:
         uint8 (N, H, W), and whether the file is an array of pictures rather than one picture. Pictures go through
@@ -91,30 +97,34 @@ def read_pictures(
     Raises:
         InputError: the file cannot be read, is damaged or no picture, or an array has not the model's size.
     """
+    read = read or (lambda content, name: prepare(decode(content, name), image_shape, how))
     if name == STDIN:
-        return _read(stdin or io.BytesIO(), "stdin", None, image_shape, how)
+        return _read(stdin or io.BytesIO(), "stdin", None, image_shape, read)
     try:
         with open(name, "rb") as handle:
             regular = stat.S_ISREG(os.fstat(handle.fileno()).st_mode)
-            return _read(handle, name, name if regular else None, image_shape, how)
+            return _read(handle, name, name if regular else None, image_shape, read)
     except OSError as error:
         raise InputError(f"{name}: cannot be read: {error.strerror or error}") from error
 
 
 def _read(
-    handle: IO[bytes], name: str, path: str | None, image_shape: tuple[int, int], how: Preparation | None
+    handle: IO[bytes],
+    name: str,
+    path: str | None,
+    image_shape: tuple[int, int],
+    read: Callable[[bytes, str], np.ndarray],
 ) -> tuple[np.ndarray, bool]:
     """Read from an open file; `path` is where it can be opened again, None for a pipe."""
     start = handle.read(len(_NPY_START))
     npy, idx = start == _NPY_START, bool(_IDX_START.match(start))
-    # An array that lies in a file may be of any size.
-    source = path if path is not None and (npy or idx) else read_rest(handle, name, start)
+    if not (npy or idx):
+        return read(read_rest(handle, name, start), name)[np.newaxis], False
+    source = path or read_rest(handle, name, start)  # an array that lies in a file may be of any size
     if npy:
         return _fitting(_npy(source, name), image_shape, name), True
-    if idx:
-        limit = MAX_PACKED_BYTES if start[:2] == _GZIP_START else MAX_BYTES
-        return _fitting(read_idx(source, ndim=3, name=name, limit=limit), image_shape, name), True
-    return prepare(decode(source, name), image_shape, how)[np.newaxis], False
+    limit = MAX_PACKED_BYTES if start[:2] == _GZIP_START else MAX_BYTES
+    return _fitting(read_idx(source, ndim=3, name=name, limit=limit), image_shape, name), True
 
 
 def _npy(source: str | bytes, name: str) -> np.ndarray:

@@ -7,6 +7,7 @@
 from fmnist.predictor.opening import MODEL_SUFFIXES, open_model
 from fmnist.predictor.prediction import Prediction
 from fmnist.predictor.predictor import METADATA_KEY, UNTOLD, Predictor
+from fmnist.predictor.readers import Readers
 from fmnist.predictor.trial import remember
 
-__all__ = ["METADATA_KEY", "MODEL_SUFFIXES", "UNTOLD", "Prediction", "Predictor", "open_model", "remember"]
+__all__ = ["METADATA_KEY", "MODEL_SUFFIXES", "UNTOLD", "Prediction", "Predictor", "Readers", "open_model", "remember"]

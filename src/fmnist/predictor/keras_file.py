@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 
 from fmnist import backend
-from fmnist.errors import InputError
+from fmnist.errors import InputError, first_line
 from fmnist.evaluation.calibration import at_temperature
-from fmnist.predictor.predictor import METADATA_KEY, Predictor, checked, first_line
+from fmnist.predictor.predictor import METADATA_KEY, Predictor, checked
 from fmnist.text import plain, plural
 
 BATCH_SIZE = 500
 MAX_BYTES = 2**30
 MAX_CONFIG_BYTES = 2 * 2**20
 MAX_PARTS = 2_000
+MAX_DEPTH = 100  # of groups in the weights; Keras has three for a layer, and as many for a network within a network
 MAX_EXPANSION = 100  # deflate packs zeros to a thousandth; weights hardly at all
 _FACTS = "metadata.json"  # where Keras keeps its version, and `fmnist export` its facts; not all writers have it
 _MEMBERS = {"config.json", _FACTS, "model.weights.h5"}
@@ -82,6 +83,8 @@ def open_keras(path: Path, metadata: dict[str, Any] | None = None, temperature: 
 
 def _check_archive(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the model's configuration and our facts; refuse no Keras file, bombs, and anything but stock layers."""
+    if not path.is_file():  # a device has no end
+        raise InputError(f"{path}: is no file; expected a model that Keras has saved")
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
@@ -163,6 +166,8 @@ def _check_weights(path: Path) -> None:
         nonlocal total
         if not isinstance(link, h5py.HardLink):
             return f"'{name}' are a link to somewhere else"
+        if name.count("/") > MAX_DEPTH:  # each look takes as long as its name
+            return f"lie more than {MAX_DEPTH} groups deep"
         item = weights[name]
         if isinstance(item, h5py.Dataset):
             total += item.nbytes

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from fmnist.backend import silent_stderr
-from fmnist.errors import InputError, RunError
-from fmnist.predictor.predictor import METADATA_KEY, Predictor, checked, first_line, parse_metadata
+from fmnist.errors import InputError, RunError, first_line
+from fmnist.predictor.predictor import METADATA_KEY, Predictor, checked, parse_metadata
 from fmnist.text import plural
 
 # Small batches stay in the cache: 16 to 64 were the fastest for the small networks, 500 took half as long again.

@@ -3,8 +3,8 @@
 import numpy as np
 
 from fmnist.backend import silent_stderr
-from fmnist.errors import InputError, RunError
-from fmnist.predictor.predictor import METADATA_KEY, Predictor, checked, first_line, parse_metadata
+from fmnist.errors import InputError, RunError, first_line
+from fmnist.predictor.predictor import METADATA_KEY, Predictor, checked, parse_metadata
 from fmnist.text import plural
 
 BATCH_SIZE = 32  # see `litert.BATCH_SIZE`
@@ -69,6 +69,8 @@ def _has_outside_data(message: memoryview, kind: str) -> bool:
     while place < len(message):
         tag, place = _varint(message, place)
         field, wire = tag >> 3, tag & 7
+        if tag >= 2**32:
+            raise ValueError("a tag of more than 32 bits")  # of which runtimes may drop those above
         if wire == 0:
             number, place = _varint(message, place)
             if kind == "tensor" and field in _EXTERNAL and number:

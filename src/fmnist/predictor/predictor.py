@@ -2,18 +2,20 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import IO, Any
 
 import numpy as np
 from PIL import Image
 
 from fmnist.data.preparation import Preparation
-from fmnist.errors import InputError, RunError, listed
+from fmnist.errors import InputError, RunError, first_line, listed
 from fmnist.evaluation.novelty import THRESHOLD, Novelty
 from fmnist.images import find_pictures, prepare, read_pictures
 from fmnist.predictor.prediction import Prediction
+from fmnist.predictor.readers import Readers
 from fmnist.text import plain, plural, some
 
 UNTOLD = "This model cannot tell whether a picture is unlike those that it was trained on."
@@ -133,6 +135,7 @@ class Predictor:
         *,
         stdin: IO[bytes] | None = None,
         progress: Callable[[int, int], None] = lambda done, total: None,
+        readers: Readers | None = None,
     ) -> tuple[list[Prediction], dict[str, str]]:
         """Return a prediction for each picture that names stand for, and for each name that cannot be read the reason.
 
@@ -140,6 +143,7 @@ class Predictor:
             names: files, folders and patterns, or `-` for what comes on `stdin`.
             stdin: where `-` is read from.
             progress: is told how many files are read, of how many.
+            readers: read the picture files, and are closed at the end; for who has started them already.
         """
         unreadable: dict[str, str] = {}
         files: list[str] = []
@@ -151,17 +155,19 @@ class Predictor:
         found: list[Prediction] = []
         waiting: list[tuple[str, int | None]] = []
         pictures: list[np.ndarray] = []
-        for number, name in enumerate(files, 1):
-            try:
-                images, many = read_pictures(name, self.image_shape, stdin, self.preparation)
-                waiting += [(name, index if many else None) for index in range(len(images))]
-                pictures.append(images)
-            except InputError as error:
-                unreadable[name] = str(error)
-            if len(waiting) >= _TOGETHER or (waiting and number == len(files)):
-                found += self._answers(np.concatenate(pictures), waiting)
-                waiting, pictures = [], []
-            progress(number, len(files))
+        with readers or Readers() as opened:
+            read = partial(opened.read, image_shape=self.image_shape, how=self.preparation)
+            for number, name in enumerate(files, 1):
+                try:
+                    images, many = read_pictures(name, self.image_shape, stdin, read=read)
+                    waiting += [(name, index if many else None) for index in range(len(images))]
+                    pictures.append(images)
+                except InputError as error:
+                    unreadable[name] = str(error)
+                if len(waiting) >= _TOGETHER or (waiting and number == len(files)):
+                    found += self._answers(np.concatenate(pictures), waiting)
+                    waiting, pictures = [], []
+                progress(number, len(files))
         return found, unreadable
 
     def _answers(self, images: np.ndarray, names: Iterable[tuple[str | None, int | None]]) -> list[Prediction]:
@@ -180,7 +186,7 @@ class Predictor:
 def checked(
     compute: Compute, shape: list[Any], metadata: dict[str, Any], name: str, *, format: str, batch_size: int
 ) -> Predictor:
-    """Return the predictor of a model after asking it for one empty picture, or refuse it by `name`.
+    """Return the predictor of a model after asking it for a few pictures, or refuse it by `name`.
 
     The model must take uint8 (N, H, W, 1) and give probabilities, float32 (N, classes). `shape` is that of its input,
     batch first; what is no positive number there is free. `batch_size` is for models that leave the batch free.
@@ -192,18 +198,19 @@ def checked(
     count = shape[0] if fixed else 1
     if count * shape[1] * shape[2] > 2**28:
         raise InputError(f"{name}: takes input of shape {tuple(shape)}, more than 256 MiB; {contract}")
-    try:
-        answer = compute(np.zeros((count, shape[1], shape[2], 1), np.uint8))
-    except Exception as error:  # each runtime has its own
-        raise InputError(f"{name}: cannot be computed ({first_line(error)}); {contract}") from error
-    if answer.ndim != 2 or len(answer) != count or answer.shape[1] < 2:
-        raise InputError(f"{name}: gives an output of shape {answer.shape} for {plural(count, 'picture')}; {contract}")
-    # A quantized output is off by half a step of 1/256 a class.
-    tolerance = 0.01 + answer.shape[1] / 512
-    if not (np.isfinite(answer).all() and answer.min() >= 0 and abs(answer[0].sum() - 1) <= tolerance):
-        raise InputError(
-            f"{name}: gives {some([f'{value:.3f}' for value in answer[0]], 4)}, no probabilities; {contract}"
-        )
+    for batch in _tried((count, shape[1], shape[2], 1)):
+        try:
+            answer = compute(batch)
+        except Exception as error:  # each runtime has its own
+            raise InputError(f"{name}: cannot be computed ({first_line(error)}); {contract}") from error
+        if answer.ndim != 2 or len(answer) != count or answer.shape[1] < 2:
+            found = f"an output of shape {answer.shape} for {plural(count, 'picture')}"
+            raise InputError(f"{name}: gives {found}; {contract}")
+        # A quantized output is off by half a step of 1/256 a class.
+        tolerance = 0.01 + answer.shape[1] / 512
+        if not (np.isfinite(answer).all() and answer.min() >= 0 and abs(answer[0].sum() - 1) <= tolerance):
+            found = some([f"{value:.3f}" for value in answer[0]], 4)
+            raise InputError(f"{name}: gives {found}, no probabilities; {contract}")
     names = tuple(metadata.get("class_names") or map(str, range(answer.shape[1])))
     if len(names) != answer.shape[1] or not all(isinstance(text, str) and plain(text) == text for text in names):
         problem = f"has {len(names)} class names for {answer.shape[1]} classes, or names that cannot be shown"
@@ -218,6 +225,13 @@ def checked(
     return Predictor(compute, format, names, (shape[1], shape[2]), metadata, size, fixed, novelty, how)
 
 
+def _tried(form: tuple[int, ...]) -> Iterator[np.ndarray]:
+    """Yield dark, bright and random pictures: a model may compute longer, or break, where pixels are large."""
+    yield np.zeros(form, np.uint8)
+    yield np.full(form, 255, np.uint8)
+    yield np.random.default_rng(0).integers(0, 256, form, np.uint8)
+
+
 def parse_metadata(text: str | bytes | None, name: str) -> dict[str, Any]:
     """Return the facts of a file from the text under `METADATA_KEY`; empty where there is no text."""
     if text is None:
@@ -229,8 +243,3 @@ def parse_metadata(text: str | bytes | None, name: str) -> dict[str, Any]:
     if not isinstance(facts, dict):
         raise InputError(f"{name}: its metadata '{METADATA_KEY}' is no JSON object")
     return facts
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, at most 200 characters: runtimes write essays."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

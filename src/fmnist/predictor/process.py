@@ -19,13 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from fmnist.errors import FmnistError, InputError, RunError
-from fmnist.predictor.predictor import first_line
+from fmnist.errors import FmnistError, InputError, RunError, first_line
 
 Answer = tuple[dict[str, Any], dict[str, np.ndarray]]
 """What a function returns that is run in a child process: plain values, as JSON has them, and arrays."""
 # The child finds the package where the parent did, wherever it is started.
-_START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from fmnist.predictor.process import main; main()"
+_START = "import json, pkgutil, sys; sys.path[:] = json.loads(sys.argv[1]); pkgutil.resolve_name(sys.argv[2])()"
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def call(
         RunError: the function failed in another way, its process was ended, or it took too long.
     """
     job = _pack({"function": function, "values": values, "bounds": bounds and asdict(bounds)}, arrays or {})
-    command = [sys.executable, "-P", "-c", _START, json.dumps([os.path.abspath(part) for part in sys.path])]
+    command = python("fmnist.predictor.process:main")
     with tempfile.TemporaryDirectory(prefix="fmnist-") as empty:
         # TensorFlow's temporary files, which the child's sudden end would leave behind, go with this folder.
         variables = os.environ | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), empty)
@@ -69,11 +68,16 @@ def call(
         with contextlib.suppress(Exception):  # a child that went wrong can have written anything
             answer, made = _unpack(done.stdout)
             return answer["values"], made
-    problem = answer.get("problem", f"the process was ended ({_end(done.returncode)})")
+    problem = answer.get("problem", f"the process was ended ({end(done.returncode)})")
     failure = (InputError if answer.get("kind") == "InputError" else RunError)(f"{what}: {problem}")
     # TensorFlow and the converters write essays on stderr; they are a note of the error, shown with --debug.
     failure.add_note(done.stderr.decode(errors="replace"))
     raise failure
+
+
+def python(function: str) -> list[str]:
+    """Return the command that calls `module:name` in a new Python, which takes modules from where this one does."""
+    return [sys.executable, "-P", "-c", _START, json.dumps([os.path.abspath(part) for part in sys.path]), function]
 
 
 def _pack(message: dict[str, Any], arrays: dict[str, np.ndarray]) -> memoryview:
@@ -90,7 +94,8 @@ def _unpack(content: bytes) -> Answer:
     return message, {key: np.lib.format.read_array(stream, allow_pickle=False) for key in message.pop("arrays")}
 
 
-def _end(code: int) -> str:
+def end(code: int) -> str:
+    """Say how a process ended that has this return code."""
     with contextlib.suppress(ValueError):
         name = signal.Signals(-code).name
         return f"{name}, as when memory runs out" if name == "SIGKILL" else name
@@ -106,7 +111,7 @@ def main() -> None:
     try:
         function = pkgutil.resolve_name(job["function"])
         if job["bounds"]:
-            _limit(Bounds(**job["bounds"]))
+            limit(Bounds(**job["bounds"]))
         values, made = function(**job["values"], **arrays)
         answer = {"values": values}
     except FmnistError as error:
@@ -120,13 +125,13 @@ def main() -> None:
     os._exit(0)  # nothing of a runtime that choked on a file may run any more
 
 
-def _limit(bounds: Bounds) -> None:
-    """Bound memory, processor time, file sizes and core dumps, where the system can."""
+def limit(bounds: Bounds) -> None:
+    """Bound this process's memory, processor time, file sizes and core dumps, where the system can."""
     try:
         import resource
     except ImportError:  # Windows: the parent's clock alone
         return
-    limits = {resource.RLIMIT_AS: bounds.memory, resource.RLIMIT_CPU: math.ceil(bounds.seconds)}
+    limits = {resource.RLIMIT_AS: bounds.memory, resource.RLIMIT_CPU: math.ceil(min(bounds.seconds, 2**31))}
     for what, bound in (limits | {resource.RLIMIT_FSIZE: 0, resource.RLIMIT_CORE: 0}).items():
         _, hard = resource.getrlimit(what)
         with contextlib.suppress(ValueError, OSError):

@@ -19,7 +19,7 @@ BOUNDS = Bounds(memory=4 * 2**30, seconds=60)
 
 
 def try_model(content: bytes, suffix: str, name: str) -> None:
-    """Open a model file and ask it for one answer, in a process with bounds on memory, time and files.
+    """Open a model file and ask it for a few pictures, in a process with bounds on memory, time and files.
 
     Bytes that passed once on this machine are remembered in the user's cache, by their SHA-256, and not tried again.
     Nothing that lies beside the file is believed: whoever made it can have made that too.
@@ -59,4 +59,4 @@ def remember(digest: str) -> None:
 
 def tried_folder() -> Path:
     """Return the folder that has an empty file for each model that passed, named by its SHA-256."""
-    return default_cache_dir() / "tried-models"
+    return default_cache_dir() / "tried-with-pictures"

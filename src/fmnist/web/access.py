@@ -7,7 +7,6 @@ import asyncio
 import hashlib
 import hmac
 import ipaddress
-import json
 import logging
 import re
 from base64 import b64decode
@@ -15,8 +14,7 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
-from fmnist.web import api, bodies
-from fmnist.web.connections import end_with_server
+from fmnist.web import api, bodies, events
 from fmnist.web.problems import CLOSE, KINDS, Problem
 from fmnist.web.service import Place, Service
 from fmnist.web.settings import Settings
@@ -28,13 +26,11 @@ App = Callable[[Message, bodies.Receive, Send], Awaitable[None]]
 _log = logging.getLogger("uvicorn.error")
 EXPORTS = "/exports/"
 """Under it the page offers files, each by its SHA-256."""
-JOIN = "/gradio_api/queue/join"
-_STREAMS = re.compile(r"/gradio_api/(queue/data|heartbeat/\w+)")
+_STREAMS = re.compile(rf"/gradio_api/(queue/data|heartbeat/{events.SESSION})")
 _PAGE_GET = re.compile(
     r"/|/config|/theme\.css|/favicon\.ico|/manifest\.json|/(assets|static)/[\w./-]+"
     r"|/gradio_api/(theme\.css|startup-events)|/exports/[0-9a-f]{64}|" + _STREAMS.pattern
 )
-_PAGE_POST = frozenset({JOIN, "/gradio_api/reset", "/gradio_api/cancel"})
 _OPEN = frozenset({api.HEALTH, api.READY})  # asked by balancers: any host, no token
 # The codes of an application's own errors, by status.
 _CODES = {404: "not_found", 403: "not_found", 405: "method_not_allowed", 422: "bad_form", 503: "overloaded"}
@@ -59,7 +55,7 @@ class Guard:
 
     def __init__(self, app: App, page: App | None, service: Service, settings: Settings) -> None:
         self._app, self._page, self._service = in_one_form(app), page, service
-        self._counters = service.counters
+        self._counters, self.root_path = service.counters, settings.root_path
         self._origins = frozenset(origin.rstrip("/").lower() for origin in settings.origins)
         self._hosts = _known_hosts(settings)
         self._token = hashlib.sha256(settings.token.encode()).digest() if settings.token else b""
@@ -70,13 +66,16 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        path, method = scope["path"], scope["method"]
+        path, method = bodies.path_of(scope), scope["method"]
         ours = path in api.PATHS
         route = {api.PREDICT: "predict", api.MODEL: "model"}.get(path, "other" if ours else "page")
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         extra = list(api.HEADERS if ours else _PAGE_HEADERS)
+        started = False
 
         async def send_more(message: Message) -> None:
+            nonlocal started
+            started = True
             if message["type"] == "http.response.start":
                 self._counters.request(route, message["status"])
                 if self._service.closing:
@@ -95,7 +94,7 @@ class Guard:
                     extra.append((b"access-control-allow-headers", b"Authorization, Content-Type"))
                     await _answer(send_more, 204)
                     return
-            if ours and scope["query_string"]:
+            if ours and scope["query_string"] and path not in _OPEN:
                 name = unquote_plus(scope["query_string"].decode("latin-1").split("&")[0].split("=")[0])
                 raise Problem(
                     "bad_parameter", f"got the query parameter '{name[:100]}'; {path} takes none: leave it out"
@@ -106,12 +105,19 @@ class Guard:
                 await self._app(scope, receive, send_more)
             else:
                 await self._for_page(path, method, scope, receive, send_more)
-        except Problem as problem:
+        except bodies.Gone:
+            return
+        except Exception as error:
+            if started:
+                raise
+            if isinstance(error, Problem):
+                problem = error
+            else:
+                _log.exception("a request failed")
+                problem = Problem("internal", "a mistake of the server; its log has more")
             self._counters.add("refused", problem.code)
             body = problem.body()
             await _answer(send_more, problem.status, [*api.json_headers(body), *problem.headers], body)
-        except bodies.Gone:
-            return
 
     async def _predict(self, scope: Message, receive: bodies.Receive, send: Send) -> None:
         """Answer without FastAPI, whose way to a function takes as long as the model; it only describes this path."""
@@ -157,19 +163,21 @@ class Guard:
             raise Problem("unauthorized", "expected 'Authorization: Bearer TOKEN'", challenges)
 
     async def _for_page(self, path: str, method: str, scope: Message, receive: bodies.Receive, send: Send) -> None:
-        known = path in _PAGE_POST if method == "POST" else bool(_PAGE_GET.fullmatch(path)) and ".." not in path
+        known = path in events.PATHS if method == "POST" else bool(_PAGE_GET.fullmatch(path)) and ".." not in path
         if self._page is None or not known:
             raise Problem("not_found", f"there is nothing at {path[:200]}")
         if method not in ("GET", "HEAD", "POST"):
             raise Problem("method_not_allowed", f"{path} takes no {method}", [(b"allow", b"GET, HEAD, POST")])
         if method == "POST":
             receive = await self._checked_body(path, scope, receive)
-        elif _STREAMS.fullmatch(path):
-            receive = end_with_server(receive, self._service.stopped)
-        await self._page(scope, receive, send)
+        if not _STREAMS.fullmatch(path):
+            await self._page(scope, receive, send)
+            return
+        with self._service.streams.open(receive) as receive:
+            await self._page(scope, receive, send)
 
     async def _checked_body(self, path: str, scope: Message, receive: bodies.Receive) -> bodies.Receive:
-        """Read a body of the page's; an event may carry texts and numbers, and nothing that names a file."""
+        """Read a body of the page's, and check what is in it."""
         place = Place(self._service, bodies.announced(scope["headers"], self._page_bytes))
         try:
             async with asyncio.timeout(self._service.limits.seconds):
@@ -178,8 +186,7 @@ class Guard:
             raise Problem("slow_body", "the body did not arrive in time", CLOSE) from error
         finally:
             place.leave()
-        if path == JOIN and not _plain_event(body):
-            raise Problem("bad_form", "expected an event of the page, with texts and numbers only")
+        scope["session"] = events.check(path, body)
         read = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def again() -> Message:
@@ -206,7 +213,7 @@ def in_one_form(app: App) -> App:
             if status < 400:
                 await send(message)
 
-        path = scope.get("path", "")
+        path = bodies.path_of(scope) if scope["type"] == "http" else ""
         try:
             await app(scope, receive, select)
         except Problem:
@@ -214,7 +221,7 @@ def in_one_form(app: App) -> App:
         except Exception as error:
             if 0 < status < 400 or scope["type"] != "http":
                 raise
-            if isinstance(error, KeyError) and path == JOIN:  # no event of the page has this number
+            if isinstance(error, KeyError) and path == events.JOIN:  # no event of the page has this number
                 status = 422
             else:
                 _log.exception("a request failed")
@@ -246,15 +253,3 @@ def _name(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.rpartition(":")[0] if host.count(":") == 1 else host
-
-
-def _plain_event(body: bytes) -> bool:
-    try:
-        event = json.loads(body)
-    except (ValueError, RecursionError):
-        return False
-    if not isinstance(event, dict) or not isinstance(event.get("data"), list):
-        return False
-    facts = event.get("event_data")
-    values = [*event["data"], *(facts.values() if isinstance(facts, dict) else [facts])]
-    return len(values) < 100 and all(value is None or isinstance(value, str | int | float) for value in values)

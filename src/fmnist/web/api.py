@@ -102,8 +102,8 @@ def build(service: Service, token: bool) -> FastAPI:
         docs_url=None,  # these pages load scripts from elsewhere; ours is below
         redoc_url=None,
         redirect_slashes=False,
-        dependencies=[Security(HTTPBearer(auto_error=False))] if token else [],
     )
+    locked = [Security(HTTPBearer(auto_error=False))] if token else []
 
     @app.post(
         PREDICT,
@@ -111,11 +111,18 @@ def build(service: Service, token: bool) -> FastAPI:
         responses=_problems(400, 401, 403, 408, 413, 415, 421, 422, 500, 503, 504),
         openapi_extra={"requestBody": {"required": True, "content": _bodies(service)}, "x-commands": _COMMANDS},
         summary="Classify one or many pictures",
+        dependencies=locked,
     )
     def predict() -> None:
         raise NotImplementedError  # described only: access.py answers it, since FastAPI takes as long as the model
 
-    @app.get(MODEL, response_model=Model, responses=_problems(400, 401, 421), summary="Tell which model answers")
+    @app.get(
+        MODEL,
+        response_model=Model,
+        responses=_problems(400, 401, 421),
+        summary="Tell which model answers",
+        dependencies=locked,
+    )
     async def model() -> dict[str, Any]:
         predictor = service.predictor
         return {
@@ -135,11 +142,19 @@ def build(service: Service, token: bool) -> FastAPI:
     async def readyz() -> dict[str, str]:
         if service.stopping:
             raise Problem("stopping", "the server is going down", AGAIN)
+        if service.batcher.busy_seconds() > service.limits.seconds:
+            raise Problem("overloaded", "the model does not come back from the pictures that it was given", AGAIN)
         return {"status": "ready"}
 
     counts = {200: {"content": {"text/plain": {}}}, **_problems(400, 401, 421)}
 
-    @app.get(METRICS, responses=counts, response_class=Response, summary="Tell the counts, in Prometheus's text format")
+    @app.get(
+        METRICS,
+        responses=counts,
+        response_class=Response,
+        summary="Tell the counts, in Prometheus's text format",
+        dependencies=locked,
+    )
     async def metrics() -> Response:
         return Response(service.counters.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 

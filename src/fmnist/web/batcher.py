@@ -31,6 +31,7 @@ class Batcher:
         self._waiting: deque[tuple[np.ndarray, asyncio.Future[np.ndarray]]] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._task: asyncio.Task[None] | None = None
+        self._began: float | None = None  # the batch that is computed now
         self._seconds_a_picture = float("inf")  # until the first batch, which may be slow, is through
 
     async def answer(self, images: np.ndarray) -> np.ndarray:
@@ -44,6 +45,11 @@ class Batcher:
         if len(futures) == 1:
             return await futures[0]
         return np.concatenate(await asyncio.gather(*futures))
+
+    def busy_seconds(self) -> float:
+        """Return for how long the model has been computing the present batch; 0 if it is idle."""
+        began = self._began
+        return 0.0 if began is None else time.perf_counter() - began
 
     def close(self) -> None:
         """Let the thread go once it is done."""
@@ -82,8 +88,11 @@ class Batcher:
 
     def _run(self, parts: list[np.ndarray]) -> np.ndarray:
         images = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        started = time.perf_counter()
-        answers = self._compute(images)
+        started = self._began = time.perf_counter()
+        try:
+            answers = self._compute(images)
+        finally:
+            self._began = None
         seconds = time.perf_counter() - started
         self._seconds_a_picture = seconds / len(images)
         self._observe(len(images), seconds)

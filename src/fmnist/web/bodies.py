@@ -1,7 +1,7 @@
 """Reads pictures of the model's size from a request's body. Names of fields and files in it are not used."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,6 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from fmnist.errors import InputError
-from fmnist.images import decode
-from fmnist.predictor import Predictor
 from fmnist.web.problems import CLOSE, Problem
 
 RAW, JSON, FORM = "application/octet-stream", "application/json", "multipart/form-data"
@@ -18,11 +16,21 @@ RAW, JSON, FORM = "application/octet-stream", "application/json", "multipart/for
 QUICK_BYTES = 64 * 1024
 _MAX_JSON_BYTES = 2_000_000  # 64 pictures of 28 × 28 take 250,000
 _HEADERS_PER_PART, _HEADER_BYTES = 8, 1024
+# In which other programs keep pixels; pictures of one byte a pixel hardly ever make sense as such.
+_WIDE = [np.dtype(name) for name in ("<f4", "<f8", "<i4", "<i8")]
 Receive = Callable[[], Awaitable[Any]]
+Read = Callable[[bytes, str], np.ndarray]
+"""Turns a picture file, which messages call by a name, into uint8 (H, W), or raises `InputError`."""
 
 
 class Gone(Exception):
     """The client went away."""
+
+
+def path_of(scope: MutableMapping[str, Any]) -> str:
+    """Return a request's path, without that under which a proxy offers the server."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
 
 
 def media_type(headers: list[tuple[bytes, bytes]]) -> str:
@@ -75,22 +83,23 @@ async def read_body(receive: Receive, limit: int, count: Callable[[int], None]) 
             return b"".join(parts)
 
 
-def pictures(content_type: str, body: bytes, predictor: Predictor, most: int) -> np.ndarray:
-    """Return the pictures in a body, uint8 (N, H, W): arrays as they are, files as the model prepares them.
+def pictures(content_type: str, body: bytes, shape: tuple[int, int], most: int, read: Read) -> np.ndarray:
+    """Return the pictures in a body, uint8 (N, H, W) of height and width `shape`: arrays as they are, files as `read`.
 
     The content type is one that `media_type` returned. A `Problem` is raised if there is no picture, or more than
     `most`, or one cannot be read.
     """
     kind = content_type.partition(";")[0].strip().lower()
     if kind == RAW:
-        return _raw(body, predictor.image_shape, most)
+        return _raw(body, shape, most)
     if kind == JSON:
-        return _json(body, predictor.image_shape, most)
-    files = _form(content_type, body, most) if kind == FORM else [body]
-    if not any(files):
+        return _json(body, shape, most)
+    files = _form(content_type, body, most) if kind == FORM else [("", body)]
+    if not body or not files:
         raise Problem("no_picture", f"the body holds no picture; send one, or up to {most} parts of a form")
+    names = [f"picture {number}" + (f" (field '{field}')" if field else "") for number, (field, _) in enumerate(files)]
     try:
-        return np.stack([predictor.prepare(decode(file, f"picture {number}")) for number, file in enumerate(files)])
+        return np.stack([read(content, name) for name, (_, content) in zip(names, files, strict=True)])
     except InputError as error:
         raise Problem("not_a_picture", str(error)) from error
 
@@ -98,13 +107,26 @@ def pictures(content_type: str, body: bytes, predictor: Predictor, most: int) ->
 def _raw(body: bytes, shape: tuple[int, int], most: int) -> np.ndarray:
     height, width = shape
     count, rest = divmod(len(body), height * width)
+    expected = f"expected {height * width} a picture ({height} × {width}, one byte a pixel)"
     if rest or not count:
-        raise Problem(
-            "bad_array" if body else "no_picture",
-            f"got {len(body):,} bytes; expected {height * width} a picture ({height} × {width}, one byte a pixel)",
-        )
+        raise Problem("bad_array" if body else "no_picture", f"got {len(body):,} bytes; {expected}")
+    for dtype in _WIDE:
+        if count % dtype.itemsize == 0 and _are_levels(np.frombuffer(body, dtype)):
+            raise Problem("bad_array", f"got numbers of type {dtype}; {expected}, 0 to 255 as uint8")
     _check_count(count, most)
     return np.frombuffer(body, np.uint8).reshape(count, height, width)
+
+
+def _are_levels(numbers: np.ndarray) -> bool:
+    """Whether bytes make sense as an array of pixels of this type: nearly all bytes of pictures make none."""
+    if numbers.dtype.kind == "f":
+        with np.errstate(invalid="ignore"):
+            sizes = np.abs(numbers)
+        if not ((sizes == 0) | ((sizes > 1e-6) & (sizes <= 255))).all():  # NaN is neither
+            return False
+    elif numbers.min() < 0 or numbers.max() > 255:
+        return False
+    return len(np.unique(numbers)) > 2  # a picture of one colour or two can be anything
 
 
 def _json(body: bytes, shape: tuple[int, int], most: int) -> np.ndarray:
@@ -131,15 +153,38 @@ def _json(body: bytes, shape: tuple[int, int], most: int) -> np.ndarray:
     return np.array(images, np.uint8)
 
 
-def _form(content_type: str, body: bytes, most: int) -> list[bytes]:
-    """Return the contents of a form's parts, whatever they are called."""
-    files: list[bytes] = []
-    parts: list[bytes] = []
+def _form(content_type: str, body: bytes, most: int) -> list[tuple[str, bytes]]:
+    """Return field and content of a form's parts, without those that are empty, or texts that are no files."""
+    files: list[tuple[str, bytes]] = []
+    left_out: list[str] = []
+    header, disposition, parts = [b"", b""], [b""], [b""]
     ended: list[bool] = []
 
     def begin() -> None:
         _check_count(len(files) + 1, most)
         parts.clear()
+        disposition.clear()
+
+    def collect(place: int) -> Callable[[bytes, int, int], None]:
+        def add(data: bytes, start: int, end: int) -> None:
+            header[place] += data[start:end]
+
+        return add
+
+    def end_header() -> None:
+        if header[0].lower() == b"content-disposition":
+            disposition.append(header[1])
+        header[:] = b"", b""
+
+    def end() -> None:
+        content, options = b"".join(parts), parse_options_header(b"".join(disposition))[1]
+        field = options.get(b"name", b"").decode(errors="replace")
+        if content and (b"filename" in options or not _is_text(content)):
+            files.append((field, content))
+        elif len(left_out) < most:
+            left_out.append(field)
+        else:
+            raise Problem("bad_form", f"the form has more than {most} parts without a picture")
 
     try:
         boundary = parse_options_header(content_type)[1].get(b"boundary")
@@ -149,8 +194,11 @@ def _form(content_type: str, body: bytes, most: int) -> list[bytes]:
             boundary,
             {
                 "on_part_begin": begin,
+                "on_header_field": collect(0),
+                "on_header_value": collect(1),
+                "on_header_end": end_header,
                 "on_part_data": lambda data, start, end: parts.append(data[start:end]),
-                "on_part_end": lambda: files.append(b"".join(parts)),
+                "on_part_end": end,
                 "on_end": lambda: ended.append(True),
             },
             max_header_count=_HEADERS_PER_PART,
@@ -162,7 +210,18 @@ def _form(content_type: str, body: bytes, most: int) -> list[bytes]:
         raise Problem("bad_form", f"the form cannot be read: {str(error)[:200]}") from error
     if body and not ended:
         raise Problem("bad_form", "the form ends before its last boundary")
+    if left_out and not files:
+        fields = ", ".join(f"'{field[:100]}'" for field in left_out[:5])
+        raise Problem("no_picture", f"the form has no picture: {fields} is empty or a text; send a file, with its name")
     return files
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in content
 
 
 def _check_count(count: int, most: int) -> None:

@@ -28,10 +28,12 @@ class Relay:
 
     async def __call__(self, scope: Any, receive: bodies.Receive, send: Any) -> None:
         """Answer with what the other one answers, until that ends or the client leaves; a `Problem` if it is away."""
+        # The other process puts the proxy's path before it again.
+        path = scope["raw_path"].removeprefix(scope.get("root_path", "").encode())
         query = scope["query_string"]
         request = self._client.build_request(
             scope["method"],
-            httpx.URL(scheme="http", host="page", raw_path=scope["raw_path"] + (b"?" + query if query else b"")),
+            httpx.URL(scheme="http", host="page", raw_path=path + (b"?" + query if query else b"")),
             headers=[(name, value) for name, value in scope["headers"] if name not in _HOP],
             content=_body(receive) if scope["method"] == "POST" else None,
         )

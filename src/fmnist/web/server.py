@@ -1,15 +1,19 @@
 """Builds the application of one process and runs it until a signal."""
 
 import gc
+import logging
 import os
 import signal
 import socket
 import threading
+import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 
+from fmnist.errors import FmnistError
 from fmnist.predictor import Predictor, open_model
 from fmnist.run.environment import cores
 from fmnist.web import api
@@ -20,8 +24,10 @@ from fmnist.web.relay import Relay
 from fmnist.web.service import Service
 from fmnist.web.settings import Settings
 
+_log = logging.getLogger("uvicorn.error")
+_MESSAGE = 2000  # letters: the pipe keeps messages apart that are shorter than 4,096 bytes
 # Kept between the last request and the end, for closing what is open.
-_CLOSING_SECONDS = 2.0
+_CLOSING_SECONDS = 3.0
 
 
 def open_predictor(settings: Settings) -> Predictor:
@@ -49,15 +55,13 @@ def application(
     return Guard(app, page, service, settings), service
 
 
-def run(guard: Guard, service: Service, sockets: list[socket.socket], *, worker: bool = False) -> int:
-    """Answer requests until a signal, then finish what was accepted; return the exit code.
-
-    That is 130 after SIGINT, 143 after SIGTERM. A `worker` is one of several processes, which SIGINT does not end.
-    """
+def run(guard: Guard, service: Service, sockets: list[socket.socket]) -> None:
+    """Answer requests until SIGTERM, then finish what was accepted."""
     limits = service.limits
     config = uvicorn.Config(
         guard,
         http=Crowd(limits, service.counters, service.is_full).connection,  # type: ignore[arg-type]
+        root_path=guard.root_path,
         ws="none",
         access_log=False,
         server_header=False,
@@ -70,24 +74,19 @@ def run(guard: Guard, service: Service, sockets: list[socket.socket], *, worker:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 50, 50)
-    server = EndingServer(config, service, worker=worker)
-    server.run(sockets)
+    EndingServer(config, service).run(sockets)
     service.close()
-    return 130 if server.signal == signal.SIGINT else 143
 
 
-def run_worker(settings: Settings, number: int, folder: Path, listener: socket.socket, life: Any) -> None:
-    """Run one of several processes: the first, number 0, has the page, and the others pass its requests on.
+def run_worker(
+    settings: Settings, number: int, folder: Path, listener: socket.socket, life: Connection, tells: Connection
+) -> None:
+    """Run one of the processes that answer: the first, number 0, has the page, and the others pass its requests on.
 
     All accept connections at `listener`, and have their counters and the page's socket in `folder`. `life` is the end
-    of a pipe whose other end the parent has; it closes when the parent is gone.
+    of a pipe whose other end the parent has; it closes when the parent is gone. The parent is told at `tells` which
+    model answers, or the error for which there is none.
     """
-
-    def end_with_parent() -> None:
-        life.poll(None)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the parent tells us
     counters = Counters(folder / "counters", number, settings.workers)
     socket_path = folder / "page"
@@ -97,6 +96,28 @@ def run_worker(settings: Settings, number: int, folder: Path, listener: socket.s
         private = socket.socket(socket.AF_UNIX)
         private.bind(str(socket_path))
         sockets.append(private)
-    guard, service = application(settings, open_predictor(settings), counters, socket_path if number else None)
-    run(guard, service, sockets, worker=True)
-    os._exit(0)  # a thread that still reads a picture for nobody must not hold us up
+    try:
+        predictor = open_predictor(settings)
+        guard, service = application(settings, predictor, counters, socket_path if number else None)
+    except FmnistError as error:
+        tells.send(type(error)(str(error)[:_MESSAGE]))
+        os._exit(1)
+    name = predictor.metadata.get("run") or Path(settings.model).name
+    tells.send({"model": str(name)[:_MESSAGE], "format": predictor.format})
+    threading.Thread(target=_watch, args=(service, life), daemon=True).start()
+    run(guard, service, sockets)
+    os._exit(0)  # a thread that still waits for somebody must not hold us up
+
+
+def _watch(service: Service, life: Connection) -> None:
+    """End this process when the model does not come back from a batch, and when the parent is gone.
+
+    Whoever waited for such a batch has been told long ago; only a new process can answer the next one.
+    """
+    while not life.poll(1):
+        if service.batcher.busy_seconds() > service.limits.stuck_seconds:
+            _log.error("the model took more than %g seconds for one batch", service.limits.stuck_seconds)
+            os._exit(1)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(service.limits.stop_seconds)
+    os._exit(1)

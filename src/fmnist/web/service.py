@@ -3,18 +3,20 @@
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
 import orjson
 
-from fmnist.predictor import Predictor
+from fmnist.predictor import Predictor, Readers
 from fmnist.run.environment import cores
 from fmnist.web import bodies
 from fmnist.web.batcher import Batcher
 from fmnist.web.counters import Counters
 from fmnist.web.problems import AGAIN, CLOSE, Problem, overloaded
 from fmnist.web.settings import Limits
+from fmnist.web.streams import Streams
 
 
 class Service:
@@ -25,21 +27,25 @@ class Service:
         # Above it a picture is like none that the model was trained on; None where the model can't tell.
         self.threshold = predictor.threshold
         self.batcher = Batcher(self._compute, counters.batch)  # for the page too
-        self._readers = ThreadPoolExecutor(max(1, min(4, cores() // workers)), thread_name_prefix="pictures")
+        count = max(1, min(4, cores() // workers))
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="pictures")  # which wait for the readers
+        self.readers = Readers(count, limits.picture_seconds)
+        self._read = partial(self.readers.read, image_shape=predictor.image_shape, how=predictor.preparation)
         self.requests = 0  # that are being answered
         self.bytes = 0  # of the bodies that are held
         self.stopping = False  # whether the server goes down, and is no longer ready
         self.closing = False  # whether it has stopped to listen, so that connections end with their next answer
-        self.stopped = asyncio.Event()  # set once streams are to end
+        self.streams = Streams(limits.streams)
 
     def is_full(self) -> bool:
         """Whether a prediction would be refused now, whatever its size."""
         return self.requests >= self.limits.requests and not self.closing
 
     def close(self) -> None:
-        """Let the threads go once they are done."""
+        """End the readers, and let the threads go once they are done."""
         self.batcher.close()
-        self._readers.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self.readers.close()
 
     async def predict(self, headers: list[tuple[bytes, bytes]], receive: bodies.Receive) -> bytes:
         """Answer a request with JSON; its body is not received if it is refused.
@@ -49,6 +55,12 @@ class Service:
             bodies.Gone: nobody waits for the answer any more.
         """
         started = time.perf_counter()
+
+        def read(content: bytes, name: str) -> np.ndarray:
+            if (left := self.limits.seconds + started - time.perf_counter()) <= 0:
+                raise TimeoutError  # as whoever waited has been told
+            return self._read(content, name, seconds=left)
+
         content_type = bodies.media_type(headers)
         place = Place(self, bodies.announced(headers, self.limits.body_bytes))
         reading = None
@@ -58,11 +70,11 @@ class Service:
                 body = await bodies.read_body(receive, self.limits.body_bytes, place.grow)
                 place.begin()
                 stage = "timeout"
-                arguments = (content_type, body, self.predictor, self.limits.pictures)
+                arguments = (content_type, body, self.predictor.image_shape, self.limits.pictures, read)
                 if len(body) < bodies.QUICK_BYTES and content_type.startswith((bodies.RAW, bodies.JSON)):
                     images = bodies.pictures(*arguments)
                 else:
-                    reading = self._readers.submit(bodies.pictures, *arguments)
+                    reading = self._threads.submit(bodies.pictures, *arguments)
                     images = await asyncio.wrap_future(reading)
                 answers = await self.batcher.answer(images)
         except TimeoutError as error:
@@ -77,6 +89,10 @@ class Service:
         self.counters.add("pictures", amount=len(images))
         self.counters.took(time.perf_counter() - started)
         return answer
+
+    async def read(self, content: bytes, name: str) -> np.ndarray:
+        """Return one picture file, which messages call by `name`, as the model takes it; `InputError` if it is none."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, content, name)
 
     def _compute(self, images: np.ndarray) -> np.ndarray:
         """Return the probabilities, and in a last column the unfamiliarity, NaN where the model can't tell."""

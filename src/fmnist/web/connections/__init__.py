@@ -5,6 +5,6 @@ requests under overload, closes slow requests and loses none when the server sto
 """
 
 from fmnist.web.connections.bounds import Crowd
-from fmnist.web.connections.ending import EndingServer, end_with_server
+from fmnist.web.connections.ending import EndingServer
 
-__all__ = ["Crowd", "EndingServer", "end_with_server"]
+__all__ = ["Crowd", "EndingServer"]

@@ -35,7 +35,7 @@ class Crowd:
     def __init__(self, limits: Limits, counters: Counters, full: Callable[[], bool]) -> None:
         self.limits, self.counters, self.full = limits, counters, full
         self.refusal = _answer("503 Service Unavailable", overloaded())
-        self.waiting: dict[_Connection, float] = {}  # those without a whole request, and since when; the longest first
+        self.waiting: dict[_Connection, float] = {}  # those that keep us waiting, and since when; the longest first
         self.refused: deque[_Connection] = deque()  # those that are to be told so
 
     def refuse(self, connection: _Connection) -> None:
@@ -63,7 +63,9 @@ class _Connection(HttpToolsProtocol):
         self._crowd, self._limits = crowd, crowd.limits
         self._arriving = "head"  # the part of a request that has begun to come: "head", "body" or none
         self._timed = ""  # the part that the clock runs for, or "idle"
-        self._head_bytes = 0
+        self._head_bytes = 0  # that have come since the request's beginning, or since its last piece of a body
+        self._field_bytes = 0  # of its address and headers, and of what comes as such behind its body
+        self._body_came = False  # with the last bytes
         self._refused = False  # a prediction, and not told yet
         self._clock: asyncio.TimerHandle | None = None
         self._stuck: asyncio.TimerHandle | None = None
@@ -105,13 +107,14 @@ class _Connection(HttpToolsProtocol):
             self._time()
             self._crowd.refuse(self)
             return
+        self._body_came = False
         super().data_received(data)
         if self.transport.is_closing():
             return
-        if self._arriving == "head":
+        if self._arriving and not self._body_came:
             self._head_bytes += len(data)
             if self._head_bytes > _HEAD_BYTES:
-                self.send_400_response(f"The request's head has more than {_HEAD_BYTES:,} bytes.")
+                self.send_400_response("")
                 return
         elif self._is_between():
             self._arriving = "head"  # what came is no beginning, but has ended Uvicorn's patience with a silent client
@@ -121,7 +124,25 @@ class _Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._arriving, self._head_bytes = "head", 0
+        self._arriving, self._head_bytes, self._field_bytes = "head", 0, 0
+
+    def on_url(self, url: bytes) -> None:
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count(len(name) + len(value) + 4)
+        if self._arriving == "head":  # what comes behind a body in chunks changes nothing any more
+            super().on_header(name, value)
+
+    def _count(self, size: int) -> None:
+        self._field_bytes += size
+        if self._field_bytes > _HEAD_BYTES:
+            raise ValueError  # ends the parsing
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        self._head_bytes, self._body_came = 0, True
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
@@ -139,15 +160,20 @@ class _Connection(HttpToolsProtocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         self._stuck = self.loop.call_later(self._limits.idle_seconds, self.drop)
+        self._crowd.waiting.setdefault(self, self.loop.time())
 
     def resume_writing(self) -> None:
         super().resume_writing()
         if self._stuck is not None:
             self._stuck.cancel()
             self._stuck = None
+            if not self._is_between():
+                self._crowd.waiting.pop(self, None)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP, in the form of all errors."""
+        """Answer what is no HTTP, or has too long a head, in the form of all errors."""
+        if max(self._head_bytes, self._field_bytes) > _HEAD_BYTES:
+            msg = f"The request's head has more than {_HEAD_BYTES:,} bytes."
         problem = Problem("bad_parameter", msg, CLOSE)
         self._crowd.counters.add("refused", problem.code)
         self.transport.write(_answer("400 Bad Request", problem))

@@ -8,7 +8,6 @@ from types import FrameType
 
 import uvicorn
 
-from fmnist.web.bodies import Receive
 from fmnist.web.service import Service
 
 # After nobody can connect any more: for who has just connected to send a request, and for open connections to be told.
@@ -16,33 +15,27 @@ _PARTING_SECONDS = 0.5
 
 
 class EndingServer(uvicorn.Server):
-    """Uvicorn, which stops in steps: first it is not ready, then it accepts no connections, then it ends.
+    """Uvicorn, which stops in steps: first it is not ready, then it accepts no connections, then it ends."""
 
-    A `worker` is one of several processes, which SIGINT does not end.
-    """
-
-    def __init__(self, config: uvicorn.Config, service: Service, *, worker: bool) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
-        self._service, self._worker = service, worker
+        self._service = service
         self._deaf_at = float("inf")
-        self.signal = 0  # what ended it
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop; a second signal ends at once."""
-        if sig == signal.SIGINT and self._worker:
+        if sig == signal.SIGINT:
             return  # a terminal's Ctrl-C goes to every process; the parent tells its own
-        if self.signal:
+        if self._service.stopping:
             self.should_exit = self.force_exit = True
-        self.signal = sig
         self._service.stopping = True
-        # Whoever pressed Ctrl-C is waiting.
-        self._deaf_at = time.monotonic() + (0 if sig == signal.SIGINT else self._service.limits.drain_seconds)
+        self._deaf_at = time.monotonic() + self._service.limits.drain_seconds
 
     async def on_tick(self, counter: int) -> bool:
         """Tell balancers and streams once it stops, and accept no more when it is time."""
         if self._service.stopping:
             self._service.counters.put("ready", 0)
-            self._service.stopped.set()
+            self._service.streams.close()
             self.should_exit |= time.monotonic() >= self._deaf_at
         return await super().on_tick(counter)
 
@@ -50,6 +43,7 @@ class EndingServer(uvicorn.Server):
         """Listen, and tell that requests are taken."""
         # With a second handle on each listener, its queue can still be emptied when Uvicorn has let go of it.
         self._spare = [listener.dup() for listener in sockets or []]
+        self._service.readers.start()
         await super().startup(sockets)
         self._service.counters.add("starts")
         self._service.counters.put("ready", 1)
@@ -80,18 +74,3 @@ class EndingServer(uvicorn.Server):
                 ),
                 connection,
             )
-
-
-def end_with_server(receive: Receive, stopped: asyncio.Event) -> Receive:
-    """Return a stream's `receive` that also ends when the server does: a page that is left open must not hold it up."""
-
-    async def next_message() -> object:
-        coming, stop = asyncio.ensure_future(receive()), asyncio.ensure_future(stopped.wait())
-        try:
-            await asyncio.wait({coming, stop}, return_when=asyncio.FIRST_COMPLETED)
-            return {"type": "http.disconnect"} if stop.done() else coming.result()
-        finally:
-            coming.cancel()
-            stop.cancel()
-
-    return next_message

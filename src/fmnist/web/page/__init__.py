@@ -1,11 +1,15 @@
 """Builds the page with Gradio: try the model, look at its training, fetch its files."""
 
+import logging
 import os
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from fastapi import FastAPI
 
+from fmnist.errors import first_line
 from fmnist.web.access import App, in_one_form
 from fmnist.web.service import Service
 from fmnist.web.settings import Settings
@@ -18,6 +22,7 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 # A server fetches nothing: the test pictures are shown where they lie here already.
 os.environ["FMNIST_OFFLINE"] = "1"
 
+_log = logging.getLogger("uvicorn.error")
 TITLE = "fmnist"
 # Events of all open pages that wait for their turn.
 _QUEUE = 32
@@ -31,11 +36,13 @@ def build(api: FastAPI, service: Service, settings: Settings) -> App:
     Its queue starts and ends with `api`.
     """
     import gradio
+    from gradio import queueing
     from gradio.state_holder import SessionState
 
     from fmnist.web.page import models, training, try_it
     from fmnist.web.page.rendering import asset, render
     from fmnist.web.page.runs import Runs
+    from fmnist.web.page.sessions import Sessions
 
     served = _run_of(settings)
     runs = Runs(settings.runs_dir, settings.data_dir, served)
@@ -56,12 +63,15 @@ def build(api: FastAPI, service: Service, settings: Settings) -> App:
     blocks.state_session_capacity = _SESSIONS
     # For links to a page's state, which we don't offer, Gradio keeps what each page was last given: pictures of 10 MB.
     SessionState._update_value_in_config = lambda state, key, value: None
+    # An event that fits none of the page's parts is no mistake of ours, and its text can have megabytes.
+    queueing.traceback = SimpleNamespace(print_exc=_tell_error)
     system: Any = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
     fixed: Any = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
     gradio.mount_gradio_app(
         app,
         blocks,
         path="/",
+        root_path=settings.root_path or None,
         show_error=False,
         footer_links=[],
         run_history=False,
@@ -74,7 +84,12 @@ def build(api: FastAPI, service: Service, settings: Settings) -> App:
         css=asset("page.css"),
     )
     api.router.lifespan_context = app.router.lifespan_context
-    return in_one_form(app)
+    return Sessions(in_one_form(app), blocks._queue, service.limits.waiting_bytes)
+
+
+def _tell_error() -> None:
+    error = sys.exception()
+    _log.warning("an event of the page failed: %s: %s", type(error).__name__, first_line(error or ValueError()))
 
 
 def _run_of(settings: Settings) -> Path | None:

@@ -34,7 +34,7 @@ def _table(runs: Runs, name: str | None) -> str:
     if facts is None:
         return render("models.html", exports=[])
     digests = [str(row.get("sha256", "")) for row in facts.exports]
-    links = [EXPORTS + digest if runs.export(digest) else "" for digest in digests]
+    links = [f".{EXPORTS}{digest}" if runs.export(digest) else "" for digest in digests]
     rows = [row | {"link": link} for row, link in zip(facts.exports, links, strict=True)]
     return render(
         "models.html",

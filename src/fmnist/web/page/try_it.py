@@ -1,6 +1,5 @@
 """Builds the tab on which a user gives a picture to the model."""
 
-import asyncio
 import base64
 import functools
 from collections.abc import AsyncIterator
@@ -12,7 +11,6 @@ import numpy as np
 
 from fmnist.data.sources import OFFICIAL_CLASS_NAMES
 from fmnist.errors import FmnistError, InputError
-from fmnist.images import decode
 from fmnist.predictor import UNTOLD
 from fmnist.web.page import heat
 from fmnist.web.page.rendering import QUIET, asset, panel, png, render
@@ -37,10 +35,8 @@ def build(service: Service) -> None:
 
 async def look_at(service: Service, content: str | None) -> AsyncIterator[str]:
     """Yield what the page shows for a picture, a data address: the answer, and then the answer with what mattered."""
-    predictor = service.predictor
     try:
-        picture = _bytes(content, service.limits.body_bytes)
-        image = await asyncio.to_thread(lambda: predictor.prepare(decode(picture, "this picture")))
+        image = await service.read(_bytes(content, service.limits.body_bytes), "this picture")
         *shares, unfamiliarity = (await service.batcher.answer(image[np.newaxis]))[0]
         probabilities = np.array(shares)
         strange = service.threshold is not None and unfamiliarity > service.threshold
