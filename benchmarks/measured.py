@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -44,13 +45,23 @@ def store(name: str, result: dict[str, Any]) -> None:
 
 
 def public(environment: dict[str, Any]) -> dict[str, Any]:
-    """Return a run's environment without where its data lay, which concerns that machine alone."""
-    return {key: value for key, value in environment.items() if not key.startswith("data_")}
+    """Return a run's environment without where its data lay, which concerns that machine alone, and with its GPU."""
+    own = {key: value for key, value in environment.items() if not key.startswith("data_")}
+    return own | ({"gpu": found} if (found := gpu()) else {})
+
+
+def gpu() -> str:
+    """Return the name and the driver of this machine's GPU; nothing where there is none."""
+    query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    if not shutil.which(query[0]):
+        return ""
+    return subprocess.run(query, capture_output=True, text=True).stdout.strip().replace(", ", ", driver ")
 
 
 def machine(environment: dict[str, Any]) -> str:
     """Return how documents name the machine of a measurement."""
-    return f"{environment['cores']} cores of {environment['processor']}"
+    with_gpu = f"{environment['gpu']}, and " if environment.get("gpu") else ""
+    return f"{with_gpu}{environment['cores']} cores of {environment['processor']}"
 
 
 def command(words: list[str], environment: Mapping[str, str] | None = None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Pictures, folders and names as other people have them: a sample of what `make torture` tries by the hundred."""
+"""Pictures, folders, histories and names of other people: a sample of what `make torture` tries by the hundred."""
 
 import json
 import random

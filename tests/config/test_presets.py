@@ -22,7 +22,7 @@ def test_the_small_ones_are_small(name, bound):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LONG)
 def test_a_few_steps_end_in_a_model_that_does_not_see_left_and_right(name, tmp_path, tiny_data_dir):
-    # Three steps: without bfloat16 in hardware, one of best-gpu's takes half a minute.
+    # Three steps: without bfloat16 in hardware, those of best-gpu take long.
     config = preset(name, epochs=1, batch_size=32, segment_steps=2, limit=100)
     run = fmnist.train(config, fmnist.load_dataset(tiny_data_dir), tmp_path / name)
     assert read_json(run.status)["state"] == "finished" and read_json(run.config)["preset"] == name

@@ -82,10 +82,10 @@ def test_definitions_on_clean_curves():
     epochs = np.arange(1, 21)
     fall = 0.2 + 0.8 * np.exp(-epochs / 2)
     flat = fall + 0.02
-    known = {"accuracy": [0.95] * 20}
+    known = {"train_accuracy": [0.95] * 20}
     assert diagnose(smooth(fall, flat) | known).verdict == "good fit"
     assert diagnose(smooth(fall - 0.18, flat)).verdict == "overfitting"
-    assert diagnose(smooth(fall, flat) | {"accuracy": [0.85] * 20}).verdict == "underfitting"
+    assert diagnose(smooth(fall, flat) | {"train_accuracy": [0.85] * 20}).verdict == "underfitting"
     assert diagnose(smooth(epochs**-0.5, epochs**-0.5 + 0.01) | known).verdict == "still improving"
     rising = np.minimum(flat, 0.24) + 0.01 * np.maximum(epochs - 10, 0)
     assert diagnose(smooth(fall - 0.1, rising) | known).cause == "rise"
@@ -269,7 +269,7 @@ def test_a_long_history_is_judged_too():
         ('{"loss": [1, 2], "val_loss": [1]}', "the columns differ in length"),
         ('{"loss": 1, "val_loss": 1}', "expected a list of numbers for each column"),
         ('{"loss": [], "val_loss": []}', "there are no epochs"),
-        ('{"loss": [[1]], "val_loss": [1]}', "expected a number"),
+        ('{"loss": [[1]], "val_loss": [1]}', "no training scores"),
         ("[1, 2]", "a history came as list"),
         ('{"loss"', "not JSON"),
         ("[" * 100_000, "not JSON"),
@@ -291,7 +291,7 @@ def test_files_that_cannot_be_read(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="not a text file"):
         diagnose(tmp_path / "picture.png")
     (tmp_path / "big.csv").write_text("loss,val_loss\n" + "1,1\n" * 50)
-    monkeypatch.setattr("fmnist.diagnosis.columns.MAX_ROWS", 49)
+    monkeypatch.setattr("fmnist.diagnosis.tables.MAX_ROWS", 49)
     with pytest.raises(InputError, match="there are 50 rows"):
         diagnose(tmp_path / "big.csv")
     monkeypatch.setattr("fmnist.diagnosis.history.MAX_BYTES", 100)

@@ -1,4 +1,4 @@
-"""Pictures, folders and names as strangers have them, made with random numbers, and what each of them must give.
+"""Pictures, folders, histories and names as strangers have them, made at random, and what each of them must give.
 
     python strangers.py COUNT SEED
 
@@ -21,10 +21,12 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from fmnist.data import load_dataset
+from fmnist.diagnosis import diagnose
 from fmnist.errors import InputError
 from fmnist.images import decode, import_folder, prepare
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from support import tool_histories
 from support.onnx_models import onnx_model
 
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16")
@@ -163,10 +165,29 @@ def printing(rng: random.Random, folder: Path) -> str:
     return "answered"
 
 
+def histories(rng: random.Random, folder: Path) -> str:
+    """A history keeps its verdict, whatever stands beside it; a damaged one of any form is diagnosed or refused."""
+    verdict, form = rng.choice(tool_histories.VERDICTS), rng.choice(tuple(tool_histories.FORMS.values()))
+    curves, whole = tool_histories.curves(verdict), rng.random() < 0.5
+    path = folder / f"history.{'csv' if whole else form.suffix}"
+    if whole:
+        path.write_text(tool_histories.table(tool_histories.disturbed(curves, rng)), encoding="utf-8")
+    else:
+        path.write_bytes(tool_histories.damaged(form.write(curves), rng))
+    try:
+        found = diagnose(path)
+    except InputError as error:
+        assert not whole, f"a whole history is refused: {error}"
+        return "refused"
+    assert not whole or (found.verdict, found.epochs) == (verdict, tool_histories.EPOCHS), (verdict, found.verdict)
+    return "answered"
+
+
 KINDS: dict[str, Callable[[random.Random, Path], str]] = {
     "pictures": pictures,
     "other forms": other_forms,
     "folders": folders,
+    "histories": histories,
     "printing": printing,
 }
 

@@ -5,9 +5,10 @@ import pytest
 
 from fmnist.config import AugmentationConfig
 from fmnist.training import augmentation
-from fmnist.training.augmentation import Epochs, erase, make_epoch, shift, warp
+from fmnist.training.augmentation import Epochs, erase, make_epoch, random_erase, shift, warp
 
-EVERYTHING = AugmentationConfig(flip=True, shift=2, rotation=15.0, zoom=0.1, erase=0.3, mixup=0.4, cutmix=1.0)
+MIXED = {"mixup": 0.4, "cutmix": 1.0, "unmixed": 0.5}
+EVERYTHING = AugmentationConfig(flip=True, shift=2, rotation=15.0, zoom=0.1, erase=0.3, random_erase=0.5, **MIXED)
 IMAGES = np.random.default_rng(0).integers(1, 256, (50, 28, 28)).astype(np.uint8)
 
 
@@ -49,17 +50,20 @@ def test_each_augmentation_has_a_stream_of_its_own(monkeypatch):
     asked = []
     monkeypatch.setattr(augmentation, "shift", lambda images, pixels, rng: asked.append(rng.integers(1000)) or images)
     monkeypatch.setattr(augmentation, "erase", lambda images, share, rng: asked.append(rng.integers(1000)) or images)
+    monkeypatch.setattr(augmentation, "random_erase", augmentation.erase)
     monkeypatch.setattr(augmentation, "warp", lambda images, *how: asked.extend(how) or images)
     make_epoch(IMAGES, EVERYTHING, 0, 5)
-    degrees, scales, shifted, erased = asked
+    degrees, scales, shifted, erased, filled = asked
     asked.clear()
     make_epoch(IMAGES, AugmentationConfig(rotation=15.0), 0, 5)
     make_epoch(IMAGES, AugmentationConfig(zoom=0.1), 0, 5)
     make_epoch(IMAGES, AugmentationConfig(shift=2), 0, 5)
     make_epoch(IMAGES, AugmentationConfig(erase=0.3), 0, 5)
-    for value, expected in zip(asked, [degrees, np.ones(50), np.zeros(50), scales, shifted, erased], strict=True):
+    make_epoch(IMAGES, AugmentationConfig(random_erase=0.5), 0, 5)
+    alone = [degrees, np.ones(50), np.zeros(50), scales, shifted, erased, filled]
+    for value, expected in zip(asked, alone, strict=True):
         np.testing.assert_array_equal(value, expected)
-    assert shifted != erased
+    assert len({shifted, erased, filled}) == 3
     assert 13 < np.abs(degrees).max() <= 15 and 0.09 < np.abs(scales - 1).max() <= 0.1
     assert np.abs(np.corrcoef(degrees, scales)[0, 1]) < 0.4
 
@@ -116,6 +120,23 @@ def test_erasing_blanks_one_square_and_nothing_else():
     assert (erased == 0).any(axis=0).all()
     assert (images == 9).all()
     assert (erase(images, 0.0, np.random.default_rng(0)) == 9).all()
+
+
+def test_random_erasing_fills_one_rectangle_of_a_share_of_the_images_with_noise():
+    images = np.zeros((2000, 20, 28), np.uint8)
+    filled = random_erase(images, 0.5, np.random.default_rng(0))
+    assert (images == 0).all() and (random_erase(images, 0.0, np.random.default_rng(0)) == 0).all()
+    changed = filled[filled.any(axis=(1, 2))]
+    assert 0.45 < len(changed) / len(images) < 0.55
+    areas, noise = [], []
+    for image in changed:
+        rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
+        inside = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        areas.append(inside.size / image.size)
+        noise.append((inside == 0).mean())
+    assert 0.01 < min(areas) < 0.04 and 0.25 < max(areas) < 0.33 and 0.13 < np.mean(areas) < 0.18
+    assert np.mean(noise) < 0.02 and 120 < changed[changed > 0].mean() < 136
+    assert (changed > 0).any(axis=0).all()
 
 
 def test_shift_moves_whole_pixels_and_fills_with_zeros():

@@ -11,9 +11,11 @@ COUNT = CHUNK + 200
 # Of each image every pixel has another value than in any of the next 200.
 IMAGES = (np.arange(COUNT)[:, None, None] % 200 + np.zeros((28, 20), int)).astype(np.uint8)
 
+NONE = np.zeros(COUNT, bool)
 
-def mixed(mixup, cutmix, seed=0):
-    return mix(IMAGES, mixup, cutmix, np.random.default_rng(seed))
+
+def mixed(mixup, cutmix, seed=0, unmixed=NONE):
+    return mix(IMAGES, mixup, cutmix, np.random.default_rng(seed), unmixed)
 
 
 def test_mixup_blends_pixels_as_it_blends_labels():
@@ -44,6 +46,16 @@ def test_with_both_each_image_gets_one():
     pure = ((images == own[:, None, None]) | (images == other[:, None, None])).all(axis=(1, 2))
     blended = np.abs(images[:, 0, 0] - (how.shares * own + (1 - how.shares) * other)) < 0.51
     assert (pure | blended).all() and 0.4 < pure.mean() < 0.6
+
+
+def test_some_stay_as_they_are_and_the_others_are_mixed_as_without_them():
+    unmixed = np.random.default_rng(1).random(COUNT) < 0.5
+    (images, how), (others, _) = mixed(1.0, 1.0, unmixed=unmixed), mixed(1.0, 1.0)
+    assert (images[unmixed] == IMAGES[unmixed]).all() and (how.shares[unmixed] == 1).all()
+    blended = ~unmixed & (others == others[:, :1, :1]).all(axis=(1, 2))
+    assert blended.sum() > 100 and (images[blended] == others[blended]).all()
+    epoch = make_epoch(IMAGES, AugmentationConfig(cutmix=1.0, unmixed=0.5), 0, 0)
+    assert 0.4 < (epoch.mix.shares == 1).mean() < 0.6
 
 
 def test_every_image_is_a_partner_once():

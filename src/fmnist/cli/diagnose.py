@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from fmnist.cli import options
-from fmnist.cli.terminal import tell, width
+from fmnist.cli.terminal import say, tell, width
 from fmnist.errors import InputError
 
 
@@ -23,8 +23,8 @@ from fmnist.errors import InputError
 def command(run_or_file: str, runs_dir: Path, validation_size: int | None, as_json: bool) -> None:
     """Say what the learning curves of RUN (a path, a name or `latest`) mean, with evidence, and what to try next.
 
-    Writes diagnosis.json into the run. A history file from elsewhere will do as well: a CSV file, such as Keras's
-    CSVLogger writes, or the JSON of a Keras History.history.
+    Writes diagnosis.json into the run, unless it is in use or cannot be written. A history file from elsewhere will do
+    as well: CSV or JSON, such as Keras, fastai, Lightning and many others write.
     """
     from fmnist import diagnosis
 
@@ -37,8 +37,10 @@ def command(run_or_file: str, runs_dir: Path, validation_size: int | None, as_js
             run = options.open_run(run_or_file, runs_dir)
         except InputError as error:
             raise InputError(f"{error}; a history file (CSV or JSON) will do as well") from error
-        with run.lock():
-            found = diagnosis.diagnose_run(run, validation_size=validation_size)
+        with options.hold_or_read(run) as refused:
+            if refused:
+                say(f"{refused}. It is only read: nothing is written into it.")
+            found = diagnosis.diagnose_run(run, validation_size=validation_size, write=refused is None)
         source = str(run.path)
     if as_json:
         options.print_json({"source": source, **found.to_dict()})

@@ -3,22 +3,25 @@
 from typing import Any
 
 from fmnist.cli import options
-from fmnist.cli.terminal import print_table, tell
+from fmnist.cli.terminal import print_table, say, tell
 from fmnist.data import Dataset
+from fmnist.errors import RunError
 from fmnist.run.directory import RunDirectory
 from fmnist.text import percent
 
 
-@options.run_command("evaluate", "fmnist evaluate latest", "fmnist evaluate runs/first --json")
-def command(run: RunDirectory, dataset: Dataset, as_json: bool) -> None:
+@options.run_command("evaluate", "fmnist evaluate latest", "fmnist evaluate runs/first --json", reads=True)
+def command(run: RunDirectory, dataset: Dataset, as_json: bool, refused: RunError | None) -> None:
     """Score the saved model of RUN (a path, a name or `latest`) on the whole test set.
 
     Writes metrics.json and predictions.npz into the run; before that, where they are missing, calibration.json and
-    familiarity.json, fitted on its validation images.
+    familiarity.json, fitted on its validation images. A run that is in use or cannot be written is scored all the same.
     """
     from fmnist.evaluation import evaluate
 
-    result = evaluate.evaluate(run, dataset)
+    if refused:
+        say(f"{refused}. It is only read: nothing is written into it.")
+    result = evaluate.evaluate(run, dataset, write=refused is None)
     if as_json:
         options.print_json({"run": str(run.path), **result})
     else:

@@ -1,9 +1,10 @@
 """Holds the options that several commands share, and what makes commands, reads and prints for them."""
 
+import contextlib
 import functools
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import click
 from fmnist.cli import completion, terminal
 from fmnist.cli.terminal import Bar, say
 from fmnist.data import Dataset, load, load_dataset
-from fmnist.errors import InputError
+from fmnist.errors import InputError, RunError
 from fmnist.run import schema
 from fmnist.run.directory import RunDirectory, find_run
 from fmnist.text import plain, size
@@ -86,10 +87,23 @@ def _level_option(flag: str, short: str, level: int, text: str) -> click.Option:
     return click.Option([flag, short], is_flag=True, expose_value=False, callback=choose, is_eager=True, help=text)
 
 
-def run_command(name: str, *lines: str) -> Callable[[Callable[..., None]], click.Command]:
+@contextlib.contextmanager
+def hold_or_read(run: RunDirectory) -> Iterator[RunError | None]:
+    """Hold a run's lock for the block; where another process has it or nothing can be written, give that error."""
+    with contextlib.ExitStack() as stack:
+        refused = None
+        try:
+            stack.enter_context(run.lock())
+        except RunError as error:
+            refused = error
+        yield refused
+
+
+def run_command(name: str, *lines: str, reads: bool = False) -> Callable[[Callable[..., None]], click.Command]:
     """Make a command about RUN of a function that takes the run, its data set, `as_json` and the command's own options.
 
-    The run's files are in order, and its lock is held while the function works.
+    The run's files are in order, and its lock is held while the function works. A function that `reads` works without
+    the lock too, and takes as `refused` the error for which it cannot be held, or None.
     """
 
     def make(function: Callable[..., None]) -> click.Command:
@@ -98,8 +112,10 @@ def run_command(name: str, *lines: str) -> Callable[[Callable[..., None]], click
             run = open_run(run_name, runs_dir)
             dataset = load_data(data_dir, run)
             terminal.detail(f"Data      {dataset.source}\nRun       {run.path}")
-            with run.lock():
-                function(run, dataset, **own)
+            with hold_or_read(run) as refused:
+                if refused and not reads:
+                    raise refused
+                function(run, dataset, **own, **({"refused": refused} if reads else {}))
 
         for option in (data_dir_option, runs_dir_option, run_argument("run_name", metavar="RUN")):
             work = option(work)

@@ -100,11 +100,17 @@ class AugmentationConfig:
         maximum=1.0,
         common=True,
     )
+    random_erase: float = setting(
+        0.0, "Fill a rectangle of this share of the images with noise, 2 to 30% of the area.", minimum=0.0, maximum=1.0
+    )
     mixup: float = setting(
         0.0, "Blend each image and its label with another one; α of the shares' Beta distribution.", **_ALPHA
     )
     cutmix: float = setting(
         0.0, "Put a rectangle of another image into each, and as much of its label; α of the shares.", **_ALPHA
+    )
+    unmixed: float = setting(
+        0.0, "Share of the images that mixup and CutMix leave as they are.", minimum=0.0, maximum=1.0
     )
 
 

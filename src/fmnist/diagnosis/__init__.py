@@ -19,7 +19,17 @@ from fmnist.diagnosis.advice import Advice, advise
 from fmnist.diagnosis.finding import Diagnosis, Estimate, Moment
 from fmnist.diagnosis.history import History, parse, read_history_file
 from fmnist.diagnosis.remedies import OVERCONFIDENT, SLOW
-from fmnist.diagnosis.verdict import DIVERGED, OVERFITTING, SOLVED, TOO_SHORT, VERDICTS, Judgement, error_rate, judge
+from fmnist.diagnosis.verdict import (
+    CHANCE,
+    DIVERGED,
+    OVERFITTING,
+    SOLVED,
+    TOO_SHORT,
+    VERDICTS,
+    Judgement,
+    error_rate,
+    judge,
+)
 from fmnist.errors import InputError
 from fmnist.run.directory import RunDirectory, read_json, write_json
 from fmnist.run.history import TRAIN_SAMPLE, read_history
@@ -44,8 +54,8 @@ def diagnose(
     """Say in words what a training history shows.
 
     Args:
-        history: a file (our `history.csv`, a Keras `CSVLogger` file, any CSV with such columns, the JSON of a Keras
-            `History.history`), the rows of `read_history`, columns as a dictionary of lists, or Keras's `History`.
+        history: a file (our `history.csv`, CSV or JSON of Keras, fastai, Lightning and others: docs/histories.md), the
+            rows of `read_history`, columns as a dictionary of lists, a data frame, or Keras's `History`.
         validation_size: number of images behind the validation scores; without it the margins leave out that they are
             a sample.
         train_size: number of images behind the training scores.
@@ -69,7 +79,8 @@ def diagnose(
     numbers = _numbers(parsed, found, validation_size, train_size, seconds)
     facts = words.facts(parsed, found, numbers)
     sentences = tuple(facts[name] for name in words.ORDER if name in facts)
-    findings = set() if found.cause == SOLVED else {found.verdict}  # what is solved needs no remedy
+    # What is solved needs no remedy, and where nothing was learnt, a larger network or more epochs are none.
+    findings = {SOLVED: set(), CHANCE: {CHANCE}}.get(found.cause, {found.verdict})
     if numbers["overconfident"]:
         findings.add(OVERCONFIDENT)
     if found.slow:
@@ -88,6 +99,7 @@ def diagnose(
         certainty=found.votes[found.verdict],
         votes=found.votes,
         epochs=last,
+        columns=parsed.columns,
         sentences=sentences,
         advice=advise(findings, facts, config, known, sentences, place),
         notes=tuple(notes),
@@ -95,12 +107,13 @@ def diagnose(
     )
 
 
-def diagnose_run(run: RunDirectory, *, validation_size: int | None = None) -> Diagnosis:
+def diagnose_run(run: RunDirectory, *, validation_size: int | None = None, write: bool = True) -> Diagnosis:
     """Diagnose the history of a run and write `diagnosis.json` into it.
 
     Args:
         run: has a history, or diverged in its first epoch; the caller holds its lock.
         validation_size: instead of the number in the run's configuration.
+        write: without it the run is only read, and needs no lock.
 
     Raises:
         InputError: there is no history yet, or it cannot be judged.
@@ -121,7 +134,8 @@ def diagnose_run(run: RunDirectory, *, validation_size: int | None = None) -> Di
         config=config,
         place=train_flags(run),
     )
-    write_json(run.diagnosis, diagnosis.to_dict())
+    if write:
+        write_json(run.diagnosis, diagnosis.to_dict())
     return diagnosis
 
 

@@ -69,7 +69,8 @@ def fit_trend(epochs: np.ndarray, values: np.ndarray, seed: int) -> Trend:
     curves = (level * kept + spread) @ rotation.T
     if not there.all():
         curves = curves @ np.array([np.interp(np.log(epochs), x, unit) for unit in np.eye(len(x))])
-    return Trend(np.exp(curves), float(np.sqrt(np.median(variance))))
+    # A curve cannot jitter by more than it moves, whatever is expected of the noise.
+    return Trend(np.exp(curves), min(float(np.sqrt(np.median(variance))), float(np.ptp(y)) / 2))
 
 
 @lru_cache(maxsize=8)

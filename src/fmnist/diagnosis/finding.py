@@ -37,6 +37,7 @@ class Diagnosis:
         certainty: share (0 to 1) of the curves that fit the data for which the verdict holds.
         votes: the same for every verdict that got any.
         epochs: the last epoch.
+        columns: by our names, which columns of the history were read.
         gap_opens: the first epoch from which on the training loss lies at least a quarter below the validation loss.
         turns: the epoch at which the validation loss is lowest, if it has risen by 10% since.
         final_gap: training minus validation accuracy as measured at the end, in percentage points.
@@ -56,6 +57,7 @@ class Diagnosis:
     certainty: float
     votes: dict[str, float]
     epochs: int
+    columns: dict[str, str]
     gap_opens: Moment | None = None
     turns: Moment | None = None
     final_gap: Estimate | None = None

@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from fmnist.config import FAMILIES
-from fmnist.diagnosis.verdict import DIVERGED, GOOD_FIT, OVERFITTING, STILL_IMPROVING, TOO_SHORT, UNDERFITTING, UNSTABLE
+from fmnist.diagnosis.verdict import (
+    CHANCE,
+    DIVERGED,
+    GOOD_FIT,
+    OVERFITTING,
+    STILL_IMPROVING,
+    TOO_SHORT,
+    UNDERFITTING,
+    UNSTABLE,
+)
 
 OVERCONFIDENT, SLOW = "overconfident", "slow"  # findings that come with a verdict, and have remedies of their own
 
@@ -124,6 +133,16 @@ REMEDIES = (
     Remedy("Train long enough to judge", (TOO_SHORT,), "length",
            {"epochs": times(5, "epochs", at_least=10)},
            "A trend needs at least 4 epochs, and 10 to be told from jitter."),
+    # Nothing was learnt: the size of the steps is the only setting that may be to blame.
+    Remedy("Take smaller steps (a tenth of the learning rate)", (CHANCE,), "verdict",
+           {"learning_rate": times(0.1, "learning_rate")},
+           "A step that is far too large can leave units that answer nothing, and then no epoch changes them."),
+    Remedy("Take larger steps (ten times the learning rate)", (CHANCE,), "verdict",
+           {"learning_rate": times(10, "learning_rate")},
+           "Steps that are far too small leave the network as it was drawn."),
+    Remedy("Use Adam at its usual learning rate", (CHANCE,), "verdict",
+           {"optimizer": "adam", "learning_rate": 0.001, "schedule": "constant"},
+           "It is known to teach the reference network, so what is left are the labels and the loss."),
     # Good fit: where there may be a little more.
     Remedy("Let the learning rate rise and fall", (GOOD_FIT, STILL_IMPROVING), "improving",
            {"schedule": "triangle", "early_stopping": 0},

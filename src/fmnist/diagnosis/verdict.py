@@ -39,6 +39,7 @@ WIDE = 0.5  # the same, where it is so wide that it alone is overfitting
 RISE = 0.10  # of the validation loss above its lowest value; ten times what two seeds differ by at their lowest
 FALL = 0.05  # of the validation loss over the last third of the epochs
 SOLVED = "solved"  # a cause of a good fit
+CHANCE = "chance"  # a cause of underfitting: in no epoch was the model better than guessing
 # A cross-entropy so small comes with at most 1.4% of mistakes, since each costs ln 2 at least; and an error rate.
 SOLVED_LOSS, SOLVED_ERROR = 0.01, 0.003
 POOR = 0.10  # share of the training images that a model still gets wrong when it has not learnt them
@@ -63,7 +64,7 @@ class Judgement:
         verdict: one of `VERDICTS`.
         votes: share (0 to 1) of the drawn curves for each verdict that has any; of a verdict that needs no curve, 1.
         cause: which of the verdict's definitions holds: "rise", "gap", "not finite", "lost", "guessing", "off trend",
-            "both rise", "solved", or "".
+            "both rise", "solved", "chance", or "".
         epochs: float64 (M,), at which the trends are given; None where there are no trends.
         train, validation: trends of the loss, or of the error rate where there are no losses.
         train_error, val_error: trends of the share of images classified wrongly, where there are accuracies.
@@ -115,7 +116,11 @@ def judge(history: History, *, validation_size: int | None, num_classes: int) ->
         return Judgement(verdict, {verdict: 1.0}, cause)
 
     errors = error_rate(history.train_accuracy, None), error_rate(history.val_accuracy, validation_size)
-    epochs, train_raw, val_raw, *rates = thin_out(history.epochs, train_raw, val_raw, *errors)
+    # Before the first and after the last score there is no curve to judge.
+    ends = [np.flatnonzero(np.isfinite(curve))[[0, -1]] for curve in (train_raw, val_raw)]
+    known = slice(max(first for first, _ in ends), min(last for _, last in ends) + 1)
+    curves = (history.epochs, train_raw, val_raw, *errors)
+    epochs, train_raw, val_raw, *rates = thin_out(*(curve[known] for curve in curves))
     tiny = 1e-6  # a loss of exactly 0 has no logarithm
     train = fit_trend(epochs, np.maximum(train_raw, tiny), seed=1)
     validation = fit_trend(epochs, np.maximum(val_raw, tiny), seed=2)
@@ -137,10 +142,13 @@ def judge(history: History, *, validation_size: int | None, num_classes: int) ->
         verdict, votes, reason = DIVERGED, {DIVERGED: 1.0}, cause
     elif reason != SOLVED and off_trend >= max(2, OFF_SHARE * np.isfinite(val_raw).sum()):
         verdict, votes, reason = UNSTABLE, {UNSTABLE: 1.0}, "off trend"
+    elif verdict == UNDERFITTING and _at_chance(train_raw, history.train_accuracy if use_losses else None, num_classes):
+        reason = CHANCE
 
     spread = LOSS_SPREAD / math.sqrt(validation_size) if validation_size and use_losses else 0.0
-    onset = _onset(epochs, *losses, spread) if verdict != DIVERGED else None
-    turn = _turn(epochs, losses[1]) if verdict not in (DIVERGED, UNSTABLE) else None
+    scored = epochs[np.isfinite(val_raw)]
+    onset = _onset(epochs, *losses, spread, scored) if verdict != DIVERGED else None
+    turn = _turn(epochs, losses[1], scored) if verdict not in (DIVERGED, UNSTABLE) else None
     trends = epochs, train, validation, train_error, val_error
     return Judgement(verdict, votes, reason, *trends, onset, turn, off_trend)
 
@@ -178,8 +186,10 @@ def half(count: int) -> int:
     return (count + 1) // 2 - 1
 
 
-def _onset(epochs: np.ndarray, train: np.ndarray, validation: np.ndarray, spread: float) -> tuple[int, int, int] | None:
-    """Return when the gap opens; None if in most draws it is not open at the end."""
+def _onset(
+    epochs: np.ndarray, train: np.ndarray, validation: np.ndarray, spread: float, scored: np.ndarray
+) -> tuple[int, int, int] | None:
+    """Return when the gap opens; None if in most draws it is not open at the end. Scores are known at some epochs."""
     # The validation images are a sample: all their losses may be too high or too low together.
     shift = np.exp(spread * np.random.default_rng(5).standard_normal((DRAWS, 1)))
     opens = _openings(train, validation * shift)
@@ -187,7 +197,9 @@ def _onset(epochs: np.ndarray, train: np.ndarray, validation: np.ndarray, spread
         return None
     # The middle is that of the images at hand: their shift widens the interval and no more.
     middle = _openings(train, validation)
-    return _interval(epochs, middle if len(middle) else opens, opens)
+    found, low, high = _interval(epochs, middle if len(middle) else opens, opens)
+    later = scored[scored >= high]
+    return found, _after_score(scored, low), math.ceil(later[0]) if len(later) else high
 
 
 def _openings(train: np.ndarray, validation: np.ndarray) -> np.ndarray:
@@ -197,11 +209,20 @@ def _openings(train: np.ndarray, validation: np.ndarray) -> np.ndarray:
     return first[first < closed.shape[1]]
 
 
-def _turn(epochs: np.ndarray, validation: np.ndarray) -> tuple[int, int, int] | None:
-    """Return when the validation loss turns; None if in most draws it does not."""
+def _turn(epochs: np.ndarray, validation: np.ndarray, scored: np.ndarray) -> tuple[int, int, int] | None:
+    """Return when the validation loss, known at the epochs `scored`, turns; None if in most draws it does not."""
     lowest = validation.argmin(1)
     turned = validation[:, -1] >= (1 + RISE) * validation.min(1)
-    return _interval(epochs, lowest[turned], lowest[turned]) if turned.mean() > 0.5 else None
+    if turned.mean() <= 0.5:
+        return None
+    found, low, high = _interval(epochs, lowest[turned], lowest[turned])
+    later = scored[scored > high]
+    return found, _after_score(scored, low), math.ceil(later[0]) - 1 if len(later) else high
+
+
+def _after_score(scored: np.ndarray, epoch: int) -> int:
+    """Return the first epoch after the last score before this one: in between nobody looked."""
+    return math.floor(scored[scored < epoch].max(initial=0)) + 1
 
 
 def _interval(epochs: np.ndarray, middle: np.ndarray, places: np.ndarray) -> tuple[int, int, int]:
@@ -223,6 +244,22 @@ def _count_off_trend(values: np.ndarray, trend: Trend, floor: float) -> int:
     logs, middle = (np.log(np.maximum(curve[there], floor)) for curve in (values, trend.middle))
     distances = [np.abs(logs - line) for line in (running_median(logs), middle)]
     return int((np.maximum(*distances) > math.log1p(OFF_TREND)).sum())
+
+
+def _at_chance(train: np.ndarray, accuracy: np.ndarray | None, num_classes: int) -> bool:
+    """Whether a training loss, or an error rate where `accuracy` is None, never came off what guessing scores.
+
+    Guessing among classes that are equally frequent costs the logarithm of their number, or of one by the accuracy.
+    """
+    values = train[np.isfinite(train)][1:]  # the first may hold the way there from first weights that were worse
+    if accuracy is None:
+        return bool((values >= 1 - 1.2 / num_classes).all())
+    share = float(np.nanmean(accuracy)) if np.isfinite(accuracy).any() else 1.0
+    levels = (
+        math.log(num_classes),
+        -math.log(min(max(share, 1e-6), 0.7)),
+    )  # of two classes one is guessed half the time
+    return any((np.abs(values / level - 1) <= 1 - GUESSING).all() for level in levels)
 
 
 def _diverged(history: History, train: np.ndarray, num_classes: int | None) -> str:

@@ -15,7 +15,7 @@ from fmnist.diagnosis.verdict import Judgement, half, third
 from fmnist.text import duration, loss, number, percent, plural
 
 # The facts that are told, in this order; the others only serve as evidence for advice.
-ORDER = ("verdict", "certainty", "onset", "turn", "final_gap", "overconfidence", "stopping", "noise")
+ORDER = ("verdict", "certainty", "causes", "onset", "turn", "final_gap", "overconfidence", "stopping", "noise")
 
 
 def facts(history: History, found: Judgement, numbers: dict[str, Any]) -> dict[str, str]:
@@ -31,7 +31,7 @@ def facts(history: History, found: Judgement, numbers: dict[str, Any]) -> dict[s
         return told
 
     val = found.validation.middle
-    over = f"Over {_span(found.epochs, last)} the trend of the validation {what}"
+    over = f"Over {_span(found.epochs)} the trend of the validation {what}"
     told["improving"] = f"{over} {_moved(found.change)}, to {loss(val[-1])}."
     told["trained"] = _trained(history, found).capitalize()
     if found.train_error:
@@ -42,8 +42,18 @@ def facts(history: History, found: Judgement, numbers: dict[str, Any]) -> dict[s
     if diverged:
         return told | {"jitter": told["verdict"]}
 
-    noise = f"jitters by {_share(found.validation.noise)} around its trend, the curve without its jitter"
-    told["noise"] = told["jitter"] = f"From one epoch to the next the validation {what} {noise}."
+    if found.validation.noise:
+        noise = f"jitters by {_share(found.validation.noise)} around its trend, the curve without its jitter"
+        told["noise"] = f"From one epoch to the next the validation {what} {noise}."
+    else:
+        told["noise"] = f"The validation {what} is {val_end} in every epoch."
+    told["jitter"] = told["noise"]
+    if found.cause == verdict.CHANCE:
+        told["causes"] = (
+            "More epochs will not help. First check that the labels belong to their images, that the loss fits the "
+            "last layer (logits or probabilities, labels as numbers or one-hot), and that the learning rate is not 10 "
+            "or 100 times too high or too low."
+        )
     if found.verdict != verdict.UNSTABLE:
         votes = {name: _share(vote) for name, vote in found.votes.items() if vote >= 0.01}
         mine = votes.pop(found.verdict)
@@ -106,7 +116,7 @@ def _verdict(history: History, found: Judgement) -> str:
         )
     val, trend = found.validation.middle, f"the trend of the validation {what}"
     lowest = int(val.argmin())
-    over = f"over {_span(found.epochs, last)} {trend} {_moved(found.change)}"
+    over = f"over {_span(found.epochs)} {trend} {_moved(found.change)}"
     end, train_end = loss(val[-1]), loss(_measured(history, found, "train", last))
     if found.cause == verdict.SOLVED:
         measured = loss(_measured(history, found, "val", last))
@@ -116,9 +126,15 @@ def _verdict(history: History, found: Judgement) -> str:
     if found.cause == "rise" and found.turn:  # the middle of the turns, which is the one that is told
         lowest = int(np.abs(found.epochs - found.turn[0]).argmin())
     then = loss(_measured(history, found, "train", found.epochs[lowest]))
-    if found.cause == "off trend":
+    if found.cause == verdict.CHANCE:
         return (
-            f"Unstable: in {found.off_trend} of {last} epochs the validation {what} lies more than "
+            f"Underfitting: in {plural(last, 'epoch')} nothing was learnt. The training {what} is {train_end}, which "
+            "is what guessing scores."
+        )
+    if found.cause == "off trend":
+        scored = int(np.isfinite(history.val_loss if what == "loss" else history.val_accuracy).sum())
+        return (
+            f"Unstable: in {found.off_trend} of {scored} epochs the validation {what} lies more than "
             f"{_share(verdict.OFF_TREND)} off its own trend, so the last epoch's score is a matter of luck."
         )
     if found.cause == "both rise":
@@ -151,8 +167,9 @@ def _measured(history: History, found: Judgement, part: str, epoch: float) -> fl
     return history.at(f"{part}_loss", epoch) if found.what == "loss" else 1 - history.at(f"{part}_accuracy", epoch)
 
 
-def _span(epochs: np.ndarray, last: int) -> str:
+def _span(epochs: np.ndarray) -> str:
     """Name the epochs over which the fall is measured."""
+    last = round(float(epochs[-1]))
     count = last - round(float(epochs[third(len(epochs))]))
     return f"the last {count} of {last} epochs" if count > 1 else f"the last epoch of {last}"
 

@@ -74,8 +74,8 @@ def _file(path: Path) -> Check:
         return f"a model of {describe(open_model(path))}"
 
     suffix = path.suffix.lower()
-    if suffix in (".csv", ".json"):
-        return attempt("history", history, "`fmnist diagnose` reads CSV and JSON as Keras writes them")
+    if suffix in (".csv", ".tsv", ".json", ".jsonl"):
+        return attempt("history", history, "docs/histories.md shows which forms `fmnist diagnose` reads")
     if suffix in (".yaml", ".yml"):
         return attempt("study", study, "docs/study.md shows one")
     if suffix == ".gz" or "ubyte" in path.name:

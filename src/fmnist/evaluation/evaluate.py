@@ -62,12 +62,13 @@ def calibrate(run: RunDirectory, dataset: Dataset, predict: backend.Predictor | 
     return True
 
 
-def evaluate(run: RunDirectory, dataset: Dataset) -> dict[str, Any]:
+def evaluate(run: RunDirectory, dataset: Dataset, *, write: bool = True) -> dict[str, Any]:
     """Calibrate a run if that is not done yet, score its saved model on the whole test set, and write both results.
 
     Args:
         run: a finished run. The caller holds its lock. It gets `metrics.json` and `predictions.npz`.
         dataset: what it was trained on.
+        write: without it the run is only read, needs no lock, and is not calibrated if it is not yet.
 
     Returns:
         What `metrics.json` holds: accuracy and loss (fractions, nats), a 95% Wilson interval for the accuracy, the
@@ -82,14 +83,16 @@ def evaluate(run: RunDirectory, dataset: Dataset) -> dict[str, Any]:
     check_dataset(read_json(run.config), dataset)
     started = time.monotonic()
     predict = load_model(run)
-    calibrate(run, dataset, predict)
+    if write:
+        calibrate(run, dataset, predict)
     labels = dataset.test_labels
     probabilities = predict(dataset.test_images)
-    with atomic_path(run.predictions) as temporary:
-        np.savez_compressed(temporary, probabilities=probabilities, labels=labels)
     result = scores(probabilities, labels, dataset.class_names, results.temperature(run))
     result["seconds"] = round(time.monotonic() - started, 3)
-    write_json(run.metrics, result)
+    if write:
+        with atomic_path(run.predictions) as temporary:
+            np.savez_compressed(temporary, probabilities=probabilities, labels=labels)
+        write_json(run.metrics, result)
     return result
 
 

@@ -23,8 +23,12 @@ _CONFUSIONS = 8
 Content = dict[str, Any]  # of a JSON file
 
 
-def write_report(run: RunDirectory) -> Path:
+def write_report(run: RunDirectory, out: Path | None = None) -> Path:
     """Write `report.html` from the files of a run; where one is missing, the report names the command that makes it.
+
+    Args:
+        run: is only read, if there is a folder `out`, which has the plots and gets the report.
+        out: a folder other than the run's.
 
     Returns:
         The path of the report.
@@ -33,7 +37,7 @@ def write_report(run: RunDirectory) -> Path:
         InputError: `config.json` is missing, or a file of the run cannot be read.
         RunError: the report cannot be written.
     """
-    config = read_json(run.config)
+    config, place = read_json(run.config), RunDirectory(out) if out else run
     environment, status, metrics = results.environment(run), run.read_status(), results.metrics(run)
     history = read_history(run.history) if run.history.is_file() else []
     diagnosis = results.diagnosis(run)
@@ -57,12 +61,12 @@ def write_report(run: RunDirectory) -> Path:
         "environment": {key: value for key, value in environment.items() if value not in (None, {}, "")},
         "command": train_command(run, config),
         "plots": PLOTS,
-        "picture": lambda name: picture(run.plots / f"{name}.svg"),
+        "picture": lambda name: picture(place.plots / f"{name}.svg"),
         "drawable": lambda plot: plot.drawable(run),
     }
     html = page_environment().get_template("report.html").render(context)
-    write_bytes(run.report, html.encode(errors="backslashreplace"))  # a path may be no UTF-8
-    return run.report
+    write_bytes(place.report, html.encode(errors="backslashreplace"))  # a path may be no UTF-8
+    return place.report
 
 
 def _cards(

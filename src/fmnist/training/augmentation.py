@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from fmnist.config import AugmentationConfig
-from fmnist.training.mixing import Mix, mix
+from fmnist.training.mixing import Mix, drawn_stretch, mix, stretch
 
 # Each use of randomness draws from its own stream, so that switching one on leaves the others as they were.
-ORDER, FLIP, SHIFT, ROTATION, ZOOM, ERASE, MIX = range(7)
+ORDER, FLIP, SHIFT, ROTATION, ZOOM, ERASE, MIX, RANDOM_ERASE, UNMIXED = range(9)
 # Images warped at once: their coordinates stay in the processor's cache.
 CHUNK = 128
 
@@ -50,9 +50,12 @@ def make_epoch(images: np.ndarray, config: AugmentationConfig, seed: int, epoch:
         batch = shift(batch, config.shift, np.random.default_rng([seed, SHIFT, epoch]))
     if config.erase:
         batch = erase(batch, config.erase, np.random.default_rng([seed, ERASE, epoch]))
+    if config.random_erase:
+        batch = random_erase(batch, config.random_erase, np.random.default_rng([seed, RANDOM_ERASE, epoch]))
     mixed = None
     if config.mixup or config.cutmix:
-        batch, mixed = mix(batch, config.mixup, config.cutmix, np.random.default_rng([seed, MIX, epoch]))
+        unmixed = np.random.default_rng([seed, UNMIXED, epoch]).random(len(images)) < config.unmixed
+        batch, mixed = mix(batch, config.mixup, config.cutmix, np.random.default_rng([seed, MIX, epoch]), unmixed)
     return Epoch(batch, order, flipped, mixed)
 
 
@@ -142,8 +145,25 @@ def erase(images: np.ndarray, share: float, rng: np.random.Generator) -> np.ndar
     Source: T. DeVries and G. W. Taylor, "Improved regularization of convolutional neural networks with Cutout", 2017.
     """
     height, width = images.shape[1:]
-    side = round(share * min(height, width))
-    top, left = (rng.integers(0, length, len(images))[:, None] - side // 2 for length in (height, width))
-    rows, columns = np.arange(height) - top, np.arange(width) - left
-    inside = ((rows >= 0) & (rows < side))[:, :, None] & ((columns >= 0) & (columns < side))[:, None, :]
-    return np.where(inside, np.uint8(0), images)
+    sides = np.full(len(images), round(share * min(height, width)))
+    rows, columns = (drawn_stretch(length, sides, rng) for length in (height, width))
+    return np.where(rows[:, :, None] & columns[:, None], np.uint8(0), images)
+
+
+def random_erase(images: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Fill a rectangle within each of a share (0 to 1) of the images with noise: a grey at random for each pixel.
+
+    Its area is 2 to 30% of the image's, its sides' ratio 0.3 to 1 / 0.3, as far as the image is that long.
+    Source: Z. Zhong et al., "Random erasing data augmentation", 2017.
+    """
+    count, height, width = images.shape
+    chosen = np.less(rng.random(count), share)
+    area, ratio = rng.uniform(0.02, 0.3, count) * height * width, 0.3 ** rng.uniform(-1, 1, count)
+    down, across = (
+        np.rint(np.sqrt(square)).astype(int).clip(1, length)
+        for square, length in ((area * ratio, height), (area / ratio, width))
+    )
+    rows = stretch(height, rng.integers(0, height - down + 1), down)
+    columns = stretch(width, rng.integers(0, width - across + 1), across)
+    filled = rows[:, :, None] & columns[:, None] & chosen[:, None, None]
+    return np.where(filled, rng.integers(0, 256, images.shape, np.uint8), images)

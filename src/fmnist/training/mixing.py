@@ -21,8 +21,12 @@ class Mix:
         return own * rows + (1 - own) * rows[self.partners]
 
 
-def mix(images: np.ndarray, mixup: float, cutmix: float, rng: np.random.Generator) -> tuple[np.ndarray, Mix]:
+def mix(
+    images: np.ndarray, mixup: float, cutmix: float, rng: np.random.Generator, unmixed: np.ndarray
+) -> tuple[np.ndarray, Mix]:
     """Mix each image with another one of the epoch; where both ways are on, each image by one of them at random.
+
+    Those that are `unmixed`, bool (N,), stay as they are.
 
     mixup blends the two; CutMix puts a rectangle of the other into the image, in the same place, and its centre may be
     anywhere. The shares are drawn from Beta(α, α) with the α of mixup or of CutMix (0 is off), and for CutMix corrected
@@ -35,8 +39,9 @@ def mix(images: np.ndarray, mixup: float, cutmix: float, rng: np.random.Generato
     cut = np.asarray(rng.random(count) < (0.5 if mixup and cutmix else float(bool(cutmix))))
     for alpha, chosen in ((mixup, ~cut), (cutmix, cut)):
         shares[chosen] = rng.beta(alpha, alpha, chosen.sum()) if alpha else 1.0
+    shares[unmixed] = 1.0
     rows, columns = (
-        _within(length, np.rint(length * np.sqrt(1 - shares)).astype(int), rng) for length in (height, width)
+        drawn_stretch(length, np.rint(length * np.sqrt(1 - shares)).astype(int), rng) for length in (height, width)
     )
     shares[cut] = 1 - (rows.sum(axis=1) * columns.sum(axis=1))[cut] / (height * width)
     mixed = np.empty_like(images)
@@ -49,9 +54,13 @@ def mix(images: np.ndarray, mixup: float, cutmix: float, rng: np.random.Generato
     return mixed, Mix(partners, shares.astype(np.float32))
 
 
-def _within(length: int, sides: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draw a stretch of each of the sides (N,), its centre anywhere: bool (N, length)."""
-    first = (rng.integers(0, length, len(sides)) - sides // 2)[:, np.newaxis]
-    places = np.arange(length)
-    inside: np.ndarray = (places >= first) & (places < first + sides[:, np.newaxis])
+def stretch(length: int, first: np.ndarray, sides: np.ndarray) -> np.ndarray:
+    """Return which places of a length lie in each image's stretch, from its first place on: bool (N, length)."""
+    places = np.arange(length) - first[:, np.newaxis]
+    inside: np.ndarray = (places >= 0) & (places < sides[:, np.newaxis])
     return inside
+
+
+def drawn_stretch(length: int, sides: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw a stretch of each of the sides (N,), its centre anywhere: bool (N, length)."""
+    return stretch(length, rng.integers(0, length, len(sides)) - sides // 2, sides)

@@ -122,8 +122,8 @@ PLOTS = (
 )  # fmt: skip
 
 
-def draw_all(run: RunDirectory, dataset: Dataset) -> list[Path]:
-    """Draw into `plots/` of a run each of `PLOTS` that the run has what it needs for; return the files written.
+def draw_all(run: RunDirectory, dataset: Dataset, out: Path | None = None) -> list[Path]:
+    """Draw each of `PLOTS` that a run has what it needs for into `plots/`, of the run or of a folder `out`.
 
     What lay there under these names before is gone then: the report shows what was drawn here, nothing from elsewhere.
 
@@ -132,7 +132,8 @@ def draw_all(run: RunDirectory, dataset: Dataset) -> list[Path]:
     """
     if results.trained_on(results.environment(run), dataset.sha256) is False:
         raise InputError(f"{run.path} was trained on other data than {dataset.source}; give its data with `data_dir`")
-    drawn = [path for plot in PLOTS if plot.drawable(run) for path in plot.draw(run, dataset, run.plots / plot.name)]
-    for stale in {run.plots / f"{plot.name}{suffix}" for plot in PLOTS for suffix in (".png", ".svg")} - {*drawn}:
+    folder = (RunDirectory(out) if out else run).plots
+    drawn = [path for plot in PLOTS if plot.drawable(run) for path in plot.draw(run, dataset, folder / plot.name)]
+    for stale in {folder / f"{plot.name}{suffix}" for plot in PLOTS for suffix in (".png", ".svg")} - {*drawn}:
         stale.unlink(missing_ok=True)
     return drawn
