@@ -252,8 +252,8 @@ def main() -> int:
             parts = pattern_images(600, seed=1), pattern_images(200, seed=2)
             data = write_idx_folder(Path(folder) / "data", *parts)
             results[name] = PARTS[name](Path(folder), data)
-        results[name]["seconds"] = round(time.monotonic() - began, 1)
-        results |= {"environment": environment.environment(), "date": time.strftime("%Y-%m-%d")}
+        results[name] |= {"seconds": round(time.monotonic() - began, 1), "date": time.strftime("%Y-%m-%d")}
+        results["environment"] = environment.environment()
         write_json(arguments.output, results)
         print(f"   {'good' if results[name]['good'] else 'BAD'}: {results[name]}", flush=True)
     if arguments.output == measured.path("torture"):

@@ -76,7 +76,13 @@ def figures() -> list[str]:
         lines.append(f"| {kinds[0]['promise']} | {tried} | {told}, {wrong} otherwise | {'✗' if wrong else '✓'} |")
     facts = results["environment"]
     versions = f"Python {facts['python']}, Keras {facts['keras']}, TensorFlow {facts['tensorflow']}"
-    return [*lines, "", f"Measured on {measured.machine(facts)}; {versions}; {results['date']}.", ""]
+    days = sorted({result["date"] for result in results.values() if "date" in result})
+    return [
+        *lines,
+        "",
+        f"Measured on {measured.machine(facts)}; {versions}; {' to '.join(days[:: len(days) - 1 or 1])}.",
+        "",
+    ]
 
 
 PARTS = (documents.Part("docs/reliability.md", "figures: made by benchmarks/torture_docs.py", figures),)

@@ -36,6 +36,16 @@ def test_every_figure_is_the_stored_one():
     assert done.stdout == "10 parts are as the stored results have them\n"
 
 
+@pytest.mark.parametrize("name", ["remedies", "kernels", "transfer"])
+def test_the_pictures_of_the_studies_are_drawn_from_the_stored_results(documents, tmp_path, name):
+    """If not: `python benchmarks/studies.py` draws them again."""
+    import studies
+
+    studies.draw(name, tmp_path)
+    drawn = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert drawn == {path.name: path.read_bytes() for path in studies.PICTURES.glob(f"{name}-*.svg")}
+
+
 def test_a_part_lies_between_its_markers(documents, root):
     part = documents.Part("docs/a.md", MARKER, lambda: ["", r"new \1", ""])
     documents.write(part, root=root)

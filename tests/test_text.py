@@ -82,3 +82,9 @@ def test_a_list_tells_how_many_it_leaves_out_and_has_no_ellipsis_where_all_are_n
 def test_losses_and_names():
     assert [text.loss(value) for value in (0.28349, 2302.585, 3e12)] == ["0.283", "2,303", "3.0e+12"]
     assert [text.shorten("Ankle boot", length) for length in (10, 7, 1)] == ["Ankle boot", "Ankle…", "…"]
+
+
+def test_a_command_is_html_word_by_word():
+    told = text.command_html('fmnist train --data-dir "a <b>"')
+    words = ("fmnist", "train", "--data-dir", "&quot;a", "&lt;b&gt;&quot;")
+    assert told == " ".join(f"<span>{word}</span>" for word in words)

@@ -54,18 +54,7 @@ def train(
     config = pretrained.with_paths(config, run)
     check(config, dataset)
     with run.lock():
-        if (run.path / STUDY_FILE).is_file():
-            raise InputError(f"{run.path} holds a study; choose another name")
-        if run.exists() and not overwrite:
-            mend = (
-                ""
-                if run.state() in ("finished", "diverged")
-                else f"; continue it with `{run.command('train --resume')}`"
-            )
-            raise InputError(
-                f"{run.path} holds a run already ({run.state()}){mend}; "
-                "choose another name, or replace it with `overwrite=True`"
-            )
+        check_place(run, overwrite)
         backend.prepare(config.engine)
         from fmnist.training.distillation import Teacher
 
@@ -100,8 +89,7 @@ def resume(
     """
     with run.lock():
         config = restore(read_json(run.config))
-        if _is_trained(run) and (train_only or run.report.is_file()):
-            raise InputError(f"{run.path} is finished; there is nothing to resume")
+        check_resumable(run, train_only)
         same_data = results.trained_on(results.environment(run), dataset.sha256)
         if same_data is None:
             raise InputError(f"{run.environment} does not tell the data of the run; start again with `overwrite=True`")
@@ -122,6 +110,31 @@ def resume(
                     "put the first one back, or start again with `overwrite=True`"
                 )
         return _go(config, dataset, run, watcher, should_stop, train_only, teacher, resume=True)
+
+
+def check_place(run: RunDirectory, overwrite: bool) -> None:
+    """Check that a new run may be written here, without loading a backend.
+
+    Raises:
+        InputError: there is a study, or a run and `overwrite` is not set.
+    """
+    if (run.path / STUDY_FILE).is_file():
+        raise InputError(f"{run.path} holds a study; choose another name")
+    if run.exists() and not overwrite:
+        told = f"{run.path} holds a run already ({run.state()})"
+        if run.state() not in ("finished", "diverged"):
+            told += f"; continue it with `{run.command('train --resume')}`"
+        raise InputError(f"{told}; choose another name, or replace it with `overwrite=True`")
+
+
+def check_resumable(run: RunDirectory, train_only: bool) -> None:
+    """Check that something is left to do for a run, without loading a backend.
+
+    Raises:
+        InputError: the run is finished.
+    """
+    if _is_trained(run) and (train_only or run.report.is_file()):
+        raise InputError(f"{run.path} is finished; there is nothing to resume")
 
 
 def _go(

@@ -1,5 +1,6 @@
-"""Formats numbers as people read them: shares, points, losses, times, sizes, counts; makes names fit to be shown."""
+"""Formats what people read: shares, losses, times, sizes, counts, commands; shortens names, makes them fit to show."""
 
+import html
 import re
 from collections.abc import Sequence
 
@@ -61,6 +62,11 @@ def some(names: Sequence[str], most: int) -> str:
     """List names, and tell how many are left out beyond the first `most`: `Coat, Bag, Dress and 7 more`."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def command_html(text: str) -> str:
+    """Return a command as HTML whose words a style can keep whole: browsers break `--limit` after its dashes."""
+    return re.sub(r"\S+", r"<span>\g<0></span>", html.escape(text))
 
 
 def shorten(name: str, length: int) -> str:

@@ -33,6 +33,7 @@ def test_each_help_ends_in_two_examples(name, run_cli):
     assert code == 0
     assert len(examples) == 2 and all(line.strip().startswith(f"fmnist {name}") for line in examples)
     assert "--json" in out
+    assert not re.search(r"\.\.\.$", out.partition("\n")[2], re.MULTILINE), "a description that is cut off"
 
 
 def test_each_setting_is_a_flag(run_cli):
@@ -56,6 +57,14 @@ def test_help_lists_the_common_settings_in_groups_with_the_values_of_the_preset(
     assert "Augmentation:" in out and "Presets:" not in out and "[default: no-flip]" not in out
 
 
+@pytest.mark.parametrize("words", [["--name", "tiny"], ["--resume", "tiny"]])
+def test_a_run_that_is_finished_is_told_before_anything_slow_is_loaded(words, tiny_run, tiny_data_dir):
+    words = ["train", *words, "--runs-dir", str(tiny_run.path.parent), "--data-dir", str(tiny_data_dir)]
+    code = f"import sys, fmnist.cli as c; code = c.main({words}); sys.exit(code + 40 * ('keras' in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2 and "finished" in done.stderr, done.stderr
+
+
 def test_help_loads_nothing_heavy():
     code = (
         "import sys, fmnist.cli as c; c.main(['--help']); sys.exit(any(m in sys.modules for m in ('keras', 'numpy')))"
@@ -76,7 +85,7 @@ def test_help_loads_nothing_heavy():
         (["train", "--dropout", "0.1,0.2"], "expected one for all, or 3 for the blocks and one for the hidden layer"),
         (["train", "--optimizer", "adm"], "'adm' is not one of 'adam'"),
         (["train", "--name", "a/b"], "expected a plain name"),
-        (["train", "--resume", "latest", "--epochs", "3"], "leave the other settings out"),
+        (["train", "--resume", "latest", "--epochs", "3"], "leave out the other settings"),
         (["train", "--resume", "nowhere"], "neither a run directory nor the name of a run"),
         (["train", "--data-dir", "nowhere"], "nowhere"),
         (["evaluate", "latest"], "there is no run in"),

@@ -30,6 +30,7 @@ def test_text(run_cli, tiny_data_dir, drawn):
     assert f"source          {tiny_data_dir}" in lines
     assert "images          600 training, 200 test" in lines
     assert "exact copies    0 inside training, 0 inside test, 0 test images also in training" in lines
+    assert f"{'':16}with another label: 0 inside training, 0 inside test, 0 test images also in training" in lines
     assert "    3  3            61    20  ########################" in lines
     assert "    9  9            58    20  #######################" in lines
     assert max(map(len, lines[1:])) <= 100

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,6 +70,10 @@ def test_plan_study_and_list(run_cli, mine, tiny_data_dir, tmp_path):
     assert "Done      2 of 2 runs" in err
     code, out, _ = run_cli("runs", "--runs-dir", tmp_path / "runs")
     assert (code, out) == (0, "study mine: 2 of 2 runs done, finished\n")
+    shutil.copytree(tmp_path / "runs" / "mine", tmp_path / "runs" / "other")
+    code, out, err = run_cli("compare", mine, *where, "--name", "other")
+    assert code == 0 and out.startswith("Study other")
+    shutil.rmtree(tmp_path / "runs" / "other")
     code, out, err = run_cli("compare", mine, *where, "--epochs", "1", "--dry-run", "--json")
     assert [row["stale"] for row in json.loads(out)["runs"]] == ["epochs was 2, is 1"] * 2
     code, out, err = run_cli("train", "--name", "mine", *where[:4])

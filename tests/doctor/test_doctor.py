@@ -25,10 +25,17 @@ def found(target, state, **where):
 
 def test_a_finished_run_is_in_order(tiny_run, run_cli):
     code, out, err = run_cli("doctor", tiny_run.path)
-    assert (code, err) == (0, "") and out.endswith("Nothing is wrong\n")
-    assert "ok     state               finished with epoch 2 of 2" in out
-    assert "ok     model               10 classes, pictures of 28 × 28 pixels" in out
+    assert (code, err) == (0, "") and out.endswith("No problem found\n")
+    assert "ok     state                finished with epoch 2 of 2" in out
+    assert "ok     model                10 classes, pictures of 28 × 28 pixels" in out
     assert found(tiny_run.path, "note") == found(tiny_run.path, "wrong") == {}
+
+
+def test_texts_stand_below_each_other(run_cli, monkeypatch):
+    checks = [doctor.Check(name, doctor.OK, "fine") for name in ("Python", "packages [transfer]")]
+    monkeypatch.setattr(doctor, "examine", lambda *_, **__: checks)
+    _, out, _ = run_cli("doctor")
+    assert len({line.index("fine") for line in out.splitlines()[:2]}) == 1
 
 
 def break_checkpoint(run):

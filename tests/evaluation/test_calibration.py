@@ -137,7 +137,7 @@ class TestRun:
         run.model.write_bytes(tiny_run.model.read_bytes())
         assert not evaluate.calibrate(run, tiny_dataset)
         code, out, _ = run_cli("evaluate", run.path, "--data-dir", tiny_data_dir)
-        assert code == 0 and "not calibrated, for want of validation images" in out
+        assert code == 0 and "not calibrated: too few validation images" in out
         assert not run.calibration.exists() and not run.familiarity.exists()
         assert read_json(run.metrics)["calibrated"] is None
 
@@ -146,7 +146,7 @@ class TestRun:
         code, out, _ = run_cli("evaluate", tiny_run.path, "--data-dir", tiny_data_dir)
         assert code == 0 and tiny_run.calibration.read_bytes() == before
         temperature = read_json(tiny_run.calibration)["temperature"]
-        assert f"off the accuracy (ECE); divided by a temperature of {temperature:.3f}, " in out
+        assert f"off the accuracy (ECE); calibrated with temperature {temperature:.3f}: " in out
 
     def test_a_run_answers_calibrated_its_file_raw(self, tiny_run, tiny_dataset):
         from fmnist.predictor import open_model

@@ -283,7 +283,8 @@ class TestCommand:
     def test_it_says_whether_they_are_calibrated(self, run, run_cli, tiny_data_dir, tiny_dataset, monkeypatch):
         Fake(monkeypatch, tiny_dataset)
         temperature = read_json(run.calibration)["temperature"]
-        for flags, words in (([], f"at temperature {temperature:.3f}"), (["--no-calibrate"], "not calibrated")):
+        calibrated = f"calibrated with temperature {temperature:.3f}"
+        for flags, words in (([], calibrated), (["--no-calibrate"], "not calibrated")):
             code, out, _ = run_cli("export", run.path, "--format", "onnx", "--data-dir", tiny_data_dir, *flags)
             assert code == 0 and f"Probabilities: {words}" in out
 

@@ -19,6 +19,7 @@ from fmnist.export.exporter import export_run
 from fmnist.images import decode, prepare
 from fmnist.predictor import open_model
 from fmnist.run.directory import RunDirectory, read_json, write_json
+from fmnist.text import percent
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -160,10 +161,16 @@ def test_it_answers_with_the_network_off(page, host, folder):
     model = open_model(folder / "web" / "model.onnx")
     (expected,) = model.probabilities(prepare(decode(photo), (28, 28))[np.newaxis])
     assert page.locator("#name").inner_text() == model.class_names[expected.argmax()]
-    assert float(page.locator("#share").inner_text().rstrip("%")) == pytest.approx(100 * expected.max(), abs=0.2)
+    assert float(page.locator("#share").inner_text().strip("<>%")) == pytest.approx(100 * expected.max(), abs=0.2)
     assert page.locator("#bars tr").count() == 10
     seen = "[...document.querySelector('#seen').getContext('2d').getImageData(0, 0, 28, 28).data]"
     assert page.evaluate(seen)[::4] == prepare(decode(photo), (28, 28)).ravel().tolist()
+
+
+def test_a_share_is_told_as_in_python(page):
+    shares = [0, 2e-4, 5e-4, 0.123, 0.9994, 0.9996, 1]
+    tell = '(shares) => import(new URL("page.js", document.baseURI)).then((page) => shares.map(page.percent))'
+    assert page.evaluate(tell, shares) == [percent(share) for share in shares]
 
 
 def test_a_drawing_is_answered_and_undone(page):

@@ -212,22 +212,29 @@ def test_draw_all_refuses_broken_predictions(tmp_path, tiny_dataset):
 
 
 @pytest.fixture
-def histories():
-    """A baseline and nine variants, two seeds each, whose losses begin high and end low."""
+def averages():
+    """The curves of a baseline and nine variants, two seeds each, whose losses begin high and end low."""
 
     def run(number, seed):
         losses = {"train_loss": 2.3 + 0.1 * seed, "val_loss": 2.2 - 0.1 * seed}
         rows = [{"epoch": epoch} | {key: loss / epoch for key, loss in losses.items()} for epoch in range(1, 13)]
         return [row | {"val_accuracy": 0.9 - 0.1 * row["val_loss"] + 0.001 * number} for row in rows]
 
-    return {f"variant {number}": [run(number, seed) for seed in (0, 1)] for number in range(10)}
+    return {f"variant {number}": study_plots.average([run(number, seed) for seed in (0, 1)]) for number in range(10)}
+
+
+def test_curves_of_runs_that_end_at_different_epochs_are_averaged():
+    runs = [[{"epoch": 1, "val_loss": 1.0}, {"epoch": 2, "val_loss": 0.5}], [{"epoch": 1, "val_loss": 3.0}]]
+    assert study_plots.average(runs) == {
+        "train_loss": [], "val_loss": [(1, 2.0, pytest.approx(2**0.5)), (2, 0.5, 0.0)], "val_accuracy": []
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("draw", [study_plots.overlay, study_plots.panels])
-def test_the_curves_of_a_study_stay_inside_their_frame(draw, histories, tmp_path, monkeypatch):
+def test_the_curves_of_a_study_stay_inside_their_frame(draw, averages, tmp_path, monkeypatch):
     figures = []
     monkeypatch.setattr(style, "save", lambda figure, stem: figures.append(figure))
-    draw(histories, tmp_path / "curves", "A study")
+    draw(averages, tmp_path / "curves", "A study")
     for axes in figures[0].axes:
         left, right, low, high = *axes.get_xlim(), *axes.get_ylim()
         shapes = [line.get_xydata() for line in axes.lines] + [
@@ -237,11 +244,11 @@ def test_the_curves_of_a_study_stay_inside_their_frame(draw, histories, tmp_path
             assert left <= x.min() and x.max() <= right and low <= y.min() and y.max() <= high
 
 
-def test_blue_and_orange_say_training_and_validation_alone(histories, tmp_path):
+def test_blue_and_orange_say_training_and_validation_alone(averages, tmp_path):
     """A variant has another colour, and a better one too."""
     found = [study_plots.Effect("better", 2.0, 1.0), study_plots.Effect("worse", -2.0, 1.0)]
     study_plots.effects({"Accuracy": found}, tmp_path / "effects", "A study")
-    study_plots.overlay(histories, tmp_path / "curves", "A study")
+    study_plots.overlay(averages, tmp_path / "curves", "A study")
     for name in ("effects", "curves"):
         drawn = (tmp_path / f"{name}.svg").read_text("utf-8")
         assert style.TRAINING not in drawn and style.VALIDATION not in drawn

@@ -117,7 +117,7 @@ def test_what_is_missing_names_the_command_that_makes_it(bare):
     for path in (bare.metrics, bare.predictions, bare.environment, bare.status):
         path.unlink()
     page = Page(run_page.write_report(bare))
-    assert f"The model has not met the test set yet: fmnist evaluate {bare.path}" in page.text
+    assert f"The model has not been scored on the test set yet: fmnist evaluate {bare.path}" in page.text
     assert f"This picture is not drawn yet: fmnist report {bare.path}" in page.text
     assert "Validation accuracy 90.00% after the last epoch" in page.text
     assert "Environment and data" not in page.text
@@ -132,7 +132,7 @@ def test_an_unfinished_run_says_so(bare):
     write_json(bare.status, {"state": "failed", "epoch": 1, "seconds": 5, "message": "the disk is full"})
     text = Page(run_page.write_report(bare)).text
     assert "Its state is failed , after 4 whole epochs: the disk is full. fmnist train --resume" in text
-    assert f"--resume {bare.path} goes on" in text
+    assert f"--resume {bare.path} continues it" in text
 
 
 def test_without_a_configuration_there_is_no_report(tmp_path):
@@ -316,7 +316,7 @@ def test_help_ends_in_two_examples(run_cli):
 
 def test_calibration_in_words(page, bare):
     """80% of answers of 91% are right: 11% off."""
-    assert "confidence is 11.0% off its accuracy" in page.text and "for want of validation images" in page.text
+    assert "confidence is 11.0% off its accuracy" in page.text and "too few validation images" in page.text
     write_json(bare.metrics, read_json(bare.metrics) | {"calibrated": {"temperature": 1.5, "ece": 0.012, "loss": 0.9}})
     text = Page(run_page.write_report(bare)).text
     assert "Divided by a temperature of 1.500 , fitted on the validation images, it is 1.20% off" in text
@@ -332,14 +332,14 @@ def test_exported_files_and_their_speed(bare):
     write_json(bare.exports_index, {"files": [row | {"file": "model.onnx", "forced": True}]})
     run_page.write_report(bare)
     text = Page(bare.report).text
-    assert "onnx (forced: its gate refused it) 1,655 kB 80.00% 99.00% How fast they are" in text
-    assert f"How fast they are has not been measured yet: fmnist benchmark {bare.path}" in text
+    assert "onnx (forced: it failed its check) 1,655 kB 80.00% 99.00% Their speed" in text
+    assert f"Their speed has not been measured yet: fmnist benchmark {bare.path}" in text
     speed = {"latency_median_ms": 0.123, "latency_p99_ms": 0.5, "images_per_second": 5000.4, "start_seconds": 0.4}
     rows = [row | speed | {"format": name, "peak_bytes": 6e7} for name in ("model.keras", "onnx")]
     write_json(bare.benchmark, {"environment": {"cores": 2, "processor": "P"}, "rows": rows})
     run_page.write_report(bare)
     text = Page(bare.report).text
-    assert "onnx (forced: its gate refused it) 1,655 kB 80.00% 99.00% 0.12 ms 0.50 ms 5,000 0.40 s 60 MB" in text
+    assert "onnx (forced: it failed its check) 1,655 kB 80.00% 99.00% 0.12 ms 0.50 ms 5,000 0.40 s 60 MB" in text
     assert "model.keras 1,655 kB" in text and "fmnist benchmark" not in text
     # What was exported after the benchmark is told; a format that no benchmark measures is not missed.
     later = [row | {"format": name, "file": "model.onnx", "sha256": "2"} for name in ("onnx", "litert", "web")]

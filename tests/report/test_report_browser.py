@@ -66,6 +66,12 @@ def test_letters_are_of_one_size(show, report, study):
         assert scale.max() / scale.min() < 1.05
 
 
+def test_a_flag_is_not_broken_after_its_dashes(show, report):
+    flags = show(report).locator("pre span").filter(has_text="--")
+    heights = flags.evaluate_all("(words) => words.map((word) => word.getBoundingClientRect().height)")
+    assert heights and max(heights) < 30
+
+
 def test_images_are_in_their_order(show, report):
     page = show(report)
     for sheet in page.locator("#samples ~ figure .panels").all():

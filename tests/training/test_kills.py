@@ -129,7 +129,8 @@ class TestSignals:
             "with StopSignals():\n    os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50)
-        assert done.returncode == 143 and "Not saved in time; --resume goes on from the last checkpoint" in done.stderr
+        assert done.returncode == 143
+        assert "Not saved in time; --resume continues from the last checkpoint" in done.stderr
 
     def test_one_that_saves_in_time_goes_on(self, monkeypatch):
         monkeypatch.setattr(StopSignals, "seconds", 0.2)

@@ -139,7 +139,7 @@ def test_the_documentation_names_all_that_the_description_has(server):
 def test_the_documentation_shows_how_to_send_the_token_and_where_none_is_needed():
     server, headers = Server(token="secret"), {"Authorization": "Bearer secret"}
     text = server.ask("GET", "/docs", headers=headers).text
-    assert "Bearer $TOKEN" in text and "secret" not in text
+    assert "Bearer $TOKEN" in re.sub("</?span>", "", text) and "secret" not in text
     paths = server.ask("GET", "/api/v1/openapi.json", headers=headers).json()["paths"]
     locked = {path for path, methods in paths.items() for one in methods.values() if one.get("security")}
     assert locked == {"/api/v1/predict", "/api/v1/model", "/metrics"}

@@ -92,8 +92,10 @@ def test_a_cell_of_the_matrix_is_large_enough_for_a_thumb(page):
     boxes = [cell.bounding_box() for cell in page.locator("#matrix button").all()[:11]]
     assert min(min(box["width"], box["height"]) for box in boxes) >= 44
     page.locator("#matrix .scroll").evaluate("(box) => { box.scrollLeft = 1000; }")
-    name = page.locator("#matrix tbody th").first.bounding_box()
-    assert name["x"] >= 0, "a row's name stays in sight"
+    name = page.locator("#matrix tbody th").first
+    assert name.bounding_box()["x"] >= 0, "a row's name stays in sight"
+    name.evaluate("(name) => { name.textContent = 'Ankle boot'; }")
+    assert name.bounding_box()["height"] < 60, "it is not broken after each letter"
 
 
 @pytest.mark.parametrize("width", [390, 1280])

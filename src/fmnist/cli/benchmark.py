@@ -17,14 +17,14 @@ from fmnist.text import percent, size
     type=click.FloatRange(min=0, min_open=True),
     default=3.0,
     show_default=True,
-    help="How long each speed of each file is measured.",
+    help="Seconds for which each speed of each file is measured.",
 )
 def command(run: RunDirectory, dataset: Dataset, seconds: float, as_json: bool) -> None:
     """Measure the exported files of RUN (a path, a name or `latest`) beside its model in Keras.
 
     Each file is measured in a process of its own, on the test images: latency with one image, speed with 256 at a
-    time, the time from the start of Python to the first answer, and the memory of all that. Writes benchmark.json; the
-    report shows it.
+    time, the time from the start of Python to the first answer, and peak memory. Writes benchmark.json; the report
+    shows it.
     """
     from fmnist.export.benchmark import benchmark_run
 

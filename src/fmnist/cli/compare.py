@@ -1,5 +1,6 @@
 """`fmnist compare`: carries out a study and shows how it goes."""
 
+import dataclasses
 import re
 import signal
 from pathlib import Path
@@ -42,8 +43,8 @@ class _Seeds(click.ParamType):
 @click.argument("study_name", metavar="STUDY", shell_complete=completion.studies)
 @click.option("--name", default=None, help="Name of the study's folder [default: the study's name].")
 @click.option("--seeds", type=_Seeds(), default=None, help="How many seeds (from 0 on), or which: 5, or 3,7,11.")
-@click.option("--dry-run", is_flag=True, help="Show the runs and how long they will take, and train none.")
-@click.option("--overwrite", is_flag=True, help="Make runs again that were made with other settings or other data.")
+@click.option("--dry-run", is_flag=True, help="Show the runs and how long they will take; train nothing.")
+@click.option("--overwrite", is_flag=True, help="Replace runs that were made with other settings or other data.")
 @options.runs_dir_option
 @options.data_dir_option
 @settings.setting_options
@@ -61,7 +62,7 @@ def command(
     """Train a baseline and its variants with the same seeds, and say what each variant changes.
 
     STUDY is remedies, kernels, augmentation, transfer, or a YAML file of your own. The settings below replace the
-    baseline's; what a variant sets itself stays. Stopped or killed, the same command goes on where it was.
+    baseline's; a variant keeps the settings that it names. After a stop or a kill, the same command continues.
     """
     from fmnist import study as studies
 
@@ -70,7 +71,8 @@ def command(
     if "seed" in given:
         raise InputError("--seed is for one run; a study takes --seeds 5, or --seeds 3,7,11")
     study = studies.read_study(study_name).changed(given, seeds)
-    folder = runs_dir / options.plain_name(name or study.name)
+    study = dataclasses.replace(study, name=options.plain_name(name or study.name))
+    folder = runs_dir / study.name
     if not dry_run:
         lock.check_free(folder)
     with StopSignals() as stop:
@@ -94,7 +96,7 @@ def command(
             result = studies.compare(study, dataset, folder, watcher=watcher, should_stop=stop, overwrite=overwrite)
         except Interrupted:
             watcher.close()
-            say(f"Stopped; the same command goes on with {folder}")
+            say(f"Stopped; the same command continues {folder}")
             return 128 + (stop.received or signal.SIGINT)
         finally:
             watcher.close()
@@ -135,6 +137,6 @@ def _print_plan(jobs: list[Any], stale: dict[Any, str], expected: list[Any], as_
     notes = {run: f"about {duration(waiting[run])}" if run in waiting else "" for run in states} | stale
     print_table([["run", "state", ""], *([run.name, state, notes[run]] for run, state in states.items())], left=3)
     if stale:
-        tell(f"\n{plural(len(stale), 'stale run')}: --name takes another folder, --overwrite makes them again")
+        tell(f"\n{plural(len(stale), 'stale run')}: --name NAME uses another folder, --overwrite replaces them")
     span = f"{duration(seconds)}, {duration(low)} to {duration(high)}"
     tell(f"\n{len(expected)} of {plural(len(jobs), 'run')} to go: {span}")

@@ -30,7 +30,7 @@ _BAR_WIDTH, _COLUMNS = 24, 32  # of the bars of the table of classes, and of wha
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("runs/samples.png"),
     show_default=True,
-    help=f"Where to draw {SAMPLES_PER_CLASS} training images of each class, as PNG and SVG.",
+    help=f"Picture with {SAMPLES_PER_CLASS} training images of each class, drawn as PNG and SVG.",
 )
 @click.option("--no-samples", is_flag=True, help="Draw nothing.")
 @click.pass_context
@@ -56,6 +56,7 @@ def command(context: click.Context, data_dir: Path | None, as_json: bool, sample
 def _lines(facts: dict[str, Any]) -> list[str]:
     train, test = facts["train"], facts["test"]
     height, width = facts["image_shape"]
+    other = train["duplicates_other_label"], test["duplicates_other_label"], facts["test_in_train_other_label"]
     rows = [
         ("source", facts["source"]),
         ("images", f"{train['num_images']:,} training, {test['num_images']:,} test"),
@@ -63,10 +64,7 @@ def _lines(facts: dict[str, Any]) -> list[str]:
         ("training mean", f"{train['mean']:.4f}, standard deviation {train['std']:.4f} (pixels scaled to 0..1)"),
         ("test mean", f"{test['mean']:.4f}, standard deviation {test['std']:.4f}"),
         ("exact copies", _three(train["duplicates"], test["duplicates"], facts["test_in_train"])),
-        (
-            "  other label",
-            _three(train["duplicates_other_label"], test["duplicates_other_label"], facts["test_in_train_other_label"]),
-        ),
+        ("", f"with another label: {_three(*other)}"),
     ]
     lines = [f"{name:14}  {text}" for name, text in rows]
     lines += [f"{'sha256':14}  {digest[:16]}...  {name}" for name, digest in facts["sha256"].items()]

@@ -30,6 +30,7 @@ class _Size(click.ParamType):
     "import",
     "fmnist data import my-pictures --out my-data",
     "fmnist data import shoes --out shoes-28 --photos --strict",
+    short_help="Make a data set from pictures of your own.",
 )
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--out", "target", type=click.Path(path_type=Path), required=True, help="Folder to make.")

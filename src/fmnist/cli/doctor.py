@@ -6,6 +6,7 @@ from fmnist.cli import options
 from fmnist.cli.terminal import tell
 from fmnist.text import plural
 
+_WIDTH = 19  # of the longest name of a check
 _SIGNS = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
 
 
@@ -16,7 +17,7 @@ _SIGNS = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
 def command(target: str | None, runs_dir: Path, data_dir: Path | None, as_json: bool) -> int:
     """Check the installation, the engine and the data; or a run, a study, a model, a data file or a history.
 
-    Says what is wrong and how to mend it; changes and fetches nothing. Exit code 1 if something is wrong.
+    Prints each problem with a fix; changes and fetches nothing. The exit code is 1 if there is a problem.
     """
     from fmnist import doctor
 
@@ -25,18 +26,18 @@ def command(target: str | None, runs_dir: Path, data_dir: Path | None, as_json: 
         found.append(check)
         if not as_json:
             colour = "red" if check.state == doctor.WRONG else None
-            tell(f"{_SIGNS[check.state]}  {check.name:18}  {_indented(check.text)}", colour)
+            tell(f"{_SIGNS[check.state]}  {check.name:{_WIDTH}}  {_indented(check.text)}", colour)
             if check.mend:
-                tell(f"{'':27}→ {check.mend}")
+                tell(f"{'':{_WIDTH + 9}}→ {check.mend}")
     wrong = sum(check.state == doctor.WRONG for check in found)
     if as_json:
         options.print_json({"ok": not wrong, "checks": [vars(check) for check in found]})
     elif wrong:
-        tell(f"\n{plural(wrong, 'thing')} wrong; the arrows say how to mend that")
+        tell(f"\n{plural(wrong, 'problem')} found; each arrow shows a fix")
     else:
-        tell("\nNothing is wrong")
+        tell("\nNo problem found")
     return 1 if wrong else 0
 
 
 def _indented(text: str) -> str:
-    return text.replace("\n", f"\n{'':27}")
+    return text.replace("\n", f"\n{'':{_WIDTH + 9}}")

@@ -14,8 +14,8 @@ from fmnist.text import percent
 def command(run: RunDirectory, dataset: Dataset, as_json: bool, refused: RunError | None) -> None:
     """Score the saved model of RUN (a path, a name or `latest`) on the whole test set.
 
-    Writes metrics.json and predictions.npz into the run; before that, where they are missing, calibration.json and
-    familiarity.json, fitted on its validation images. A run that is in use or cannot be written is scored all the same.
+    Writes metrics.json and predictions.npz into the run. If calibration.json or familiarity.json is missing, it is made
+    first, from the run's own images. A run that is in use or cannot be written is scored all the same.
     """
     from fmnist.evaluation import evaluate
 
@@ -51,6 +51,6 @@ def _print(result: dict[str, Any]) -> None:
 def _confidence(result: dict[str, Any]) -> str:
     raw, calibrated = percent(result["ece"], 2), result["calibrated"]
     if not calibrated:
-        return f"{raw} off the accuracy (ECE); not calibrated, for want of validation images"
-    after = f"{percent(calibrated['ece'], 2)}, loss {calibrated['loss']:.4f}"
-    return f"{raw} off the accuracy (ECE); divided by a temperature of {calibrated['temperature']:.3f}, {after}"
+        return f"{raw} off the accuracy (ECE); not calibrated: too few validation images"
+    after = f"{percent(calibrated['ece'], 2)} off, loss {calibrated['loss']:.4f}"
+    return f"{raw} off the accuracy (ECE); calibrated with temperature {calibrated['temperature']:.3f}: {after}"

@@ -30,36 +30,38 @@ def _formats(context: click.Context, parameter: click.Parameter, text: str) -> t
     callback=_formats,
     shell_complete=completion.formats,
     metavar="NAME,NAME,…",
-    help=f"Also: {', '.join(name for name, form in FORMATS.items() if not form.default)}.",
+    help=f"Formats to write; others are {', '.join(name for name, form in FORMATS.items() if not form.default)}.",
 )
 @click.option(
     "--calibrate/--no-calibrate",
     default=True,
-    help="Fold the temperature in (the default), or give the probabilities of the run's own model.",
+    help="Write files with calibrated probabilities (the default), or with those of the run's own model.",
 )
 @click.option(
     "--force",
     is_flag=True,
-    help="Write a file that its gate refuses too, marked in exports.json; the exit code stays 1.",
+    help="Write a file even if it fails its check, and mark it in exports.json; the exit code is still 1.",
 )
 @click.option(
     "--web-runtime",
     type=click.Path(path_type=Path),
     metavar="FILE.tgz",
-    help="The npm package that format web needs, where npm cannot fetch it.",
+    help="The npm package that format web needs, if npm cannot fetch it here.",
 )
 def command(run: RunDirectory, dataset: Dataset, formats: tuple[str, ...], as_json: bool, **how: Any) -> None:
     """Write the model of RUN (a path, a name or `latest`) in other formats, into its folder exports/.
 
-    Each file takes raw pixels, uint8, and gives probabilities; each carries its class names. Before it is put there, it
-    answers the whole test set beside Keras: float32 formats must come within 0.0001 on every image, fp16 within 0.02
-    with the same top class on 99.9%, and int8 may lose 0.3 points of accuracy. Exit code 1 if one fails.
+    Each file takes raw pixels, uint8, and gives probabilities; each carries its class names. Before it is written, its
+    answers for the whole test set are compared with those of Keras: probabilities of float32 formats must agree within
+    0.0001, those of fp16 within 0.02 with the same top class on 99.9% of the images, and int8 may lose 0.3 points of
+    accuracy. The exit code is 1 if a file fails.
 
-    The probabilities are calibrated: the temperature fitted on the run's validation images is folded into the last
-    layer, in the files and in the Keras model that they are compared with. The run's own model stays as it is.
+    The probabilities are calibrated: the last layer is divided by the temperature that was fitted on the run's
+    validation images, in the files and in the Keras model that they are compared with. The run's own model stays as it
+    is.
 
-    Format web is a folder for any static host: a page that classifies on the device, from a file, the camera or a
-    drawing, also without a network once it was opened.
+    Format web is a folder for any static host: a page that classifies pictures from a file, the camera or a drawing on
+    the device itself. After the first visit it works without a network.
     """
     from fmnist.export.exporter import export_run
 
@@ -83,7 +85,9 @@ def _print(folder: Path, result: dict[str, Any]) -> None:
         table.append([row["file"], size(row["bytes"]), *scores, difference, "" if row["passed"] else "forced"])
     tell(f"Folder {folder}\n")
     print_table(table)
-    calibrated = f"at temperature {rows[0]['temperature']:.3f}" if rows[0]["calibrated"] else "not calibrated"
+    calibrated = (
+        f"calibrated with temperature {rows[0]['temperature']:.3f}" if rows[0]["calibrated"] else "not calibrated"
+    )
     tell(
         f"\nKeras itself: {percent(rows[0]['keras_accuracy'], 2)} of {rows[0]['num_images']:,} test images. "
         f"Probabilities: {calibrated}"

@@ -71,8 +71,8 @@ def command(
         made = click.command(name, cls=cls, epilog=epilog, **how)(function)
         made.params += [
             click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON object and nothing else."),
-            _level_option("--quiet", "-q", terminal.QUIET, "Say nothing on stderr but errors."),
-            _level_option("--verbose", "-v", terminal.VERBOSE, "Say more on stderr."),
+            _level_option("--quiet", "-q", terminal.QUIET, "Print only errors on stderr."),
+            _level_option("--verbose", "-v", terminal.VERBOSE, "Print more on stderr."),
         ]
         return made
 

@@ -25,7 +25,7 @@ def command(
 ) -> None:
     """Draw the plots of RUN (a path, a name or `latest`) and write its report.
 
-    The report is one HTML file that needs no network. What the run does not have yet is left out of it.
+    The report is one HTML file that needs no network. It leaves out what the run does not have yet.
     """
     from fmnist.report import plots, run_page
 

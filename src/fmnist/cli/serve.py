@@ -17,9 +17,9 @@ from fmnist.errors import InputError
 )
 @options.run_argument("model", default="latest")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all.")
-@click.option("--port", type=click.IntRange(0, 65535), default=7860, show_default=True, help="0 takes a free one.")
+@click.option("--port", type=click.IntRange(0, 65535), default=7860, show_default=True, help="0 takes a free port.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that answer.")
-@click.option("--no-page", is_flag=True, help="Offer the API alone.")
+@click.option("--no-page", is_flag=True, help="Serve only the API, without the page.")
 @click.option(
     "--auth-token-file",
     type=click.Path(path_type=Path),
@@ -58,8 +58,8 @@ def command(
     MODEL is a run (a path, a name or `latest`) or a file: .tflite, .onnx or .keras. A run answers through its LiteRT
     export, if it has one, and needs no TensorFlow then.
 
-    The page shows what the model makes of your pictures, the runs in the folder and the exported files. The API is at
-    /api/v1/predict; /api/v1/openapi.json describes it. No request leaves this machine.
+    The page shows the model's answers about your pictures, the runs in the folder and the exported files. The API is at
+    /api/v1/predict; the page /docs describes it. No request leaves this machine.
     """
     from fmnist.web import Settings, serve
 

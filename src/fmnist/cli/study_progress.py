@@ -48,7 +48,7 @@ class StudyProgress(StudyWatcher):
         self.move(0.0, f"Run {self.number}/{self.all}")
         line = f"Run {self.number:>{len(str(self.all))}}/{self.all}  {run.name}"
         if run.state() == "diverged":
-            line += "   failed: its loss is no number any more"
+            line += "   failed: its loss stopped being a number"
         else:
             line += f"   {duration(run.read_status()['seconds'])}"
             if "val_accuracy" in (row := results.model_row(run)):

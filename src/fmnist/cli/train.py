@@ -58,10 +58,10 @@ class StopSignals:
         if number == signal.SIGTERM:
             self._end.daemon = True
             self._end.start()
-        say("\nStopping: saving the work so far (once more to stop at once)")
+        say("\nStopping: saving the work so far (a second Ctrl-C stops at once)")
 
     def _give_up(self) -> None:
-        say("Not saved in time; --resume goes on from the last checkpoint")
+        say("Not saved in time; --resume continues from the last checkpoint")
         os._exit(128 + signal.SIGTERM)  # a thread in a long computation hears nothing else
 
     def __call__(self) -> bool:
@@ -116,11 +116,18 @@ def command(
         config = preset(preset_name, **given)
         run = RunDirectory(_path(runs_dir, name, preset_name))
     elif given or name or overwrite:
-        raise InputError("--resume goes on with the run's own settings; leave the other settings out")
+        raise InputError("--resume continues with the run's own settings; leave out the other settings")
     else:
         run = options.open_run(resume_name, runs_dir)
     lock.check_free(run.path)
     with StopSignals() as stop:
+        from fmnist import backend, pipeline
+
+        # Before anything slow; training checks again, under its lock.
+        if resume_name is None:
+            pipeline.check_place(run, overwrite)
+        else:
+            pipeline.check_resumable(run, train_only)
         dataset = options.load_data(data_dir, run if resume_name else None)
         say(f"Data      {dataset.source}")
         say(f"Run       {run.path}")
@@ -131,8 +138,6 @@ def command(
         watcher = ProgressBar()
         how: dict[str, Any] = {"watcher": watcher, "should_stop": stop, "train_only": train_only}
         try:
-            from fmnist import backend, pipeline
-
             backend.prepare(lean=True)
             if resume_name is None:
                 pipeline.train(config, dataset, run, overwrite=overwrite, **how)

@@ -26,7 +26,7 @@ class ModelConfig:
     )
     squeeze_excite: int = setting(
         0,
-        "Weigh a residual block's channels by their means, through a layer so many times narrower; 0: don't.",
+        "Weigh a residual block's channels by their means, through a layer N times narrower; 0: do not.",
         minimum=0,
         maximum=64,
     )

@@ -129,7 +129,7 @@ REMEDIES = (
            "Keeping every layer's input on one scale lets a network learn at larger steps."),
     Remedy("Train twice as long", (STILL_IMPROVING, UNDERFITTING), "improving",
            {"epochs": times(2, "epochs")},
-           "What still falls has not reached its end."),
+           "The validation loss still falls, so more epochs will lower it further."),
     Remedy("Train long enough to judge", (TOO_SHORT,), "length",
            {"epochs": times(5, "epochs", at_least=10)},
            "A trend needs at least 4 epochs, and 10 to be told from jitter."),

@@ -55,7 +55,7 @@ def facts(history: History, found: Judgement, numbers: dict[str, Any]) -> dict[s
             "or 100 times too high or too low."
         )
     if found.verdict != verdict.UNSTABLE:
-        votes = {name: _share(vote) for name, vote in found.votes.items() if vote >= 0.01}
+        votes = {name: percent(vote, 0) for name, vote in found.votes.items() if vote >= 0.01}
         mine = votes.pop(found.verdict)
         rest = f" (the others: {', '.join(f'{vote} {name}' for name, vote in votes.items())})" if votes else ""
         told["certainty"] = f"Of the curves that fit these epochs {mine} say so{rest}."
@@ -83,7 +83,7 @@ def facts(history: History, found: Judgement, numbers: dict[str, Any]) -> dict[s
         rise = _share(val[-1] / np.interp(turns.epoch, found.epochs, val) - 1)
         rose = f"since epoch {turns.epoch} the trend of the validation loss rose by {rise}"
         change = number(-gained.value, 1, sign=True)
-        told["surer"] = f"{rose.capitalize()}, the validation accuracy changed by {change} points."
+        told["surer"] = f"{rose.capitalize()}, and the validation accuracy changed by {change} points."
         told["overconfidence"] = (
             f"The model grows overconfident: {rose} while the validation accuracy held ({change} ± {gained.margin:.1f} "
             "points). It is hardly wrong more often, but far surer when it is."

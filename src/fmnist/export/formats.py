@@ -50,7 +50,7 @@ class Format:
 
 _LITERT, _ONNX, _ONNX_PACKAGES = "fmnist.export.litert", "fmnist.export.onnx", ("onnx", "tf2onnx")
 _SMALL = "the same in whole numbers, a quarter of the size"
-_TRY_WEB = """To try the page, on http://127.0.0.1:8000, which counts as secure as https does:
+_TRY_WEB = """To try the page at http://127.0.0.1:8000, which browsers trust like https:
   python -m http.server --bind 127.0.0.1 --directory {path}"""
 # fmt: off
 _ROWS = (

@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from fmnist.report.plots import style
-from fmnist.text import percent, plural, size
+from fmnist.text import command_html, percent, plural, size
 
 # The plots' colours give way to the page's, which are others on a dark screen.
 _NAMES = ("paper", "ink", "muted", "faint", "training", "validation")
@@ -20,6 +20,7 @@ def page_environment() -> Environment:
     loader = PackageLoader("fmnist.report")
     environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"percent": percent, "plural": plural, "size": size, "plain": _plain, "cell": _cell}
+    environment.filters["command"] = lambda text: Markup(command_html(text))
     environment.filters |= {
         "unbroken": lambda text: text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"),
         "words": lambda name: name.replace("_", " "),

@@ -18,7 +18,7 @@ from fmnist.text import duration, plural
 def write_page(result: Mapping[str, Any], folder: Path) -> None:
     """Draw the contents of `study.json` and its runs' histories into `plots/` of its folder; write `report.html`."""
     plots = RunDirectory(folder).plots
-    _draw(result, folder, plots)
+    draw(result, averages(result, folder), plots)
     context = {
         "study": result,
         "setup": words.setup(result),
@@ -36,7 +36,22 @@ def write_page(result: Mapping[str, Any], folder: Path) -> None:
     write_bytes(RunDirectory(folder).report, html.encode(errors="backslashreplace"))
 
 
-def _draw(result: Mapping[str, Any], folder: Path, plots: Path) -> None:
+def averages(result: Mapping[str, Any], folder: Path) -> pictures.Averages:
+    """Return the mean curves of each variant, from the histories of its finished runs."""
+    return {
+        row["name"]: pictures.average(
+            [
+                read_history(RunDirectory(folder / run["run"]).history)
+                for run in row["runs"]
+                if run["state"] == "finished"
+            ]
+        )
+        for row in result["variants"]
+    }
+
+
+def draw(result: Mapping[str, Any], curves: pictures.Averages, plots: Path) -> None:
+    """Draw a study's pictures into a folder."""
     title, seeds = f"Study {result['name']}", len(result["seeds"])
     accuracy, gap = "Test accuracy, points: more is better", "Final gap, points: less is better"
     effects = {
@@ -45,15 +60,9 @@ def _draw(result: Mapping[str, Any], folder: Path, plots: Path) -> None:
     }
     if shown := {panel: found for panel, found in effects.items() if found}:
         pictures.effects(shown, plots / "effects", f"{title}: difference to the baseline")
-    histories = {
-        row["name"]: [
-            read_history(RunDirectory(folder / run["run"]).history) for run in row["runs"] if run["state"] == "finished"
-        ]
-        for row in result["variants"]
-    }
     over = f"mean and standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
-    pictures.overlay(histories, plots / "curves", f"{title}: validation, {over}")
-    pictures.panels(histories, plots / "panels", f"{title}: training and validation loss")
+    pictures.overlay(curves, plots / "curves", f"{title}: validation, {over}")
+    pictures.panels(curves, plots / "panels", f"{title}: training and validation loss")
 
 
 def _effects(result: Mapping[str, Any], part: str, metric: str) -> list[pictures.Effect]:

@@ -6,13 +6,15 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup, escape
 
+from fmnist.text import command_html
+
 
 def page(description: dict[str, Any], address: str, server: str) -> str:
     """Return the page; `address` is the description's, `server` the server's, which the reader's commands ask."""
     environment = Environment(
         loader=PackageLoader("fmnist.web", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"marked": _marked, "kind": _kind}
+    environment.filters |= {"marked": _marked, "kind": _kind, "command": lambda text: Markup(command_html(text))}
     return environment.get_template("reference.html").render(
         api=description, address=address, server=server.rstrip("/")
     )

@@ -18,7 +18,8 @@ const brush = find("input[type=range]"), board = find(".stage canvas"), context 
 let stream = null, strokes = [], erasing = false, waiting = 0, turn = 0;
 
 const say = (text) => { find("#status").textContent = text; };
-const percent = (share) => `${(100 * share).toFixed(share < 0.9995 ? 1 : 0)}%`;
+// As in Python: what is not quite nothing or all does not round to 0% or 100%.
+export const percent = (share) => share > 0 && share < 0.0005 ? "<0.1%" : share < 1 && share >= 0.9995 ? ">99.9%" : `${(100 * share).toFixed(1)}%`;
 
 // The answer
 

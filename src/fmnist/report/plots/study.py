@@ -19,8 +19,24 @@ from fmnist.text import shorten
 # validation. From the ninth on lines are dashed.
 PALETTE = ("#009e73", "#b8579a", "#a88400", "#7a68c4", "#8c6d4f", "#c2506e", "#1f93a3", "#6d9420")
 _PANEL_COLUMNS, _PANEL_HEIGHT = 3, 2.6
-Histories = Mapping[str, Sequence[History]]
-"""Of the runs of each variant, the baseline first."""
+COLUMNS = ("train_loss", "val_loss", "val_accuracy")  # of a history, that are drawn
+Curve = Sequence[tuple[int, float, float]]
+"""Epochs, each with the mean and the standard deviation of one column over the runs."""
+Averages = Mapping[str, Mapping[str, Curve]]
+"""The curves of each variant by their columns, the baseline first."""
+
+
+def average(runs: Sequence[History]) -> Mapping[str, Curve]:
+    """Return the curves of a variant from the histories of its runs, which may end at different epochs."""
+    curves: dict[str, list[tuple[int, float, float]]] = {}
+    for column in COLUMNS:
+        rows = [row for run in runs for row in run if column in row]
+        curves[column] = []
+        for epoch in sorted({int(row["epoch"]) for row in rows}):
+            values = [row[column] for row in rows if row["epoch"] == epoch]
+            spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+            curves[column].append((epoch, float(np.mean(values)), spread))
+    return curves
 
 
 @dataclass(frozen=True)
@@ -60,25 +76,25 @@ def effects(panels: Mapping[str, Sequence[Effect]], path_stem: Path, title: str)
 
 
 @style.styled()
-def overlay(histories: Histories, path_stem: Path, title: str) -> list[Path]:
+def overlay(averages: Averages, path_stem: Path, title: str) -> list[Path]:
     """Draw validation accuracy and validation loss of all variants over each other, the first one strongest.
 
     The first quarter of the epochs is left out: it lies so far off that the variants would fall together.
     """
-    height = max(3.6, style.TITLE_STRIP + 1 + 0.19 * len(histories))
+    height = max(3.6, style.TITLE_STRIP + 1 + 0.19 * len(averages))
     inside = height - style.TITLE_STRIP - 0.8
     figure = style.titled(2 * PART + 2 * SIDE_STRIP, height, title, columns=2)
     quantities = (("val_accuracy", "Validation accuracy, %", 100), ("val_loss", "Validation loss", 1))
-    late = {name: [run[len(run) // 4 :] for run in runs] for name, runs in histories.items()}
     for place, (key, unit, factor) in enumerate(quantities):
         axes = style.axes_at(figure, SIDE_STRIP + place * PART + 0.45, 0.48, 1.45, inside)
         axes.set_title(unit)
         along_epochs(axes, labelpad=1)
         ends = []
-        for number, (name, runs) in enumerate(late.items()):
+        for number, (name, curves) in enumerate(averages.items()):
+            late = [point for point in curves[key] if point[0] > curves[key][-1][0] // 4]
             colour = INK if number == 0 else PALETTE[(number - 1) % len(PALETTE)]
             dashes = (0, (4, 1.5)) if number > len(PALETTE) else "solid"
-            last = _band(axes, runs, key, factor, colour, linewidth=2.4 if number == 0 else 1.5, linestyle=dashes)
+            last = _band(axes, late, factor, colour, linewidth=2.4 if number == 0 else 1.5, linestyle=dashes)
             if last is not None:
                 ends.append((last, f"{shorten(name, 22)} {last:.{1 if factor == 100 else 3}f}", colour))
         label_ends(axes, ends, distance=0.165 / inside, weight="normal")
@@ -86,14 +102,14 @@ def overlay(histories: Histories, path_stem: Path, title: str) -> list[Path]:
 
 
 @style.styled()
-def panels(histories: Histories, path_stem: Path, title: str) -> list[Path]:
+def panels(averages: Averages, path_stem: Path, title: str) -> list[Path]:
     """Draw training and validation loss of each variant in a panel of its own, with the baseline's behind it."""
-    rows = math.ceil(len(histories) / _PANEL_COLUMNS)
+    rows = math.ceil(len(averages) / _PANEL_COLUMNS)
     width, height = _PANEL_COLUMNS * PART + 2 * SIDE_STRIP, rows * _PANEL_HEIGHT + style.TITLE_STRIP
-    figure = style.titled(width, height, title, _PANEL_COLUMNS, len(histories))
-    baseline, *_ = histories.values()
+    figure = style.titled(width, height, title, _PANEL_COLUMNS, len(averages))
+    baseline, *_ = averages.values()
     colours = {"train_loss": TRAINING, "val_loss": VALIDATION}
-    for number, (name, runs) in enumerate(histories.items()):
+    for number, (name, curves) in enumerate(averages.items()):
         row, column = divmod(number, _PANEL_COLUMNS)
         left, bottom = SIDE_STRIP + column * PART + 0.42, (rows - row - 1) * _PANEL_HEIGHT + 0.45
         first = next(iter(figure.axes), None)
@@ -102,24 +118,18 @@ def panels(histories: Histories, path_stem: Path, title: str) -> list[Path]:
         along_epochs(axes, labelpad=1)
         if number:
             for key in colours:
-                _band(axes, baseline, key, 1, MUTED, band=False, linewidth=1, linestyle=(0, (1, 1.5)))
+                _band(axes, baseline[key], 1, MUTED, band=False, linewidth=1, linestyle=(0, (1, 1.5)))
         for key, colour in colours.items():
-            _band(axes, runs, key, 1, colour, linewidth=1.8)
+            _band(axes, curves[key], 1, colour, linewidth=1.8)
     figure.axes[0].set_ylim(bottom=0)  # and so of all
     return style.save(figure, path_stem)
 
 
-def _band(
-    axes: Axes, runs: Sequence[History], key: str, factor: float, colour: str, *, band: bool = True, **line: object
-) -> float | None:
-    """Draw the mean over runs and a band of one standard deviation; return the last mean, if there is any."""
-    rows = [row for run in runs for row in run if key in row]
-    if not rows:
+def _band(axes: Axes, curve: Curve, factor: float, colour: str, *, band: bool = True, **line: object) -> float | None:
+    """Draw a mean and a band of one standard deviation; return the last mean, if there is any."""
+    if not curve:
         return None
-    epochs = sorted({row["epoch"] for row in rows})
-    values = [[factor * row[key] for row in rows if row["epoch"] == epoch] for epoch in epochs]
-    means = np.array([np.mean(part) for part in values])
-    spread = np.array([np.std(part, ddof=1) if len(part) > 1 else 0.0 for part in values])
+    epochs, means, spread = np.array(curve).T * [[1], [factor], [factor]]
     dots = {"marker": "o", "markersize": 3} if len(epochs) == 1 else {}
     axes.plot(epochs, means, color=colour, solid_capstyle="round", **line, **dots)
     if band and spread.any():

@@ -11,7 +11,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
-from fmnist.text import percent, size
+from fmnist.text import command_html, percent, size
 
 QUIET: Any = {"show_progress": "hidden", "api_visibility": "private"}
 """Options of every event of the page."""
@@ -23,6 +23,7 @@ def _environment() -> Environment:
         loader=PackageLoader("fmnist.web.page", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"percent": percent, "png": png, "size": size}
+    environment.filters["command"] = lambda text: Markup(command_html(text))
     return environment
 
 
