@@ -260,8 +260,8 @@ def test_emnist_has_names_of_its_own_and_lies_on_its_side(tmp_path, suffix):
 
     folder = write_folder(tmp_path / "data", arrays(shape=(5, 4)), emnist)
     dataset = load_dataset(folder)
-    np.testing.assert_array_equal(dataset.train_images, arrays()[TRAIN_IMAGES].swapaxes(1, 2))
-    np.testing.assert_array_equal(read_idx(folder / emnist(TEST_IMAGES)), dataset.test_images)
+    np.testing.assert_array_equal(dataset.train_images[..., 0], arrays()[TRAIN_IMAGES].swapaxes(1, 2))
+    np.testing.assert_array_equal(read_idx(folder / emnist(TEST_IMAGES)), dataset.test_images[..., 0])
     write_folder(folder, arrays(), lambda name: emnist(name).replace("letters", "digits"))
     with pytest.raises(InputError, match="emnist-digits-.*, emnist-letters-.*: of several data sets; put the files"):
         load_dataset(folder)
