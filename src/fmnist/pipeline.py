@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
@@ -61,6 +62,7 @@ def train(
         _clear(run)
         place = str(dataset.folder) if dataset.folder else None
         data = {"data_source": dataset.source, "data_dir": place, "data_sha256": dataset.sha256}
+        data["started"] = datetime.datetime.now(datetime.UTC).isoformat()
         write_json(run.environment, environment.environment() | data)
         facts = _facts(config, dataset) | ({"teacher": teacher.facts} if teacher else {})
         write_json(run.config, config.to_dict() | facts)
@@ -78,7 +80,7 @@ def resume(
     """Continue a run after its newest whole checkpoint, with the settings it was started with.
 
     One that was ended before its first checkpoint starts again; one that was ended after training is evaluated,
-    diagnosed and reported.
+    diagnosed and reported. One that lost its model, history or status gets them again.
 
     Raises:
         InputError: the run is finished, or the data is not what it was trained on.
@@ -99,7 +101,7 @@ def resume(
         from fmnist.training.distillation import Teacher
 
         teacher = None
-        if config.distillation.teacher and run.state() != "finished":
+        if config.distillation.teacher and not _is_trained(run):
             teacher = Teacher(config, dataset)
             before = read_json(run.config).get("teacher")
             if teacher.facts != before:
@@ -131,7 +133,7 @@ def check_resumable(run: RunDirectory, train_only: bool) -> None:
     Raises:
         InputError: the run is finished.
     """
-    if run.state() == "finished" and (train_only or run.report.is_file()):
+    if _is_trained(run) and (train_only or run.report.is_file()):
         raise InputError(f"{run.path} is finished; there is nothing to resume")
 
 
@@ -154,7 +156,7 @@ def _go(
     try:
         if not resume:
             write_status(run, "running", Progress(epochs=config.training.epochs), 0)
-        if run.state() != "finished":
+        if not _is_trained(run):
             if teacher and teacher.num_seen:
                 watcher.note(
                     f"The teacher learnt from {teacher.num_seen:,} of the validation images, whose scores may flatter; "
@@ -182,6 +184,11 @@ def _go(
     plots.draw_all(run, dataset)
     run_page.write_report(run)
     return run
+
+
+def _is_trained(run: RunDirectory) -> bool:
+    """Whether training is finished and what it writes is there; else it goes on from the last checkpoint."""
+    return run.state() == "finished" and run.model.is_file() and run.history.is_file()
 
 
 def check(config: Config, dataset: Dataset) -> None:

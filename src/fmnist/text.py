@@ -1,8 +1,20 @@
-"""Formats what people read: shares, points, losses, durations, sizes, counts, commands; shortens names and lists."""
+"""Formats what people read: shares, losses, times, sizes, counts, commands; shortens names, makes them fit to show."""
 
 import html
 import re
 from collections.abc import Sequence
+
+# Characters that move a cursor, end a line or turn the direction of writing, and halves of a character, which stand for
+# bytes in file names that are no UTF-8.
+_CONTROLS = "\0-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+
+
+def plain(text: str, keep: str = "") -> str:
+    """Return text with its control characters written out, `\\x1b` for escape, but for those to keep.
+
+    Names come from others: of files, classes, runs. Written out, they neither command a terminal nor begin a line.
+    """
+    return re.sub(f"[{_CONTROLS}]", lambda match: match[0] if match[0] in keep else ascii(match[0])[1:-1], text)
 
 
 def number(value: float, digits: int = 0, *, sign: bool = False) -> str:

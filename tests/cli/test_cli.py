@@ -111,7 +111,8 @@ def test_train_evaluate_report_and_runs_speak_json(run_cli, tmp_path, tiny_data_
     # Neither is told again where the data lies: the run knows.
     code, out, _ = run_cli("evaluate", "first", *where)
     assert code == 0 and json.loads(out)["accuracy"] == trained["test"]["accuracy"]
-    code, out, _ = run_cli("report", "latest", *where)
+    code, out, err = run_cli("report", "latest", *where)
+    assert err == f"Run       {tmp_path / 'first'}\n"
     assert code == 0 and json.loads(out)["report"] == str(tmp_path / "first" / "report.html")
     _, out, _ = run_cli("diagnose", "first", *where)
     commands = [shlex.split(offer["command"]) for offer in json.loads(out)["advice"]]
@@ -242,6 +243,14 @@ def test_a_mistake_and_where_to_look_are_one_line(run_cli):
     for words in (["evaluate"], ["train", "--epohcs", "3"], ["train", "--epochs", "0"]):
         code, _, err = run_cli(*words)
         assert code == 2 and len(err.splitlines()) == 1, err
+
+
+def test_what_the_system_does_not_allow_is_told(run_cli, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied", "/closed")
+
+    monkeypatch.setattr("fmnist.cli.runs.list_runs", refuse)
+    assert run_cli("runs") == (2, "", "Error: Permission denied: /closed\n")
 
 
 def test_an_unexpected_error_is_one_message_unless_debugging(run_cli, monkeypatch):

@@ -34,6 +34,8 @@ def mine(tmp_path):
         (["remedys"], "did you mean 'remedies'"),
         (["nowhere.yaml"], "cannot read nowhere.yaml"),
         (["remedies", "--seeds", "0"], "got '0', expected how many seeds"),
+        (["remedies", "--seeds", "101"], "got '101', expected how many seeds (1 to 100)"),
+        (["remedies", "--seeds", "9" * 310], "expected how many seeds"),
         (["remedies", "--seeds", "1,1"], "seed 1 stands there twice"),
         (["remedies", "--seed", "1"], "a study takes --seeds"),
         (["remedies", "--name", "a/b"], "expected a plain name"),

@@ -9,7 +9,18 @@ import sys
 import numpy as np
 import pytest
 
-from fmnist.data import FILE_NAMES, Dataset, inspect, load_dataset, read_folder, sources, split_indices, write_idx
+from fmnist.data import (
+    FILE_NAMES,
+    Dataset,
+    inspect,
+    load_dataset,
+    read_folder,
+    read_idx,
+    run_split,
+    sources,
+    split_indices,
+    write_idx,
+)  # fmt: skip
 from fmnist.data.cache import KnownFile
 from fmnist.data.download import Folder
 from fmnist.errors import InputError, RunError
@@ -207,6 +218,63 @@ def test_a_dataset_made_by_hand_is_checked_too():
         Dataset(train_images, train_labels, test_images, test_labels.astype(int), ("a", "b", "c"), "by hand")
 
 
+@pytest.mark.parametrize("place", ["raw", "FashionMNIST/raw"])
+def test_files_that_lie_deeper_are_found(tmp_path, place):
+    """As torchvision keeps them, each file packed and unpacked."""
+    inside = tmp_path / "root" / place
+    inside.mkdir(parents=True)
+    write_folder(write_folder(inside, arrays()), arrays(), SPELLINGS["gzip"])
+    dataset = load_dataset(tmp_path / "root")
+    assert_holds(dataset, arrays())
+    assert dataset.source == str(inside) and dataset.folder == inside.resolve()
+    (tmp_path / "root" / "other").mkdir()
+    write_folder(tmp_path / "root" / "other", arrays())
+    with pytest.raises(
+        InputError, match=rf"several data sets, ({place}, other|other, {place}); name the folder of one"
+    ):
+        load_dataset(tmp_path / "root")
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_emnist_has_names_of_its_own_and_lies_on_its_side(tmp_path, suffix):
+    def emnist(name):
+        return f"emnist-letters-{name.replace('t10k', 'test')}{suffix}"
+
+    folder = write_folder(tmp_path / "data", arrays(shape=(5, 4)), emnist)
+    dataset = load_dataset(folder)
+    np.testing.assert_array_equal(dataset.train_images, arrays()[TRAIN_IMAGES].swapaxes(1, 2))
+    np.testing.assert_array_equal(read_idx(folder / emnist(TEST_IMAGES)), dataset.test_images)
+    write_folder(folder, arrays(), lambda name: emnist(name).replace("letters", "digits"))
+    with pytest.raises(InputError, match="emnist-digits-.*, emnist-letters-.*: of several data sets; put the files"):
+        load_dataset(folder)
+
+
+def test_labels_from_one_are_told_with_the_mend(tmp_path, run_cli):
+    contents = arrays()
+    for name in (TRAIN_LABELS, TEST_LABELS):
+        contents[name] = contents[name] + np.uint8(1)
+    folder = write_folder(tmp_path / "data", contents)
+    (note,) = load_dataset(folder).notes
+    assert note.startswith(
+        "the labels begin at 1, expected 0, so the class 0 has no training image; `fmnist.write_idx("
+    )
+    code, out, err = run_cli("data", "--data-dir", folder, "--no-samples", "--json")
+    assert code == 0 and err == f"Note      {note}\n" and json.loads(out)["notes"] == [note]
+    assert note in run_cli("doctor", folder)[1]
+    (folder / "classes.txt").write_text("a\nb\nc\n")
+    with pytest.raises(InputError, match=r"label 3 has no name; .* labels 0 to 2, so the labels begin at 1, .* mends"):
+        load_dataset(folder)
+    for name in (TRAIN_LABELS, TEST_LABELS):
+        write_idx(folder / name, read_idx(folder / name) - 1)
+    mended = load_dataset(folder)
+    assert mended.notes == [] and mended.class_names == ("a", "b", "c")
+
+
+def test_classes_without_a_training_image_are_told(folder):
+    (folder / "classes.txt").write_text("a\nb\nc\nd\ne\n")
+    assert load_dataset(folder).notes == ["no training image has the class d, e"]
+
+
 # --- which data is loaded -------------------------------------------------------------------------------------------
 
 
@@ -366,6 +434,7 @@ def test_inspection_of_a_set_worked_by_hand():
         "image_shape": [2, 2],
         "num_classes": 4,
         "class_names": ["a", "b", "c", "d"],
+        "notes": ["no training image has the class d"],
         "test_in_train": 2,  # 0 and 51
         "test_in_train_other_label": 1,  # 51 is 1 or 2 in training, 0 in test
     }
@@ -380,3 +449,27 @@ def test_inspection_agrees_with_numpy_beyond_one_block():
     assert facts["std"] == pytest.approx((images[:2400] / 255).std(), rel=1e-12)
     assert (facts["minimum"], facts["maximum"]) == (0, 199)
     assert facts["duplicates"] == 0
+
+
+def settings(limit, fraction=0.2, seed=3):
+    return {"data": {"limit": limit, "validation_fraction": fraction}, "training": {"seed": seed}}
+
+
+def test_a_limit_takes_the_first_images_where_they_have_all_classes():
+    labels = np.random.default_rng(0).permutation(np.arange(1000) % 10).astype(np.uint8)
+    train, validation = run_split(settings(200), labels)
+    for found, expected in zip((train, validation), split_indices(labels[:200], 0.2, 3), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert len(run_split(settings(None), labels)[0]) == 800 and len(run_split(settings(5000), labels)[0]) == 800
+
+
+@pytest.mark.parametrize("limit", [10, 123, 600, 999])
+def test_a_limit_takes_some_of_each_class_where_they_are_sorted(limit):
+    labels = np.sort(np.arange(1000) % 10).astype(np.uint8)
+    train, validation = run_split(settings(limit, 0.0), labels)
+    assert len(train) == limit and not len(validation) and (np.diff(train) > 0).all()
+    assert np.ptp(np.bincount(labels[train], minlength=10)) <= 1
+    train, validation = run_split(settings(limit), labels)
+    assert len({*train} | {*validation}) == limit and len(validation) == round(limit * 0.2)
+    again = run_split(settings(limit), labels)
+    np.testing.assert_array_equal(np.concatenate(again), np.concatenate([train, validation]))

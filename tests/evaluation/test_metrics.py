@@ -8,7 +8,7 @@ from sklearn import metrics as sklearn_metrics
 
 from fmnist.errors import InputError
 from fmnist.evaluation import metrics
-from fmnist.evaluation.evaluate import check_dataset
+from fmnist.evaluation.evaluate import check_dataset, scores
 
 PROBABILITIES = np.array([[0.5, 0.5, 0.0], [0.1, 0.8, 0.1], [0.25, 0.5, 0.25], [0.0, 0.0, 1.0]], np.float32)
 LABELS = np.array([0, 1, 2, 2], np.uint8)
@@ -57,3 +57,11 @@ def test_data_of_other_classes_is_refused_and_no_ellipsis_stands_where_all_are_n
     config = {"dataset": {"class_names": ["mug", "plate", "spoon"], "image_shape": [28, 28]}}
     with pytest.raises(InputError, match=r"on 3 classes \(mug, plate, spoon\) of .* has 10 \(0, 1, 2 and 7 more\)"):
         check_dataset(config, tiny_dataset)
+
+
+def test_a_class_without_images_is_left_out_of_the_means():
+    """Labels from 1 on leave the class 0 empty: its zeros would lower every mean."""
+    probabilities, labels = np.eye(3)[[1, 1, 2, 1]] * 0.97 + 0.01, np.array([1, 1, 2, 2])
+    found = scores(probabilities, labels, ("0", "1", "2"))
+    expected = sklearn_metrics.f1_score(labels, probabilities.argmax(axis=1), average="macro")
+    assert found["macro"]["f1"] == pytest.approx(expected) and found["per_class"][0]["support"] == 0

@@ -256,6 +256,19 @@ def test_a_format_is_a_row_and_a_file(run, tiny_dataset, tmp_path, monkeypatch):
     assert [row["format"] for row in rows] == ["model.keras", "toy"]
 
 
+def test_a_benchmark_needs_the_model_and_files_that_are_no_links(run, tiny_dataset, tmp_path):
+    run.exports.mkdir()
+    (tmp_path / "elsewhere").write_bytes(b"x")
+    (run.exports / "model.tflite").symlink_to(tmp_path / "elsewhere")
+    row = {"format": "litert", "file": "model.tflite", "bytes": 1, "sha256": hashlib.sha256(b"x").hexdigest()}
+    write_json(run.exports_index, {"model_sha256": "0", "files": [row | {"passed": True}]})
+    with pytest.raises(InputError, match=r"changed since the export: model.tflite; `fmnist export"):
+        benchmark_run(run, tiny_dataset, seconds=0.01)
+    run.model.unlink()
+    with pytest.raises(InputError, match=r"has no model.keras; `fmnist train --resume .*` makes it"):
+        benchmark_run(run, tiny_dataset, seconds=0.01)
+
+
 class TestCommand:
     @pytest.mark.parametrize("wrong", [0, 20])
     def test_table_reasons_and_exit_code(self, run, run_cli, tiny_data_dir, tiny_dataset, monkeypatch, wrong):

@@ -1,6 +1,7 @@
 """`fmnist data import`: a folder of pictures becomes a data set."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -38,6 +39,12 @@ def test_pictures_labels_and_names(tmp_path):
         np.testing.assert_array_equal(images.max(axis=(1, 2)), 100 + labels)
         assert sorted(labels) != labels.tolist()  # mixed, for --limit
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
+
+
+@pytest.mark.parametrize("size", ["0", "1025", "8x", "9" * 5000])
+def test_a_size_that_is_none_is_bad_usage(size, run_cli):
+    code, _, err = run_cli("data", "import", "x", "--out", "y", "--size", size)
+    assert code == 2 and "expected a side such as 28" in err and len(err) < 300
 
 
 def test_numbers_are_sorted_by_value(tmp_path):
@@ -167,7 +174,7 @@ def test_for_people(tmp_path, run_cli):
         ({"a": 3}, "has 1 sub-folder"),
         ({"a": 3, "b": 0}, "has 1 sub-folder"),
         ({"train": 3, "test": 3}, "look like splits, not classes"),
-        ({"a": 9, "b": 1}, "too few readable pictures of b"),
+        ({"a": 9, "b": 1}, r"needs 5 readable pictures of each class, .*; has a 9, b 1; add pictures$"),
         ({" a": 3, "b": 3}, "cannot name a class"),
         ({"a\nb": 3, "b": 3}, "cannot name a class"),
     ],
@@ -277,3 +284,81 @@ def test_a_damaged_preparation_is_named(text, tmp_path):
     (tmp_path / "out" / "preparation.json").write_text(text)
     with pytest.raises(InputError, match=r"preparation\.json"):
         load_dataset(tmp_path / "out")
+
+
+SPLITS = {
+    "train, val, test": ({"train": 4, "val": 2, "test": 3}, (12, 6), {"train": ["train", "val"], "test": ["test"]}),
+    "sets": ({"training_set": 5, "test_set": 2}, (10, 4), {"train": ["training_set"], "test": ["test_set"]}),
+    "twice": (
+        {"seg_train/seg_train": 4, "seg_test/seg_test": 1},
+        (8, 2),
+        {"train": ["seg_train"], "test": ["seg_test"]},
+    ),
+    "no test": ({"train": 4, "Validation": 2}, (8, 4), {"train": ["train"], "test": ["Validation"]}),
+    "train alone": ({"train": 5}, (8, 2), {"train": ["train"], "test": []}),
+}
+
+
+@pytest.mark.parametrize(("parts", "counts", "kept"), SPLITS.values(), ids=SPLITS)
+def test_a_split_that_is_given_is_kept(parts, counts, kept, tmp_path, run_cli):
+    for place, number in parts.items():
+        write_classes(tmp_path / "in" / place, {"cat": number, "dog": number})
+    (tmp_path / "in" / "predict" / "predict").mkdir(parents=True)
+    Image.new("L", (9, 7)).save(tmp_path / "in" / "predict" / "predict" / "0.png")
+    code, out, err = run_cli("data", "import", tmp_path / "in", "--out", tmp_path / "out", "--json")
+    facts = json.loads(out)
+    assert code == 0 and facts["class_names"] == ["cat", "dog"] and facts["parts"] == kept
+    assert (facts["train"], facts["test"]) == counts
+    assert f"Left out  {tmp_path / 'in' / 'predict'}: 1 picture of no known class\n" in err
+    test = {path.name for path in (tmp_path / "in").iterdir()} & {*kept["test"]}
+    if test:
+        shown = sorted(bytes(image) for image in load_dataset(tmp_path / "out").test_images)
+        (place,) = [name for name in parts if name.split("/")[0] in test]
+        files = sorted((tmp_path / "in" / place).rglob("*.png"))
+        assert shown == sorted(np.asarray(Image.open(path)).tobytes() for path in files)
+    said = run_cli("data", "import", tmp_path / "in", "--out", tmp_path / "again")[1].splitlines()[2]
+    assert said.startswith(f"Split      {' and '.join(kept['train'])} for training, ") and said.endswith(
+        "as the folder has it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("parts", "problem"),
+    [
+        ({"train": ("a", "b"), "test": ("a", "c")}, "test and train, and the class c in no part for training"),
+        ({"val": ("a", "b"), "test": ("a", "b")}, "holds test and val, which look like splits, not classes"),
+    ],
+)
+def test_a_split_that_does_not_fit_is_refused(parts, problem, tmp_path):
+    for part, names in parts.items():
+        write_classes(tmp_path / "in" / part, dict.fromkeys(names, 3))
+    with pytest.raises(InputError, match=problem):
+        import_folder(tmp_path / "in", tmp_path / "out")
+
+
+@pytest.mark.parametrize("names", [("train", "plane"), ("cats", "dogs"), ("valley", "contest")])
+def test_classes_whose_names_look_like_parts_stay_classes(names, tmp_path):
+    """Though their pictures lie in folders of the same names, such as years, or one has the name of a part."""
+    for name in names:
+        write_classes(tmp_path / "in" / name, {"2024": 5, "2025": 5})
+    facts = import_folder(tmp_path / "in", tmp_path / "out")
+    assert facts["class_names"] == sorted(names) and facts["parts"] is None
+
+
+def test_too_few_pictures_say_how_many_are_needed_and_the_advice_holds(tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        counts = {name: int(rng.integers(2, 5)) for name in "abc"}
+        folder = write_classes(tmp_path / f"in-{number}", counts)
+        try:
+            import_folder(folder, tmp_path / f"out-{number}", test_fraction=0.1)
+        except InputError as error:
+            told = re.search(
+                r"needs 10 readable pictures of each class.*; add pictures, or a `test_fraction` of ([\d.]+)",
+                str(error),
+            )
+            import_folder(folder, tmp_path / f"out-{number}", test_fraction=float(told[1]))
+    with pytest.raises(
+        InputError, match=r"`test_fraction=0.2` needs 5 .* has a 3, b 3, c 3; .* `test_fraction` of 0.34"
+    ):
+        import_folder(write_classes(tmp_path / "in", dict.fromkeys("abc", 3)), tmp_path / "out")

@@ -103,6 +103,7 @@ def test_what_is_no_number_is_no_probability():
         (lambda: onnx_model(kind="float"), "expected one of tensor\\(uint8\\)"),
         (lambda: onnx_model(activation="Relu"), "no probabilities; expected uint8 pictures"),
         (lambda: onnx_model(facts={"class_names": ["a"]}), "has 1 class names for 3 classes"),
+        (lambda: onnx_model(facts={"class_names": ["a\x1b[2J", "b", "c"]}), "or names that cannot be shown"),
         (lambda: onnx_model(facts="no json"), "its metadata 'fmnist' is no JSON"),
         (lambda: onnx_model(batch=2**24), "more than 256 MiB"),
     ],

@@ -1,9 +1,11 @@
 """The report: what it says, that it needs nothing else, and what it does about parts that are missing."""
 
 import json
+import os
 import re
 import shlex
 
+import numpy as np
 import pytest
 from support.pages import Page, make_history, write_run
 
@@ -350,3 +352,23 @@ def test_exported_files_and_their_speed(bare):
     (bare.exports / "model.onnx").unlink()
     run_page.write_report(bare)
     assert "Exported files" not in Page(bare.report).text
+
+
+def test_only_what_was_just_drawn_is_shown(bare, tiny_dataset):
+    """A run of somebody else's may have a picture where there is nothing to draw: of mistakes where there are none."""
+    labels = tiny_dataset.test_labels
+    np.savez_compressed(bare.predictions, probabilities=np.eye(10, dtype=np.float32)[labels], labels=labels)
+    bare.plots.mkdir()
+    form = '<svg width="9pt" height="9pt" viewBox="0 0 9 9"><g id="columns-1-parts-1"/></svg><form action="//evil"/>'
+    for name in ("mistakes", "within-epoch"):
+        (bare.plots / f"{name}.svg").write_text(form)
+    drawn = plots.draw_all(bare, tiny_dataset)
+    page = Page(run_page.write_report(bare))
+    assert not page.all("form") and {*bare.plots.iterdir()} == {*drawn}
+    (policy,) = [meta["content"] for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
+    assert "form-action 'none'" in policy and "base-uri 'none'" in policy
+
+
+def test_a_path_that_is_no_utf_8_is_written_out(tmp_path, tiny_dataset):
+    run = write_run(tmp_path / os.fsdecode(b"caf\xe9"), tiny_dataset)
+    assert r"caf\udce9" in Page(run_page.write_report(run)).text

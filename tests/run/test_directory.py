@@ -134,6 +134,38 @@ def test_runs_are_found_by_path_name_and_latest(tmp_path):
     assert directory.train_command(Path("runs")) == "fmnist train"
 
 
+def test_latest_is_the_run_that_was_started_last_whatever_copying_did_to_its_files(tmp_path):
+    for number, (name, started) in enumerate(
+        [("old", None), ("third", "2026-11-25T10:00:02+01:00"), ("second", "2026-11-25T09:00:01+00:00"), ("odd", 3)]
+    ):
+        run = RunDirectory(tmp_path / name)
+        write_json(run.config, {})
+        write_json(run.environment, {"started": started} if started else {})
+        os.utime(run.config, (1_600_000_000 - number,) * 2)
+    assert [run.name for run in directory.list_runs(tmp_path)] == ["odd", "old", "second", "third"]
+
+
+def test_a_folder_that_cannot_be_looked_into_hides_no_run(tmp_path, monkeypatch):
+    for name in ("closed", "open"):
+        write_json(RunDirectory(tmp_path / name).config, {})
+    look = os.stat
+
+    def refuse(path, *arguments, **options):
+        if "closed" in os.fspath(path):
+            raise PermissionError(13, "Permission denied", path)
+        return look(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    assert [run.name for run in directory.list_runs(tmp_path)] == ["open"]
+    assert find_run("latest", tmp_path).name == "open"
+    with pytest.raises(InputError, match="neither a run directory nor the name of a run"):
+        find_run("closed", tmp_path)
+
+
+def test_the_name_of_a_run_is_fit_to_be_shown(tmp_path):
+    assert RunDirectory(tmp_path / os.fsdecode(b"caf\xe9\n\x1b]52;c;eA==\x07")).name == r"caf\udce9\n\x1b]52;c;eA==\x07"
+
+
 def test_a_list_of_runs_tells_how_many_it_leaves_out(tmp_path):
     for number in range(7):
         write_json(RunDirectory(tmp_path / f"run-{number}").config, {})

@@ -82,6 +82,8 @@ def test_of_what_is_damaged_the_command_that_makes_it_is_named(name, read, conte
         {"probabilities": np.ones((2, 3)), "labels": np.array([-1, 0])},
         {"probabilities": np.ones((0, 3)), "labels": np.zeros(0, int)},
         {"probabilities": np.array([[None]]), "labels": np.zeros(1, int)},
+        {"probabilities": np.array([["a", "b"]]), "labels": np.zeros(1, int)},
+        {"probabilities": np.ones((2, 3), int), "labels": np.zeros(2, int)},
     ],
 )
 def test_predictions_that_do_not_fit_together_are_refused(arrays, run):
@@ -95,6 +97,16 @@ def test_predictions_that_are_no_archive_are_refused(content, run):
     run.path.mkdir()
     run.predictions.write_bytes(content)
     with pytest.raises(InputError, match="`fmnist evaluate .*run` makes it again"):
+        results.predictions(run)
+
+
+def test_predictions_that_unpack_to_far_more_than_their_file_are_refused_unread(run, monkeypatch):
+    """15 MB of zeros would unpack to many gigabytes; probabilities do not shrink to a thousandth."""
+    run.path.mkdir()
+    np.savez_compressed(run.predictions, probabilities=np.zeros((10**6, 10), np.float32), labels=np.zeros(10**6, int))
+    assert run.predictions.stat().st_size < 10**5
+    monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("it was unpacked"))
+    with pytest.raises(InputError, match=r"unpacks to 48,000,\d+ bytes, over 20 times its size; `fmnist evaluate"):
         results.predictions(run)
 
 

@@ -69,6 +69,18 @@ def test_whole_files_are_in_order_and_keys_of_later_versions_are_let_through(nam
         ("status.json", ["message"], None, "message is None, expected text"),
         ("first_epoch.json", ["segments", 1], [2], "segments[1]: list should have at least 2 items"),
         ("first_epoch.json", ["segments", 1, 1], "x", "segments[1][1] is 'x', expected a number"),
+        ("calibration.json", ["temperature"], ..., "temperature is missing"),
+        ("calibration.json", ["temperature"], -1, "temperature is -1, expected a number above 0"),
+        ("calibration.json", ["temperature"], 0, "temperature is 0, expected a number above 0"),
+        ("calibration.json", ["temperature"], float("inf"), "temperature is inf, expected a number above 0"),
+        ("calibration.json", ["temperature"], "1", "temperature is '1', expected a number above 0"),
+        (
+            "config.json",
+            ["dataset", "class_names", 0],
+            "a\x1b[2J",
+            r"dataset.class_names[0] is 'a\x1b[2J', expected text",
+        ),
+        ("metrics.json", ["per_class", 0, "name"], "a\nb", r"per_class[0].name is 'a\nb', expected text without"),
         ("metrics.json", ["accuracy"], 1.5, "accuracy is 1.5, expected a number from 0 to 1"),
         ("metrics.json", ["accuracy"], False, "accuracy is False, expected a number from 0 to 1"),
         ("metrics.json", ["accuracy_interval"], [0.1], "accuracy_interval: list should have at least 2 items"),
@@ -86,7 +98,11 @@ def test_whole_files_are_in_order_and_keys_of_later_versions_are_let_through(nam
             for file in ("../x", "a/b", "a\\b", "a\0b", "", ".", "..")
         ),
         ("benchmark.json", ["environment", "gpu"], [], "environment.gpu is a list, expected text, a number, true or"),
+        ("exports.json", ["files", 0, "file"], "a\nb", r"files[0].file is 'a\nb', expected a file's name"),
+        ("exports.json", ["files", 0, "accuracy"], "x", "files[0].accuracy is 'x', expected a number from 0 to 1"),
         ("benchmark.json", ["rows"], {}, "rows is an object, expected a list"),
+        ("benchmark.json", ["rows"], [], "rows: list should have at least 1 item"),
+        ("benchmark.json", ["rows", 0, "latency_median_ms"], None, "rows[0].latency_median_ms is None, expected a"),
     ],
 )
 def test_each_kind_of_fault_is_told(name, path, new, expected, tmp_path):
@@ -112,7 +128,7 @@ def test_a_million_wrong_values_cost_no_more_than_one(tmp_path):
     ]
     names = FILES["config.json"]["dataset"] | {"class_names": [1] * 900_000}
     assert problems(tmp_path, "config.json", FILES["config.json"] | {"dataset": names}) == [
-        "dataset.class_names[0] is 1, expected text"
+        "dataset.class_names[0] is 1, expected text without control characters"
     ]
 
 

@@ -86,6 +86,7 @@ def test_settings_from_outside_replace_the_baselines_and_not_a_variants(tmp_path
         ("epochs: 3", "epochs: !!python/name:os.system", 4, "tags .* are not read here"),
         ("epochs: 3", "epochs: [[[[[[[[[1]]]]]]]]]", 4, "nested more than 8 deep"),
         ("epochs: 3", "epochs: {", 6, "while parsing a flow mapping, expected"),
+        ("epochs: 3", f"epochs: 0x{'f' * 5000}", 4, "a whole number of 20,000 bits; expected 10,000 at most"),
         ("description: Does", "description: 2026-02-31 #", 1, "day is out of range"),
         ("epochs: 3", "epochs: \x07", None, "special characters are not allowed"),
         ("variants:", "variants: {}\n---\nvariants:", None, "expected a single document"),

@@ -46,6 +46,7 @@ RUN_FILES = {
     "environment.json": {"data_sha256": {name: "00" for name in FILE_NAMES}, "data_source": "here", "cores": 2},
     "status.json": {"state": "finished", "epoch": 2, "epochs": 2, "step": 4, "seconds": 1.5, "model_epoch": 2},
     "first_epoch.json": {"segments": [[1, 1.5], [2, 0.75]]},
+    "calibration.json": {"temperature": 1.5, "num_images": 60},
     "metrics.json": {
         "accuracy": 0.5,
         "loss": 1.0,

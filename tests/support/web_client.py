@@ -141,6 +141,6 @@ def made_up_run(folder, name, labels, accuracy, class_names=NAMES):
     )
     model = write_onnx(run.exports / "model.onnx")
     row = {"format": "onnx", "file": model.name, "sha256": hashlib.sha256(model.read_bytes()).hexdigest()}
-    row |= {"bytes": model.stat().st_size, "accuracy": accuracy, "agreement": 1.0}
-    write_json(run.exports_index, {"files": [row]})
+    row |= {"bytes": model.stat().st_size, "accuracy": accuracy, "agreement": 1.0, "passed": True}
+    write_json(run.exports_index, {"model_sha256": "0" * 64, "files": [row]})
     return run

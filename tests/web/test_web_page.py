@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import io
+import os
 import re
 from html import escape
 from types import SimpleNamespace
@@ -191,7 +192,8 @@ def test_a_run_is_shown_alone_and_beside_another(runs):
 
 def test_the_page_draws_the_trend_that_the_diagnosis_tells(runs):
     run = runs.facts("one").run
-    write_json(run.diagnosis, {"sentences": ["Short."], "advice": [], "trend": [[1, 0.6], [2, 0.5]]})
+    facts = {"verdict": "too short", "gap_opens": None, "turns": None, "notes": []}
+    write_json(run.diagnosis, facts | {"sentences": ["Short."], "advice": [], "trend": [[1, 0.6], [2, 0.5]]})
     try:
         assert "trend of the validation loss ends at 0.5000" in training._overview(runs, "one", None)
         assert "trend of" not in training._overview(runs, "one", "two")
@@ -221,8 +223,8 @@ def test_a_benchmark_that_is_older_than_an_export_is_called_older(tmp_path):
     ]
     write_json(run.benchmark, {"environment": {"processor": "P"}, "rows": rows})
     assert "Speeds were measured on P." in models._table(Runs(tmp_path, None), "one")
-    files = read_json(run.exports_index)["files"]
-    write_json(run.exports_index, {"files": [*files, files[0] | {"format": "litert"}]})
+    index = read_json(run.exports_index)
+    write_json(run.exports_index, index | {"files": [*index["files"], index["files"][0] | {"format": "litert"}]})
     assert "The benchmark is older than litert: <code>fmnist benchmark" in models._table(Runs(tmp_path, None), "one")
 
 
@@ -268,9 +270,61 @@ def test_an_exported_file_is_found_by_its_digest_alone(runs):
     assert name.endswith("-model.onnx")
     assert runs.export("b" * 64) is None
     assert runs.export("c" * 64) is None
+    write_json(folder / "exports.json", {"model_sha256": "0", "files": [row, row | {"sha256": "b" * 64}]})
     html = models._table(runs, "one")
     assert f"/exports/{digest}" in html
     assert "b" * 64 not in html
+
+
+def test_an_exported_file_is_handed_out_only_as_it_was_written(tmp_path):
+    """A run may come from somebody else: a link in it leads to any file of whoever serves it."""
+    run = made_up_run(tmp_path / "runs", "one", np.arange(200) % 10, 0.9)
+    runs, model = Runs(tmp_path / "runs", None), run.exports / "model.onnx"
+    digest, content = read_json(run.exports_index)["files"][0]["sha256"], model.read_bytes()
+    assert runs.export(digest)[0] == model
+    model.write_bytes(b"other")
+    assert runs.export(digest) is None and "/exports/" not in models._table(runs, "one")
+    (tmp_path / "secret").write_bytes(content)
+    model.unlink()
+    model.symlink_to(tmp_path / "secret")
+    assert runs.export(digest) is None
+    model.unlink()
+    model.write_bytes(content)
+    (tmp_path / "exports").mkdir()
+    run.exports.rename(tmp_path / "exports" / "one")
+    run.exports.symlink_to(tmp_path / "exports" / "one")
+    assert runs.export(digest) is None
+
+
+@pytest.mark.parametrize(
+    ("file", "harm"),
+    [
+        ("metrics", {"accuracy_interval": "x"}),
+        ("metrics", {"per_class": None}),
+        ("config", {"parameters": "many"}),
+        ("exports_index", {"files": [{"format": "onnx", "file": "model.onnx", "accuracy": []}]}),
+        ("diagnosis", {"sentences": 3}),
+    ],
+)
+def test_a_run_with_wrong_types_is_shown_as_damaged_and_hides_no_other(file, harm, tmp_path):
+    for name in ("one", "two"):
+        made_up_run(tmp_path, name, np.arange(200) % 10, 0.9)
+    runs = Runs(tmp_path, None)
+    path = getattr(runs.facts("one").run, file)
+    write_json(path, (read_json(path) if path.is_file() else {}) | harm)
+    for shown in (training._overview(runs, "one", None), training._overview(runs, "two", "one")):
+        assert "has damaged files" in shown and path.name in shown
+    assert "No exported files" in models._table(runs, "one")
+    assert "Test accuracy" in training._overview(runs, "two", None) and runs.choices("one")[1] == "one"
+
+
+def test_a_name_that_is_no_utf_8_is_shown(tmp_path):
+    made_up_run(tmp_path, "one", np.arange(200) % 10, 0.9).path.rename(tmp_path / os.fsdecode(b"caf\xe9\x1b[31m"))
+    runs = Runs(tmp_path, None)
+    (shown,), first = runs.choices("")
+    assert shown == first == r"caf\udce9\x1b[31m"
+    html = training._overview(runs, shown, None) + models._table(runs, shown)
+    assert html.encode() and r"caf\udce9" in html
 
 
 class Waiting:

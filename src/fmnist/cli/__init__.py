@@ -96,6 +96,8 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as with `fmnist data | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except PermissionError as error:
+        return _tell(f"{error.strerror or error}: {error.filename or 'by the system'}", 2, error, debug)
     except Exception as error:  # a mistake of ours: still one message
         return _tell(
             f"unexpected {type(error).__name__}: {error} (run again with --debug to see where)", 1, error, debug

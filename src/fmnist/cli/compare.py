@@ -25,10 +25,16 @@ class _Seeds(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, tuple):
             return value
-        if not re.fullmatch(r"\d+(,\d+)*", str(value)) or value == "0":
-            self.fail(f"got '{value}', expected how many seeds, or a list of them such as 3,7,11", param, ctx)
-        numbers = tuple(int(part) for part in value.split(","))
-        return numbers if len(numbers) > 1 else tuple(range(numbers[0]))
+        from fmnist.study.definition import MAX_SEEDS
+
+        known = re.fullmatch(r"\d{1,10}(,\d{1,10})*", str(value))
+        numbers = tuple(int(part) for part in value.split(",")) if known else ()
+        if len(numbers) > 1:
+            return numbers
+        if not numbers or not 1 <= numbers[0] <= MAX_SEEDS:
+            expected = f"how many seeds (1 to {MAX_SEEDS}), or a list of them such as 3,7,11"
+            self.fail(f"got '{str(value)[:40]}', expected {expected}", param, ctx)
+        return tuple(range(numbers[0]))
 
 
 @options.command(

@@ -1,5 +1,6 @@
 """`fmnist data import`: makes a data set of a folder of pictures."""
 
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import click
 
 from fmnist.cli import options
 from fmnist.cli.terminal import Bar, say, tell
-from fmnist.text import plural
+from fmnist.text import plain, plural
 
 
 class _Size(click.ParamType):
@@ -18,8 +19,10 @@ class _Size(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         parts = str(value).lower().split("x")
-        if len(parts) > 2 or not all(part.isdecimal() and 1 <= int(part) <= 1024 for part in parts):
-            self.fail(f"got '{value}', expected a side such as 28, or height and width such as 32x24, up to 1024")
+        if len(parts) > 2 or not all(re.fullmatch(r"\d{1,4}", part) and 1 <= int(part) <= 1024 for part in parts):
+            self.fail(
+                f"got '{str(value)[:40]}', expected a side such as 28, or height and width such as 32x24, up to 1024"
+            )
         return int(parts[0]), int(parts[-1])
 
 
@@ -51,6 +54,9 @@ class _Size(click.ParamType):
 def command(folder: Path, target: Path, as_json: bool, **settings: Any) -> None:
     """Make a data set of FOLDER, which holds a sub-folder of pictures for each class, named like it.
 
+    If FOLDER holds train, test and, perhaps, val with such sub-folders in each, that split is kept: val joins train, of
+    which each run puts a share aside for validation.
+
     Writes four IDX files and classes.txt, which every command takes with --data-dir. Pictures are made grey and shrunk
     to fit, as a whole; with --photos, the object is cut out, centred and put on black, for pictures that are photos.
     A picture that cannot be read is named and left out.
@@ -65,10 +71,10 @@ def command(folder: Path, target: Path, as_json: bool, **settings: Any) -> None:
     finally:
         bar.close()
     for row in facts["unreadable"]:
-        say(f"Left out  {row['problem']}")
+        say(f"Left out  {plain(row['problem'])}")
     if others := facts["passed_over"]:
         more = f" and {len(others) - 3:,} more" if len(others) > 3 else ""
-        say(f"Left out  {plural(len(others), 'file')} with no picture's ending: {', '.join(others[:3])}{more}")
+        say(f"Left out  {plural(len(others), 'file')} with no picture's ending: {plain(', '.join(others[:3]))}{more}")
     if same := facts["test_in_train"]:
         say(f"Beware    {plural(same, 'picture')} of the test set also in training: scores on it will be too high")
     if as_json:
@@ -78,6 +84,9 @@ def command(folder: Path, target: Path, as_json: bool, **settings: Any) -> None:
     left_out = f", {len(facts['unreadable']):,} left out" if facts["unreadable"] else ""
     tell(f"Data set   {facts['folder']}")
     tell(f"Pictures   {facts['train']:,} training, {facts['test']:,} test{left_out}")
+    if parts := facts["parts"]:
+        test = " and ".join(parts["test"]) or "a share of them"
+        tell(f"Split      {' and '.join(parts['train'])} for training, {test} for the test, as the folder has it")
     tell(f"Pixels     {height} x {width}, {_ground(facts['inverted'])}")
     tell(f"Classes    {len(facts['class_names'])}: {', '.join(facts['class_names'])}")
     tell(f"\nNext: fmnist train --data-dir {shlex.quote(str(facts['folder']))}")

@@ -16,10 +16,11 @@ from fmnist.data import Dataset, load, load_dataset
 from fmnist.errors import InputError, RunError
 from fmnist.run import schema
 from fmnist.run.directory import RunDirectory, find_run
-from fmnist.text import size
+from fmnist.text import plain, size
 
 runs_dir_option = click.option(
     "--runs-dir",
+    is_eager=True,  # `latest` is looked for there
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("runs"),
     show_default=True,
@@ -36,8 +37,19 @@ open_option = click.option("--open/--no-open", "show", default=False, help="Show
 
 
 def run_argument(name: str, **how: Any) -> Callable[..., Any]:
-    """Return the argument that names a run, or something else as well; the shell completes it."""
-    return click.argument(name, shell_complete=completion.runs, **how)
+    """Return the argument that names a run, or something else as well; the shell completes it.
+
+    Which run `latest` is, is said, and its path stands for it from then on.
+    """
+    return click.argument(name, shell_complete=completion.runs, callback=_found_latest, **how)
+
+
+def _found_latest(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
+    if name != "latest" or context.resilient_parsing:
+        return name
+    run = find_run(name, context.params["runs_dir"])
+    say(f"Run       {plain(str(run.path))}")
+    return str(run.path)
 
 
 def open_run(name: str, runs_dir: Path) -> RunDirectory:
@@ -130,7 +142,10 @@ def plain_name(name: str) -> str:
 
 
 def load_data(data_dir: Path | None, run: RunDirectory | None = None) -> Dataset:
-    """Load the data set, or that of a run, with a progress bar on stderr for each file that has to be fetched."""
+    """Load the data set, or that of a run, with a progress bar on stderr for each file that has to be fetched.
+
+    What is odd about its labels is said.
+    """
     bars: dict[str, Bar] = {}
 
     def show(received: int, total: int | None, label: str) -> None:
@@ -143,7 +158,10 @@ def load_data(data_dir: Path | None, run: RunDirectory | None = None) -> Dataset
         bars[label].move(received, total=total, note=size(received))
 
     try:
-        return load(run, data_dir, progress=show) if run else load_dataset(data_dir, progress=show)
+        dataset = load(run, data_dir, progress=show) if run else load_dataset(data_dir, progress=show)
     finally:
         for bar in bars.values():
             bar.close()
+    for note in dataset.notes:
+        say(f"Note      {note}")
+    return dataset

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from fmnist.cli import options
 from fmnist.cli.terminal import Bar, detail, say, width
 from fmnist.errors import InputError, listed
 from fmnist.run.directory import find_run
-from fmnist.text import percent, plural
+from fmnist.text import percent, plain, plural
 
 if TYPE_CHECKING:
     from fmnist.predictor import Prediction
@@ -77,8 +76,7 @@ def command(
     predictor = open_model(model, runs_dir)
     detail(f"Model     answers through {predictor.format}")
     if predictor.format == "keras" and not Path(model).is_file():
-        path = shlex.quote(str(find_run(model, runs_dir).path))
-        say(f"Hint      `fmnist export {path}` makes this start in under a second")
+        say(f"Hint      `{find_run(model, runs_dir).command('export')}` makes this start in under a second")
     bar = Bar(text="Files", delay=1)
     try:
         found, unreadable = predictor.read_and_predict(
@@ -91,9 +89,9 @@ def command(
         bar.close()
     if unreadable and (strict or not found):
         nothing = "these cannot be read, and --strict wants all" if found else "no picture could be read"
-        raise InputError(listed(nothing, list(unreadable.values())))
+        raise InputError(listed(nothing, [*map(plain, unreadable.values())]))
     for problem in unreadable.values():
-        say(f"Left out  {problem}", "yellow")
+        say(f"Left out  {plain(problem)}", "yellow")
     if predictor.threshold is None:
         say(UNTOLD)
     if show:
@@ -116,10 +114,8 @@ def _row(found: Prediction, top: int) -> dict[str, Any]:
 
 
 def _label(row: dict[str, Any]) -> str:
-    """Return what a line calls a picture, without line breaks or bytes that no terminal shows."""
-    name = "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in row["image"]
-    )
+    """Return what a line calls a picture."""
+    name = plain(row["image"])
     return name if row["index"] is None else f"{name}[{row['index']}]"
 
 
@@ -128,6 +124,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
     from fmnist.images import NOTHING
 
     columns = width(sys.stdout)
+    rows = [row | {"top": [guess | {"class": plain(guess["class"])} for guess in row["top"]]} for row in rows]
     name_width = max(len(guess["class"]) for row in rows for guess in row["top"])
     labels = [_label(row) for row in rows]
     room = min(max(map(len, labels)), max(_SHORTEST, columns - name_width - _SHARE_WIDTH))
@@ -155,11 +152,15 @@ def _print_csv(rows: list[dict[str, Any]]) -> None:
     header = ["image", "index", *(f"{what}_{n}" for n in range(1, count + 1) for what in ("class", "probability"))]
     writer.writerow([*header, *(["unfamiliarity"] if tells else []), "doubts"])
     for row in rows:
-        guesses = (cell for guess in row["top"] for cell in (guess["class"], f"{guess['probability']:.6f}"))
+        guesses = (cell for guess in row["top"] for cell in (_cell(guess["class"]), f"{guess['probability']:.6f}"))
         last = [f"{row['unfamiliarity']:.4f}"] if tells else []
-        writer.writerow(
-            [row["image"], "" if row["index"] is None else row["index"], *guesses, *last, "; ".join(row["doubts"])]
-        )
+        index = "" if row["index"] is None else row["index"]
+        writer.writerow([_cell(row["image"]), index, *guesses, *last, "; ".join(row["doubts"])])
+
+
+def _cell(name: str) -> str:
+    """Return a name for a cell: a spreadsheet takes what begins like a formula for one, unless an apostrophe leads."""
+    return f"'{plain(name)}" if name[0:1] in "=+-@" and len(name) > 1 else plain(name)
 
 
 def _show(path: Path, found: list[Prediction]) -> None:

@@ -8,6 +8,7 @@ from fmnist.cli import options
 from fmnist.data import Dataset
 from fmnist.errors import RunError
 from fmnist.run.directory import RunDirectory
+from fmnist.text import plain
 
 
 @options.run_command("report", "fmnist report latest", "fmnist report runs/first --open", reads=True)
@@ -35,6 +36,6 @@ def command(
     if as_json:
         options.print_json({"run": str(run.path), "report": str(path), "plots": [str(plot) for plot in drawn]})
     else:
-        print(path)
+        print(plain(str(path)))
     if show:
         click.launch(str(path))

@@ -47,5 +47,5 @@ def _row(run: RunDirectory) -> dict[str, Any]:
             "epochs": int(status.get("epochs", config["training"]["epochs"])),
             "accuracy": accuracy,
         }
-    except (FmnistError, AttributeError, KeyError, OverflowError, TypeError, ValueError):
+    except (FmnistError, AttributeError, KeyError, OSError, OverflowError, TypeError, ValueError):
         return {"name": run.name, "preset": "?", "state": "damaged", "epoch": 0, "epochs": 0, "accuracy": None}

@@ -1,5 +1,7 @@
 """Prints results and tables on stdout, notes and progress bars on stderr, to fit the terminal where there is one.
 
+All text passes `plain` here: no name from a file or from somebody else commands the terminal.
+
 rich draws tables and bars. It is imported when something is drawn: importing it takes longer than a short
 `fmnist predict` may.
 """
@@ -16,7 +18,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from fmnist.text import duration, shorten
+from fmnist.text import duration, plain, shorten
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -77,7 +79,7 @@ def as_flags(text: str) -> str:
 
 def _fitted(text: str, stream: IO[str], colour: str | None = None) -> str:
     """Return lines with flags, broken between words on a terminal, below the words that follow a label; coloured."""
-    lines = as_flags(text).split("\n")
+    lines = as_flags(plain(text, keep="\n")).split("\n")
     if stream.isatty():
         lines = [part for line in lines for part in _broken(line, width(stream))]
     paints = colour and stream.isatty() and not os.environ.get("NO_COLOR")
@@ -113,6 +115,7 @@ def print_table(rows: Sequence[Sequence[str]], left: int = 1) -> None:
     from rich.table import Table
 
     console = _console(sys.stdout)
+    rows = [[plain(cell) for cell in row] for row in rows]
     columns = list(zip(*rows, strict=True))
     if sum(max(map(cell_len, column)) + _GAP for column in columns) - _GAP > console.width:
         columns = [(header.replace(" ", "\n"), *cells) for header, *cells in columns]
@@ -178,7 +181,7 @@ class Bar:
             times += f", {duration(task.time_remaining)} left"
         room = self._drawn.console.width - len(times) - _BAR_WIDTH
         note = self._note if len(self._text) + len(self._note) < room else ""
-        text = shorten(self._text, room - len(note))
+        text = shorten(plain(self._text), room - len(note))
         self._drawn.update(task.id, refresh=True, description=text, times=times, note=note, visible=True)
 
     def _start(self) -> Progress:

@@ -27,7 +27,8 @@ class DataConfig:
     )
     limit: int | None = setting(
         None,
-        "Use only the first N training images (the test set stays whole), for a quick look.",
+        "Use only N training images, for a quick look: the first ones, or some of each class where these lack one. The "
+        "test set stays whole.",
         minimum=1,
         common=True,
     )

@@ -14,9 +14,12 @@ from fmnist.data.idx import find_idx, parse_idx, read_content
 from fmnist.data.preparation import PHOTO, Preparation, read_preparation
 from fmnist.errors import InputError
 from fmnist.run.directory import read_bounded
+from fmnist.text import plain, some
 
 CLASSES_FILE = "classes.txt"
 MAX_CLASSES_BYTES = 2**16
+_FROM_ONE = "the labels begin at 1, expected 0"
+_MEND = "`fmnist.write_idx(path, fmnist.read_idx(path) - 1)` mends a file of labels"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -57,6 +60,15 @@ class Dataset:
         height, width = self.image_shape
         counts = f"{len(self.train_images)} training and {len(self.test_images)} test images"
         return f"Dataset({counts}, {height}x{width}, {self.num_classes} classes, {self.source!r})"
+
+    @property
+    def notes(self) -> list[str]:
+        """What is odd about the labels, and how to mend it; empty where nothing is."""
+        counts = np.bincount(self.train_labels, minlength=self.num_classes)
+        empty = [name for name, count in zip(self.class_names, counts, strict=True) if not count]
+        if empty == ["0"]:
+            return [f"{_FROM_ONE}, so the class 0 has no training image; {_MEND}"]
+        return [f"no training image has the class {some(empty, 5)}"] if empty else []
 
     @property
     def num_classes(self) -> int:
@@ -109,7 +121,8 @@ def read_folder(folder: str | os.PathLike[str], *, named_by: str = "the data fol
 
     Args:
         folder: holds `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
-            `t10k-labels-idx1-ubyte`, with or without `.gz`, or spelled like `train-images.idx3-ubyte`.
+            `t10k-labels-idx1-ubyte`, with or without `.gz`, or spelled like `train-images.idx3-ubyte` or as EMNIST
+            does; or a folder in it does, or one in that, such as torchvision's `FashionMNIST/raw`.
         named_by: what named the folder, for messages.
 
     Raises:
@@ -119,13 +132,13 @@ def read_folder(folder: str | os.PathLike[str], *, named_by: str = "the data fol
     if not folder.is_dir():
         state = "is not a folder" if folder.exists() else "does not exist"
         raise InputError(f"{folder} ({named_by}) {state}; expected a folder with {', '.join(sources.FILE_NAMES)}")
+    folder = _holding(folder)
     arrays, digests, problems = [], {}, []
     for name in sources.FILE_NAMES:
-        path = find_idx(folder, name)
-        if path is None:
-            problems.append(f"{name} is missing; expected under this name, with or without .gz")
-            continue
         try:
+            path = find_idx(folder, name)
+            if path is None:
+                raise InputError(f"{name} is missing; expected under this name, with or without .gz")
             content = read_content(path, name=path.name)
             arrays.append(parse_idx(content, name=path.name, ndim=3 if "images" in name else 1))
             digests[name] = hashlib.sha256(content).hexdigest()
@@ -145,6 +158,18 @@ def read_folder(folder: str | os.PathLike[str], *, named_by: str = "the data fol
         names = tuple(str(label) for label in range(largest + 1))
     prepared = told or Preparation.of(train_x)
     return Dataset(train_x, train_y, test_x, test_y, names, str(folder), digests, prepared, folder.resolve())
+
+
+def _holding(folder: Path) -> Path:
+    """Return the folder itself if it holds IDX files, else the only one that does, in it or in a folder in it."""
+    files = "*idx?-ubyte*"
+    if any(folder.glob(files)):
+        return folder
+    found = sorted({path.parent for pattern in ("*/", "*/*/") for path in folder.glob(pattern + files)})
+    if len(found) > 1:
+        names = some([str(path.relative_to(folder)) for path in found], 5)
+        raise InputError(f"{folder} holds several data sets, {names}; name the folder of one")
+    return found[0] if found else folder
 
 
 def _read_class_names(path: Path) -> tuple[str, ...] | None:
@@ -171,14 +196,17 @@ def _problems(data: Dataset) -> list[str]:
         elif len(images) != len(labels):
             problems.append(f"{split}: {len(images):,} images but {len(labels):,} labels; expected a label an image")
         elif labels.max() >= data.num_classes:
-            problems.append(
-                f"{split}: label {labels.max()} has no name; {data.num_classes} class names are for the labels "
-                f"0 to {data.num_classes - 1}, so {CLASSES_FILE} needs at least {labels.max() + 1} lines"
-            )
+            told = f"{split}: label {labels.max()} has no name; {data.num_classes} class names are for the labels "
+            told += f"0 to {data.num_classes - 1}, so "
+            one_on = labels.min() == 1 and labels.max() == data.num_classes
+            lines = f"{CLASSES_FILE} needs at least {labels.max() + 1} lines"
+            problems.append(told + (f"{_FROM_ONE}; {_MEND}" if one_on else lines))
     train, test = data.train_images.shape[1:], data.test_images.shape[1:]
     if not problems and train != test:
         sizes = ["x".join(map(str, shape)) for shape in (train, test)]
         problems.append(f"training images are {sizes[0]} pixels but test images {sizes[1]}; expected one size")
+    if odd := [name for name in data.class_names if plain(name) != name]:
+        problems.append(f"the class name {odd[0]!r} holds control characters; expected text to show")
     if data.num_classes < 2:
         problems.append(f"there are {data.num_classes} classes; expected at least 2")
     if repeated := sorted({name for name in data.class_names if data.class_names.count(name) > 1}):

@@ -26,6 +26,8 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _UNSIGNED_BYTE = 0x08
 _OTHER_TYPES = {0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
 _KINDS = {1: "labels (1 dimension)", 3: "images (3 dimensions)"}
+EMNIST = "emnist-"
+"""How the names of EMNIST's files begin, in which pictures lie with rows and columns exchanged."""
 _HEADER_BYTES = 16  # of images, the longest header that is read
 _CHUNK = 1 << 20
 
@@ -73,6 +75,8 @@ def read_content(source: Source, *, name: str | None = None, limit: int = MAX_BY
 def parse_idx(content: bytes | bytearray, *, name: str, ndim: int | None = None) -> NDArray[np.uint8]:
     """Return the array in decompressed IDX bytes: uint8, (N, H, W) or (N,), a view that shares their memory.
 
+    Pictures of EMNIST's, told by the file's name, are turned upright, in memory of their own.
+
     Raises:
         InputError: the bytes aren't an IDX file of unsigned bytes, or `ndim` asks for the other kind.
     """
@@ -80,7 +84,9 @@ def parse_idx(content: bytes | bytearray, *, name: str, ndim: int | None = None)
     _check_length(len(content), shape, name)
     if ndim is not None and len(shape) != ndim:
         raise InputError(f"{name}: holds {_KINDS[len(shape)]}, expected {_KINDS[ndim]}; are two files swapped?")
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * len(shape)).reshape(shape)
+    array = np.frombuffer(content, np.uint8, offset=4 + 4 * len(shape)).reshape(shape)
+    turned = len(shape) == 3 and os.path.basename(name).startswith(EMNIST)
+    return array.swapaxes(1, 2).copy() if turned else array
 
 
 def write_idx(path: str | os.PathLike[str], array: NDArray[np.uint8]) -> None:
@@ -99,11 +105,21 @@ def write_idx(path: str | os.PathLike[str], array: NDArray[np.uint8]) -> None:
 def find_idx(folder: Path, name: str) -> Path | None:
     """Return the file of an official name such as `train-images-idx3-ubyte` in a folder, or `None`.
 
-    Looks, in this order, for the name itself, the spelling `train-images.idx3-ubyte`, and both with `.gz`.
+    Looks, in this order, for the name itself, the spelling `train-images.idx3-ubyte`, both with `.gz`, and EMNIST's
+    names, such as `emnist-letters-train-images-idx3-ubyte`.
+
+    Raises:
+        InputError: there are files of several EMNIST sets.
     """
-    dotted = name.replace("-idx", ".idx")
-    candidates = (folder / spelling for spelling in (name, dotted, f"{name}.gz", f"{dotted}.gz"))
-    return next((path for path in candidates if path.is_file()), None)
+    dotted, emnist = name.replace("-idx", ".idx"), f"{EMNIST}*-{name.replace('t10k', 'test')}"
+    for spelling in (name, dotted, f"{name}.gz", f"{dotted}.gz", emnist, f"{emnist}.gz"):
+        found = sorted(path for path in folder.glob(spelling) if path.is_file())
+        if len(found) > 1:
+            names = ", ".join(path.name for path in found)
+            raise InputError(f"{names}: of several data sets; put the files of one into a folder of their own")
+        if found:
+            return found[0]
+    return None
 
 
 def _read_plain(raw: io.BytesIO | io.BufferedReader, size: int, name: str, limit: int) -> bytearray:

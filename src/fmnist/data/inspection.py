@@ -15,7 +15,8 @@ def inspect(dataset: Dataset) -> dict[str, Any]:
     """Return the facts about a data set as a JSON-ready dictionary.
 
     Returns:
-        `source`, `sha256` (file name -> hexadecimal), `dtype`, `image_shape` ([H, W]), `num_classes`, `class_names`;
+        `source`, `sha256` (file name -> hexadecimal), `dtype`, `image_shape` ([H, W]), `num_classes`, `class_names`,
+        `notes` (what is odd about the labels);
         `train` and `test`, each with
             `num_images`, `class_counts` (a number a class),
             `minimum` and `maximum` (0 to 255), `mean` and `std` of the pixels scaled to [0, 1],
@@ -35,6 +36,7 @@ def inspect(dataset: Dataset) -> dict[str, Any]:
         "image_shape": list(dataset.image_shape),
         "num_classes": dataset.num_classes,
         "class_names": list(dataset.class_names),
+        "notes": dataset.notes,
         "train": _part(dataset.train_images, dataset.train_labels, train_digests, dataset.num_classes),
         "test": _part(dataset.test_images, dataset.test_labels, test_digests, dataset.num_classes),
         "test_in_train": len(same_label),

@@ -1,4 +1,4 @@
-"""Chooses the validation images from a training set."""
+"""Chooses from a training set the images that are used, and those of them for validation."""
 
 from typing import Any
 
@@ -44,6 +44,14 @@ def split_indices(
 
 
 def run_split(config: dict[str, Any], labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return what `split_indices` did for a run, from its `config.json` and the labels of all training images (N,)."""
-    data = config["data"]
-    return split_indices(labels[: data["limit"]], data["validation_fraction"], config["training"]["seed"])
+    """Return the training and validation images of a run, from its `config.json` and all training labels (N,).
+
+    With a limit these are the first images, as long as they have all the classes that there are. Otherwise, as where
+    the images are sorted by class, they are a stratified sample, drawn from the seed.
+    """
+    data, seed = config["data"], config["training"]["seed"]
+    used = np.arange(len(labels))[: data["limit"]]
+    if len(np.unique(labels[used])) < len(np.unique(labels)):
+        _, used = split_indices(labels, len(used) / len(labels), seed)
+    train, validation = split_indices(labels[used], data["validation_fraction"], seed)
+    return used[train], used[validation]

@@ -6,10 +6,10 @@ from fmnist.config import restore
 from fmnist.doctor.check import NOTE, OK, WRONG, Check, attempt
 from fmnist.errors import FmnistError, InputError
 from fmnist.evaluation import metrics
-from fmnist.export.exporter import sha256
+from fmnist.evaluation.novelty import Novelty
 from fmnist.predictor import Predictor, open_model
 from fmnist.run import checkpoints, lock, results, schema
-from fmnist.run.directory import RunDirectory, read_json
+from fmnist.run.directory import RunDirectory, read_json, sha256
 from fmnist.run.history import read_history
 from fmnist.text import plural
 
@@ -17,7 +17,7 @@ from fmnist.text import plural
 def check_run(run: RunDirectory) -> Iterator[Check]:
     """Yield what is found in a run."""
     resume = run.command("train --resume")
-    found = schema.problems(run)
+    found = [*schema.problems(run), *_familiarity_problems(run)]
     for text in found:
         yield Check("files", WRONG, text, _who_makes(text, run))
     if found:
@@ -34,13 +34,29 @@ def check_run(run: RunDirectory) -> Iterator[Check]:
         yield from _results(run)
 
 
+# The files that a run can do without, and the command that makes each again, where there is one.
+_MAKERS = {
+    "status.json": "train --resume", "history.csv": "train --resume", "model.keras": "train --resume",
+    "first_epoch.json": "", "calibration.json": "evaluate", "familiarity.json": "evaluate", "metrics.json": "evaluate",
+    "diagnosis.json": "diagnose", "exports.json": "export", "benchmark.json": "benchmark",
+}  # fmt: skip
+
+
 def _who_makes(text: str, run: RunDirectory) -> str:
-    """Return the command that writes a file again."""
-    commands = {"metrics": "evaluate", "diagnosis": "diagnose", "exports": "export", "benchmark": "benchmark"}
-    name = next((command for file, command in commands.items() if f"{file}.json" in text), None)
-    if name:
-        return f"remove the file; `{run.command(name)}` makes it again"
-    return "take the file from a copy, or train again with --overwrite"
+    """Return what to do about a damaged file."""
+    name = next((command for file, command in _MAKERS.items() if file in text), None)
+    if name is None:
+        return "take the file from a copy, or train again with --overwrite"
+    return "remove the file" + (f"; `{run.command(name)}` makes it again" if name else "")
+
+
+def _familiarity_problems(run: RunDirectory) -> list[str]:
+    try:
+        if run.familiarity.is_file():
+            Novelty.from_dict(read_json(run.familiarity))
+    except FmnistError as error:
+        return [f"{run.familiarity.name}: {error}"]
+    return []
 
 
 def _state(run: RunDirectory, state: str, busy: bool, resume: str) -> Check:
@@ -52,7 +68,7 @@ def _state(run: RunDirectory, state: str, busy: bool, resume: str) -> Check:
         rows = read_history(run.history) if run.history.is_file() else []
         if len(rows) != status.get("epoch"):
             text = f"finished with {done}, and history.csv has {len(rows)} rows"
-            return Check("state", WRONG, text, "train again with --overwrite")
+            return Check("state", WRONG, text, _who_makes(run.history.name, run))
         return Check("state", OK, f"finished with {done}")
     if state in ("diverged", "failed"):
         mend = "change what it says, and train again with --overwrite"
@@ -81,9 +97,8 @@ def _checkpoints(run: RunDirectory, state: str, resume: str) -> Iterator[Check]:
 
 def _results(run: RunDirectory) -> Iterator[Check]:
     """Yield whether a finished run's model opens, and whether what was made from it belongs to it."""
-    yield attempt(
-        "model", lambda: describe(open_model(run.need(run.model, "train --resume"))), "train again with --overwrite"
-    )
+    mend = _who_makes(run.model.name, run)
+    yield attempt("model", lambda: describe(open_model(run.need(run.model, "train --resume"))), mend)
     evaluate, export = run.command("evaluate"), run.command("export")
     if run.metrics.is_file() and run.predictions.is_file():
         yield attempt("scores", lambda: _scores(run), evaluate)
@@ -93,10 +108,10 @@ def _results(run: RunDirectory) -> Iterator[Check]:
     if exports and run.model.is_file() and exports.get("model_sha256") != sha256(run.model):
         yield Check("exports", WRONG, "they were made from another model than model.keras", export)
     for row in exports.get("files", []):
-        if sha256(run.exports / row["file"]) == row["sha256"]:
+        if results.exported_path(run, row):
             yield Check("exports", OK, f"{row['file']}: every byte as written")
         else:
-            yield Check("exports", WRONG, f"{row['file']}: changed since it was written", export)
+            yield Check("exports", WRONG, f"{row['file']}: changed since it was written, or a link", export)
 
 
 def describe(model: Predictor) -> str:

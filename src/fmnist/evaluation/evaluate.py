@@ -73,7 +73,8 @@ def evaluate(run: RunDirectory, dataset: Dataset, *, write: bool = True) -> dict
     Returns:
         What `metrics.json` holds: accuracy and loss (fractions, nats), a 95% Wilson interval for the accuracy, the
         expected calibration error `ece`, `calibrated` (temperature, loss and ece with it; None where there is none),
-        precision, recall and F1 for each class and their means, the confusion matrix (rows true, columns predicted).
+        precision, recall and F1 for each class and their means over the classes that have images, the confusion matrix
+        (rows true, columns predicted).
 
     Raises:
         InputError: the run has no model yet, or the data set does not fit it.
@@ -106,6 +107,7 @@ def scores(
     confusion = metrics.confusion_matrix(labels, probabilities.argmax(axis=1), len(class_names))
     correct, total = int(np.trace(confusion)), len(labels)
     rows = metrics.per_class(confusion)
+    present = [row for row in rows if row["support"]]  # of a class without images nothing is known
     return {
         "accuracy": correct / total,
         **calibration.scores(probabilities, labels),
@@ -113,7 +115,7 @@ def scores(
         "calibrated": calibrated,
         "correct": correct,
         "num_images": total,
-        "macro": {name: float(np.mean([row[name] for row in rows])) for name in ("precision", "recall", "f1")},
+        "macro": {name: float(np.mean([row[name] for row in present])) for name in ("precision", "recall", "f1")},
         "per_class": [{"name": name, **row} for name, row in zip(class_names, rows, strict=True)],
         "class_names": list(class_names),
         "confusion_matrix": confusion.tolist(),

@@ -12,13 +12,13 @@ import numpy as np
 from fmnist.data import Dataset
 from fmnist.errors import InputError
 from fmnist.evaluation.evaluate import check_dataset
-from fmnist.export.exporter import sha256, size
+from fmnist.export.exporter import size
 from fmnist.export.formats import FORMATS
 from fmnist.export.gate import compare
 from fmnist.export.jobs import open_file
 from fmnist.predictor.process import Answer, call
 from fmnist.run import environment, results
-from fmnist.run.directory import RunDirectory, read_json, write_json
+from fmnist.run.directory import RunDirectory, read_json, sha256, write_json
 
 BATCH_SIZE = 256
 
@@ -42,7 +42,7 @@ def benchmark_run(
         the system does not tell).
 
     Raises:
-        InputError: nothing was exported yet, or was changed since, or the data set does not fit.
+        InputError: nothing was exported yet, or was changed since, the model is gone, or the data set does not fit.
         RunError: a file cannot be measured, or the result cannot be written.
     """
     measured = [name for name, form in FORMATS.items() if form.measured]
@@ -50,9 +50,11 @@ def benchmark_run(
     if not exported:
         raise InputError(f"{run.path} has no exported files; `{run.command('export')}` makes them")
     check_dataset(read_json(run.config), dataset)
-    files = [("model.keras", "Keras (the run's model)", "keras", run.model, sha256(run.model))]
+    files = [
+        ("model.keras", "Keras (the run's model)", "keras", run.need(run.model, "train --resume"), sha256(run.model))
+    ]
     files += [(row["format"], *2 * (row["format"],), run.exports / row["file"], row["sha256"]) for row in exported]
-    changed = [row["file"] for row in exported if sha256(run.exports / row["file"]) != row["sha256"]]
+    changed = [row["file"] for row in exported if not results.exported_path(run, row)]
     if changed:
         raise InputError(f"changed since the export: {', '.join(changed)}; `{run.command('export')}` makes them again")
     rows: list[dict[str, Any]] = []

@@ -1,7 +1,6 @@
 """Exports a run: each file is made in a child process, judged against Keras in another, and then put in place."""
 
 import contextlib
-import hashlib
 import os
 import pkgutil
 import shutil
@@ -20,8 +19,8 @@ from fmnist.export.formats import DEFAULT_FORMATS, FORMATS, check_formats
 from fmnist.export.gate import compare
 from fmnist.predictor import remember
 from fmnist.predictor.process import call
-from fmnist.run import directory, environment, results
-from fmnist.run.directory import TEMPORARY, RunDirectory, read_json, sync_directory, write_json
+from fmnist.run import environment, results
+from fmnist.run.directory import TEMPORARY, RunDirectory, parts, read_json, sha256, sync_directory, write_json
 
 EXAMPLES = 500  # more changed nothing in the ranges that integer arithmetic gets from them
 
@@ -154,26 +153,14 @@ def _probabilities(path: Path, format: str, problem: str, images: np.ndarray) ->
     return answer["probabilities"]
 
 
-def _parts(path: Path) -> list[Path]:
-    return sorted(part for part in path.rglob("*") if part.is_file()) if path.is_dir() else [path]
-
-
 def size(path: Path) -> int:
     """Return the bytes of a file, or of all files in a folder."""
-    return sum(part.stat().st_size for part in _parts(path))
-
-
-def sha256(path: Path) -> str:
-    """Return a file's SHA-256; for a folder that of the list of its files which `sha256sum` prints, sorted by path."""
-    if path.is_dir():
-        lines = [f"{sha256(part)}  {part.relative_to(path).as_posix()}\n" for part in _parts(path)]
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
-    return directory.sha256(path)
+    return sum(part.stat().st_size for part in parts(path))
 
 
 def _publish(made: Path, target: Path) -> None:
     """Move a finished file or folder to its name, whole on the disk before it has that name."""
-    for part in _parts(made):
+    for part in parts(made):
         with open(part, "rb") as handle:
             os.fsync(handle.fileno())
     if target.is_dir():  # a folder cannot be replaced in one step

@@ -1,6 +1,7 @@
 """Turns a folder with a sub-folder of pictures for each class into a data set that every command takes."""
 
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -17,14 +18,11 @@ from fmnist.data.dataset import CLASSES_FILE
 from fmnist.data.preparation import PHOTO, PREPARATION_FILE, Preparation, border
 from fmnist.errors import InputError, RunError, listed
 from fmnist.images.decoding import decode
-from fmnist.images.reading import NO_PICTURE, is_clutter, walk
+from fmnist.images.folders import find_classes
 from fmnist.images.recipe import contained, flatten, prepare
-from fmnist.text import plural
 
 SIDE = 28
 KEPT_SIDE = 64  # pictures that all have one size up to this keep it
-MAX_CLASSES = 256  # labels are bytes
-_SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation"}
 
 
 def import_folder(
@@ -43,14 +41,17 @@ def import_folder(
 
     Args:
         folder: holds a sub-folder for each class, named like it; pictures may lie deeper, and links are followed.
-            Hidden files, and what file managers leave behind, are left out.
+            Hidden files, and what file managers leave behind, are left out. Or it holds the parts of a data set, such
+            as `train/`, `val/` and `test/`, with such sub-folders in each: then that split is kept. The part for
+            validation joins the training pictures, of which each run puts some aside; without a part for the test it
+            is the test set. Parts without sub-folders for classes are left out.
         target: the folder to make.
         image_shape: height and width in pixels; by default the pictures' own if all have one size of at most 64 × 64,
             else 28 × 28.
         photos: turn each picture into the data set's form with `prepare`, rather than shrink it to fit, as a whole.
         invert: negate every picture; by default if the borders are light in most of them. Photos are always negated as
             `prepare` decides.
-        test_fraction: share of each class kept for the test, above 0 and below 1.
+        test_fraction: share of each class kept for the test, above 0 and below 1, where the folder has no test part.
         seed: decides the split and the order.
         strict: refuse the folder if a picture cannot be read, or a sub-folder holds none.
         progress: called as `progress(done, total)` after each picture.
@@ -58,23 +59,28 @@ def import_folder(
     Returns:
         `folder`, `images`, `train`, `test` (numbers), `class_names`, `class_counts`, `image_shape`, `inverted`, and
         `unreadable`: for each picture and sub-folder left out its path and why; `passed_over`: the files that are no
-        pictures by their names; `test_in_train`: the number of pictures that are in both parts, byte for byte.
+        pictures by their names; `test_in_train`: the number of pictures that are in both parts, byte for byte;
+        `parts`: the names of the folder's own parts that became `train` and `test`, or None.
 
     Raises:
         InputError: the folder has no such form, a class would have no picture in training or test, `target` holds
             something already, or, with `strict`, a picture cannot be read.
         RunError: the data set cannot be written.
     """
-    classes, unreadable, passed_over = _classes(folder)
+    found = find_classes(folder)
+    unreadable = found.unreadable
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"{target} exists already; choose another folder, or remove it")
     pictures: list[np.ndarray] = []
     labels: list[int] = []
-    files = [(label, path) for label, paths in enumerate(classes.values()) for path in paths]
-    for done, (label, path) in enumerate(files, 1):
+    tested: list[bool] = []
+    names = tuple(found.pictures)
+    files = [(names.index(name), *each) for name, paths in found.pictures.items() for each in paths]
+    for done, (label, path, for_test) in enumerate(files, 1):
         try:
             pictures.append(_picture(decode(path), image_shape, photos))
             labels.append(label)
+            tested.append(for_test)
         except InputError as error:
             unreadable.append({"image": str(path), "problem": str(error)})
         if progress:
@@ -89,12 +95,15 @@ def import_folder(
     images = np.array([contained(picture, shape) for picture in pictures], np.uint8).reshape(-1, *shape)
     if inverted:
         images = 255 - images
-    names, truth = tuple(classes), np.array(labels, np.uint8)
-    train, test = split_indices(truth, test_fraction, seed)
-    counts = [np.bincount(truth[part], minlength=len(names)) for part in (train, test)]
-    if missing := [names[label] for label in np.flatnonzero(np.minimum(*counts) == 0)]:
-        told = f"{folder}: too few readable pictures of {', '.join(missing)} to have some for training and for test"
-        told += "; expected more pictures, or another `test_fraction`"
+    truth = np.array(labels, np.uint8)
+    split = bool(found.parts and found.parts["test"])
+    if split:
+        train, test = np.flatnonzero(~np.array(tested, bool)), np.flatnonzero(tested)
+    else:
+        train, test = split_indices(truth, test_fraction, seed)
+    counts = np.bincount(truth, minlength=len(names))
+    if any(len(np.unique(truth[part])) < len(names) for part in (train, test)):
+        told = f"{folder}: {_too_few(dict(zip(names, counts.tolist(), strict=True)), test_fraction, split)}"
         raise InputError("\n  ".join([told, *(row["problem"] for row in unreadable)]))
     train, test = (np.random.default_rng(seed).permutation(part) for part in (train, test))
     how = Preparation("photo" if photos else "whole", bool(inverted))
@@ -105,37 +114,26 @@ def import_folder(
         "train": len(train),
         "test": len(test),
         "class_names": list(names),
-        "class_counts": np.bincount(truth, minlength=len(names)).tolist(),
+        "class_counts": counts.tolist(),
         "image_shape": list(shape),
         "inverted": inverted,
         "unreadable": unreadable,
-        "passed_over": passed_over,
+        "passed_over": found.passed_over,
+        "parts": found.parts,
         "test_in_train": len({*map(bytes, images[test])} & {*map(bytes, images[train])}),
     }
 
 
-def _classes(folder: Path) -> tuple[dict[str, list[Path]], list[dict[str, str]], list[str]]:
-    """Return the pictures of each class, the classes sorted, numbers by their value; sub-folders without any; others.
-
-    The others are files that are no pictures by their names.
-    """
-    if not folder.is_dir():
-        raise InputError(f"{folder} is no folder; expected one with a sub-folder of pictures for each class")
-    walked = {path.name: walk(path) for path in folder.iterdir() if path.is_dir() and not is_clutter(path.name)}
-    found = {name: pictures for name, (pictures, _) in walked.items()}
-    names = [name for name, pictures in found.items() if pictures]
-    if len(names) < 2 or len(names) > MAX_CLASSES:
-        expected = f"expected one for each class, 2 to {MAX_CLASSES}"
-        raise InputError(f"{folder} has {plural(len(names), 'sub-folder')} with pictures; {expected}")
-    if {name.lower() for name in names} <= _SPLITS:
-        holds = f"holds {' and '.join(sorted(names))}, which look like splits, not classes"
-        raise InputError(f"{folder} {holds}; give the folder that has the classes in it, such as {folder / min(names)}")
-    if odd := [name for name in names if name != name.strip() or not name.isprintable()]:
-        raise InputError(f"{folder}: the sub-folder {odd[0]!r} cannot name a class; rename it")
-    names.sort(key=(lambda name: (int(name), name)) if all(name.isdecimal() for name in names) else lambda n: (0, n))
-    empty = [str(folder / name) for name in sorted(found.keys() - set(names))]
-    told = [{"image": path, "problem": f"{path}: {NO_PICTURE}"} for path in empty]
-    return {name: found[name] for name in names}, told, [str(path) for _, others in walked.values() for path in others]
+def _too_few(counts: dict[str, int], test_fraction: float, split: bool) -> str:
+    """Say what is missing where not every class has pictures for training and for the test."""
+    told = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+    if split:
+        return f"expected readable pictures of each class in the part for training and in that for the test; has {told}"
+    least, needed = min(counts.values()), math.ceil(1 / min(test_fraction, 1 - test_fraction))
+    share = min(math.ceil(100 / least) / 100, 0.5) if least > 1 else 0
+    mend = f", or a `test_fraction` of {share}" if share else ""
+    expected = f"`test_fraction={test_fraction}` needs {needed} readable pictures of each class"
+    return f"{expected}, so that some are for training and some for the test; has {told}; add pictures{mend}"
 
 
 def _picture(picture: Image.Image, image_shape: tuple[int, int] | None, photos: bool) -> np.ndarray:

@@ -15,7 +15,7 @@ from fmnist import backend
 from fmnist.errors import InputError, first_line
 from fmnist.evaluation.calibration import at_temperature
 from fmnist.predictor.predictor import METADATA_KEY, Predictor, checked
-from fmnist.text import plural
+from fmnist.text import plain, plural
 
 BATCH_SIZE = 500
 MAX_BYTES = 2**30
@@ -90,7 +90,7 @@ def _check_archive(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             entries = archive.infolist()
             sizes = {entry.filename: entry.file_size for entry in entries}
             if len(sizes) != len(entries) or not _MEMBERS >= set(sizes) >= _MEMBERS - {_FACTS}:
-                names = ", ".join(entry.filename for entry in entries[:5])
+                names = plain(", ".join(entry.filename for entry in entries[:5]))
                 raise InputError(f"{path}: holds {names}; expected {', '.join(sorted(_MEMBERS))}")
             total, packed = sum(sizes.values()), sum(entry.compress_size for entry in entries)
             settings = max(sizes["config.json"], sizes.get(_FACTS, 0))
@@ -109,7 +109,7 @@ def _check_archive(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     except Exception as error:  # zip, what it unpacks with, and JSON each have their own
         raise InputError(f"{path}: is no readable Keras file: {first_line(error)}") from error
     refused = (f"{part.get('module') or ''}.{part['class_name']}" for part in parts if not _is_stock(part))
-    if foreign := sorted({name.removeprefix(".")[:100] for name in refused}):
+    if foreign := sorted({plain(name.removeprefix("."))[:100] for name in refused}):
         raise InputError(f"{path}: holds {', '.join(foreign[:5])}; only stock Keras layers are loaded from a file")
     if len(parts) > MAX_PARTS:
         raise InputError(f"{path}: holds {len(parts):,} layers and parts of layers; expected at most {MAX_PARTS:,}")

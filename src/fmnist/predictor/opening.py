@@ -91,8 +91,8 @@ def _good_export(run: RunDirectory) -> Path | None:
         return None
     for row in exports.get("files", []):
         if row.get("format") == "litert" and row.get("passed") is True:
-            path = run.exports / Path(str(row.get("file"))).name
             present = row.get("temperature", 1.0) == (results.temperature(run) or 1.0)
-            if present and path.is_file() and run.model.is_file() and sha256(path) == row.get("sha256"):
+            path = results.exported_path(run, row) if present and run.model.is_file() else None
+            if path is not None and path.is_file():
                 return path if sha256(run.model) == exports.get("model_sha256") else None
     return None

@@ -15,7 +15,7 @@ from fmnist.evaluation.novelty import THRESHOLD, Novelty
 from fmnist.images import CutOut, find_pictures, read_and_examine
 from fmnist.predictor.prediction import Prediction
 from fmnist.predictor.readers import Readers
-from fmnist.text import plural, some
+from fmnist.text import plain, plural, some
 
 UNTOLD = "This model cannot tell whether a picture is unlike those that it was trained on."
 """What is said of a model without novelty: of a run with fewer than 50 validation images, or a file from elsewhere."""
@@ -212,8 +212,9 @@ def checked(
             found = some([f"{value:.3f}" for value in answer[0]], 4)
             raise InputError(f"{name}: gives {found}, no probabilities; {contract}")
     names = tuple(metadata.get("class_names") or map(str, range(answer.shape[1])))
-    if len(names) != answer.shape[1] or not all(isinstance(text, str) for text in names):
-        raise InputError(f"{name}: has {len(names)} class names for {answer.shape[1]} classes; export it again")
+    if len(names) != answer.shape[1] or not all(isinstance(text, str) and plain(text) == text for text in names):
+        problem = f"has {len(names)} class names for {answer.shape[1]} classes, or names that cannot be shown"
+        raise InputError(f"{name}: {problem}; export it again")
     known, told = metadata.get("familiarity"), metadata.get("preparation")
     try:
         novelty = None if known is None else Novelty.from_dict(known)

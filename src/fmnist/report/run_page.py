@@ -65,7 +65,7 @@ def write_report(run: RunDirectory, out: Path | None = None) -> Path:
         "drawable": lambda plot: plot.drawable(run),
     }
     html = page_environment().get_template("report.html").render(context)
-    write_bytes(place.report, html.encode())
+    write_bytes(place.report, html.encode(errors="backslashreplace"))  # a path may be no UTF-8
     return place.report
 
 

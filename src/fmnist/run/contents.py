@@ -8,9 +8,10 @@ Only `schema` imports this file, and only once it checks, since pydantic takes 0
 from collections.abc import Mapping
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, WrapValidator, create_model, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, WrapValidator, create_model, model_validator
 
 from fmnist.config import SECTIONS
+from fmnist.text import plain
 
 
 def _shown(value: Any) -> str:
@@ -29,9 +30,16 @@ def _expected(words: str) -> WrapValidator:
     return WrapValidator(validate)
 
 
+def _showable(name: str) -> str:
+    if plain(name) != name:
+        raise ValueError
+    return name
+
+
 _BOUNDS: dict[str, Any] = {"strict": True, "gt": -(10**15), "lt": 10**15}
-_FILE_NAME = r"^(\.{0,2}[^./\\\x00]|\.{3})[^/\\\x00]*$"  # neither `.` nor `..`
+_FILE_NAME = r"^(\.{0,2}[^./\\\x00-\x1f]|\.{3})[^/\\\x00-\x1f]*$"  # neither `.` nor `..`
 _Text = Annotated[str, Field(strict=True), _expected("text")]
+_Name = Annotated[str, Field(strict=True), AfterValidator(_showable), _expected("text without control characters")]
 _FileName = Annotated[str, Field(strict=True, pattern=_FILE_NAME), _expected("a file's name without a slash")]
 _Flag = Annotated[bool, Field(strict=True), _expected("true or false")]
 _Whole = Annotated[int, Field(**_BOUNDS), _expected("a whole number")]
@@ -52,7 +60,7 @@ class Preparation(BaseModel):
 
 
 class Dataset(BaseModel):
-    class_names: Annotated[_List[_Text], Field(min_length=2)]
+    class_names: Annotated[_List[_Name], Field(min_length=2)]
     image_shape: Annotated[_List[Annotated[_Whole, Field(ge=1)]], Field(min_length=2, max_length=2)]
     num_train: _Whole = 0
     num_validation: _Whole = 0
@@ -71,6 +79,7 @@ class Environment(BaseModel):
     data_sha256: _Object[_Text]
     data_source: _Text
     data_dir: _Text | None = None
+    started: _Text = ""
     processor: _Text | None = None
     cores: _Whole | None = None
 
@@ -89,6 +98,10 @@ class FirstEpoch(BaseModel):
     segments: _List[Annotated[_List[_Number], Field(min_length=2, max_length=2)]]
 
 
+class Calibration(BaseModel):
+    temperature: Annotated[float, Field(**_BOUNDS | {"gt": 0}), _expected("a number above 0")]
+
+
 class Scores(BaseModel):
     precision: _Share
     recall: _Share
@@ -96,7 +109,7 @@ class Scores(BaseModel):
 
 
 class ClassScores(Scores):
-    name: _Text
+    name: _Name
     support: _Whole
 
 
@@ -108,7 +121,7 @@ class Metrics(BaseModel):
     num_images: _Whole
     macro: Scores
     per_class: _List[ClassScores]
-    class_names: Annotated[_List[_Text], Field(min_length=2)]
+    class_names: Annotated[_List[_Name], Field(min_length=2)]
     confusion_matrix: _List[_List[Annotated[_Whole, Field(ge=0)]]]
 
     @model_validator(mode="after")
@@ -144,6 +157,9 @@ class Export(BaseModel):
     bytes: _Whole
     sha256: _Text
     passed: _Flag
+    accuracy: _Share = 0
+    agreement: _Share = 0
+    temperature: _Number = 1
 
 
 class Exports(BaseModel):
@@ -153,11 +169,13 @@ class Exports(BaseModel):
 
 class Row(BaseModel):
     format: _Text
+    images_per_second: _Number = 0
+    latency_median_ms: _Number = 0
 
 
 class Benchmark(BaseModel):
     environment: _Object[Annotated[_Text | _Flag | _Number | None, _expected("text, a number, true or false")]]
-    rows: _List[Row]
+    rows: Annotated[_List[Row], Field(min_length=1)]
 
 
 _SECTIONS: dict[str, Any] = {name: (_Settings, {}) for name in SECTIONS}
@@ -166,6 +184,7 @@ FILES: dict[str, type[BaseModel]] = {
     "environment.json": Environment,
     "status.json": Status,
     "first_epoch.json": FirstEpoch,
+    "calibration.json": Calibration,
     "metrics.json": Metrics,
     "diagnosis.json": Diagnosis,
     "exports.json": Exports,
@@ -184,7 +203,8 @@ def problems(name: str, content: dict[str, Any]) -> list[str]:
 
 
 def _told(error: Mapping[str, Any]) -> str:
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"])[:80].lstrip(".")
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{plain(part)}" for part in error["loc"])
+    place = place[:80].lstrip(".")
     if error["type"] == "missing":
         return f"{place} is missing"
     if error["type"] == "value_error":  # one of our own checks

@@ -1,6 +1,7 @@
 """Names the files of a run directory, writes and reads files safely, and finds a run by path, name or `latest`."""
 
 import contextlib
+import datetime
 import hashlib
 import itertools
 import json
@@ -14,7 +15,7 @@ from typing import Any
 
 from fmnist.errors import InputError, RunError, did_you_mean
 from fmnist.run import lock
-from fmnist.text import some
+from fmnist.text import plain, some
 
 STUDY_FILE = "study.json"  # lies in a study's folder, beside the folders of its runs
 TEMPORARY = ".writing-"  # the prefix of half-written files; a killed process leaves them behind
@@ -49,12 +50,12 @@ class RunDirectory:
 
     @property
     def name(self) -> str:
-        """The run's name: the last part of its path."""
-        return self.path.resolve().name
+        """The run's name: the last part of its path, fit to be shown."""
+        return plain(self.path.resolve().name)
 
     def exists(self) -> bool:
-        """Whether a run has been started here."""
-        return self.config.is_file()
+        """Whether a run has been started here; False too where the folder cannot be looked into."""
+        return os.path.isfile(self.config)
 
     def state(self) -> str:
         """Return `running`, `interrupted`, `finished` or, before the first status, `not started`.
@@ -71,13 +72,23 @@ class RunDirectory:
             status["state"] = "diverged"
         return status
 
+    def started(self) -> float:
+        """Return when the run was started, in seconds since 1970.
+
+        It says so itself; of one of an earlier version, or damaged, it is the time of its settings' file.
+        """
+        try:
+            return datetime.datetime.fromisoformat(read_json(self.environment)["started"]).timestamp()
+        except (InputError, KeyError, TypeError, ValueError, OverflowError):
+            return self.config.stat().st_mtime
+
     def command(self, name: str) -> str:
         """Return the command line that does something with this run, quoted for a shell: `fmnist evaluate runs/first`.
 
         Args:
             name: of the command, with the flag that takes the run: `evaluate`, or `train --resume`.
         """
-        return f"fmnist {name} {shlex.quote(str(self.path))}"
+        return f"fmnist {name} {shlex.quote(plain(str(self.path)))}"
 
     def need(self, path: Path, command: str) -> Path:
         """Return `path` if that file exists, else raise an `InputError` that says which command makes it."""
@@ -188,8 +199,19 @@ def read_bounded(path: Path, limit: int, expected: str = "a small file") -> byte
     return content
 
 
+def parts(path: Path) -> list[Path]:
+    """Return a file, or the files in a folder and below it, sorted."""
+    return sorted(part for part in path.rglob("*") if part.is_file()) if path.is_dir() else [path]
+
+
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    """Return the SHA-256 of a file's bytes, as 64 hexadecimal digits.
+
+    For a folder it is that of the list of its files which `sha256sum` prints, sorted by path.
+    """
+    if path.is_dir():
+        lines = [f"{sha256(part)}  {part.relative_to(path).as_posix()}\n" for part in parts(path)]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
@@ -198,8 +220,11 @@ def list_runs(runs_dir: Path) -> list[RunDirectory]:
     """Return the runs in a folder, the one started last at the end."""
     if not runs_dir.is_dir():
         return []
-    runs = [RunDirectory(path) for path in runs_dir.iterdir() if (path / "config.json").is_file()]
-    return sorted(runs, key=lambda run: (run.config.stat().st_mtime_ns, run.name))
+    try:
+        runs = [run for run in map(RunDirectory, runs_dir.iterdir()) if run.exists()]
+    except OSError as error:
+        raise InputError(f"cannot read the folder {runs_dir}: {error.strerror or error}") from error
+    return sorted(runs, key=lambda run: (run.started(), run.name))
 
 
 def has_validation(run: RunDirectory) -> bool:

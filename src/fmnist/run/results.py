@@ -7,16 +7,22 @@ every function raises `InputError`, which names the command that makes it again 
 from __future__ import annotations
 
 import math
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fmnist.errors import InputError
-from fmnist.run.directory import RunDirectory, read_json
+from fmnist.run.directory import RunDirectory, read_json, sha256
 from fmnist.run.history import read_history
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+# Arrays of predictions may unpack to so many bytes whatever the size of their file; beyond, probabilities never shrink
+# to a twentieth of theirs; bombs shrink to a thousandth.
+_FREE_BYTES, _MAX_EXPANSION = 16 << 20, 20
 
 
 class Predictions(NamedTuple):
@@ -40,10 +46,17 @@ def predictions(run: RunDirectory) -> Predictions:
     path = run.need(run.predictions, "evaluate")
     try:
         # numpy leaves a file that it opened itself open where that is no archive.
-        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as arrays:
-            probabilities, labels = arrays["probabilities"], arrays["labels"]
-        if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1] or labels.dtype.kind not in "iu":
-            raise ValueError(f"it has probabilities {probabilities.shape} and {labels.dtype} labels {labels.shape}")
+        with open(path, "rb") as handle:
+            size = sum(entry.file_size for entry in zipfile.ZipFile(handle).infolist())
+            handle.seek(0)
+            if size > max(_FREE_BYTES, _MAX_EXPANSION * path.stat().st_size):
+                raise ValueError(f"it unpacks to {size:,} bytes, over {_MAX_EXPANSION} times its size")
+            with np.load(handle, allow_pickle=False) as arrays:
+                probabilities, labels = arrays["probabilities"], arrays["labels"]
+        kinds = probabilities.dtype.kind + labels.dtype.kind
+        if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1] or kinds not in ("fi", "fu"):
+            told = f"{probabilities.dtype} probabilities {probabilities.shape} and {labels.dtype} labels {labels.shape}"
+            raise ValueError(f"it has {told}")
         if not 0 <= labels.min() <= labels.max() < probabilities.shape[1]:
             raise ValueError(f"it has labels from {labels.min()} to {labels.max()} of {probabilities.shape[1]} classes")
     except Exception as error:  # numpy and zipfile have errors of many kinds
@@ -75,6 +88,16 @@ def exports(run: RunDirectory) -> dict[str, Any]:
         return index and index | {"files": [row for row in index["files"] if (run.exports / row["file"]).exists()]}
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(run, f"{run.exports_index} has no list of files", "export") from error
+
+
+def exported_path(run: RunDirectory, row: Mapping[str, Any]) -> Path | None:
+    """Return the path of the file or folder in a row of `exports`; None where it was changed, or is a link.
+
+    A link might lead to any file of whoever serves the run.
+    """
+    path = run.exports / Path(str(row["file"])).name
+    linked = run.exports.is_symlink() or path.is_symlink()
+    return path if not linked and path.exists() and sha256(path) == row.get("sha256") else None
 
 
 def exported_files(run: RunDirectory) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from fmnist.study.definition import BASELINE, Study, builtin_studies, folder_nam
 from fmnist.study.duration import forecast, total
 from fmnist.study.result import collect
 from fmnist.study.runner import Forecast, Job, Runner, StudyWatcher, is_done, run_in_turn
-from fmnist.text import plural
+from fmnist.text import plain, plural
 
 __all__ = [
     "BASELINE", "Forecast", "Job", "Study", "StudyWatcher", "builtin_studies", "compare", "folder_name",
@@ -146,8 +146,8 @@ def list_studies(runs_dir: Path) -> list[dict[str, Any]]:
         known = content.get("num_runs")
         found.append(
             {
-                "name": path.parent.name,
-                "state": str(content.get("state", "damaged")),
+                "name": plain(path.parent.name),
+                "state": plain(str(content.get("state", "damaged"))),
                 "done": sum(map(is_done, runs)),
                 "runs": known if isinstance(known, int) else len(runs),
             }

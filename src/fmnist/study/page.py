@@ -33,7 +33,7 @@ def write_page(result: Mapping[str, Any], folder: Path) -> None:
         "picture": lambda name: picture(plots / f"{name}.svg"),
     }
     html = page_environment().get_template("study.html").render(context)
-    write_bytes(RunDirectory(folder).report, html.encode())
+    write_bytes(RunDirectory(folder).report, html.encode(errors="backslashreplace"))
 
 
 def averages(result: Mapping[str, Any], folder: Path) -> pictures.Averages:

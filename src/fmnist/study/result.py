@@ -92,7 +92,7 @@ def collect(study: Study, folder: Path) -> dict[str, Any]:
             | _comparison(name, rows, images)
             for name, runs in rows.items()
         ],
-        "environment": read_json(first.environment),
+        "environment": {name: fact for name, fact in read_json(first.environment).items() if name != "started"},
     }
 
 

@@ -12,6 +12,7 @@ import yaml
 from fmnist.errors import InputError
 
 MAX_BYTES, MAX_DEPTH = 64 * 2**10, 8
+MAX_BITS = 10_000  # of a whole number; Python writes none of many more
 
 Place = tuple[str | int, ...]  # keys and list positions from the top down to a value
 
@@ -84,6 +85,9 @@ def _value(path: Path, node: yaml.Node, place: Place, lines: dict[Place, int]) -
             content[key] = _value(path, value_node, here, lines)
         return content
     try:
-        return yaml.constructor.SafeConstructor().construct_object(node)
-    except ValueError as error:  # a date such as 2026-02-31
+        value = yaml.constructor.SafeConstructor().construct_object(node)
+        if isinstance(value, int) and value.bit_length() > MAX_BITS:
+            raise ValueError(f"a whole number of {value.bit_length():,} bits; expected {MAX_BITS:,} at most")
+        return value
+    except ValueError as error:  # also a date such as 2026-02-31
         raise InputError(f"{path}, line {node.start_mark.line + 1}: {error}") from error

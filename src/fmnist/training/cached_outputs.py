@@ -1,6 +1,7 @@
 """Computes a network's outputs for many images once, and keeps them in a file for a run that is resumed."""
 
 import contextlib
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,8 +30,12 @@ def kept(
         RunError: the file cannot be written.
     """
     with contextlib.suppress(Exception):  # a damaged archive can make its reader raise anything
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            stored: np.ndarray = archive["outputs"]
+        with open(path, "rb") as file:
+            if any(entry.compress_type for entry in zipfile.ZipFile(file).infolist()):
+                raise ValueError("compressed, it could unpack to any size")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                stored: np.ndarray = archive["outputs"]
         if stored.shape == (len(images), *shape) and stored.dtype == np.float32:
             return stored
     found = []

@@ -130,6 +130,7 @@ def train(
         phase.finish()
     with atomic_path(run.model) as temporary:
         final.save(temporary)
+    write_history(run.history, state.progress.history)  # where a run is resumed that lost it
     cached_outputs.forget(run.features, run.teacher)
     state.save("finished", model_epoch)
     return final

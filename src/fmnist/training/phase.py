@@ -36,7 +36,7 @@ class Examples:
 
 
 def split(config: Config, dataset: Dataset) -> Examples:
-    """Split the training images, or the first of them, in those to learn from and those to validate on."""
+    """Split the training images, or as many as the settings allow, in those to learn from and those to validate on."""
     images, labels = dataset.train_images, dataset.train_labels
     train, val = run_split(config.to_dict(), labels)
     return Examples(images[train], labels[train], images[val], labels[val])

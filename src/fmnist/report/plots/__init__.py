@@ -125,10 +125,15 @@ PLOTS = (
 def draw_all(run: RunDirectory, dataset: Dataset, out: Path | None = None) -> list[Path]:
     """Draw each of `PLOTS` that a run has what it needs for into `plots/`, of the run or of a folder `out`.
 
+    What lay there under these names before is gone then: the report shows what was drawn here, nothing from elsewhere.
+
     Raises:
         InputError: the data is not what the run was trained on, or a file of the run cannot be read.
     """
     if results.trained_on(results.environment(run), dataset.sha256) is False:
         raise InputError(f"{run.path} was trained on other data than {dataset.source}; give its data with `data_dir`")
     folder = (RunDirectory(out) if out else run).plots
-    return [path for plot in PLOTS if plot.drawable(run) for path in plot.draw(run, dataset, folder / plot.name)]
+    drawn = [path for plot in PLOTS if plot.drawable(run) for path in plot.draw(run, dataset, folder / plot.name)]
+    for stale in {folder / f"{plot.name}{suffix}" for plot in PLOTS for suffix in (".png", ".svg")} - {*drawn}:
+        stale.unlink(missing_ok=True)
+    return drawn

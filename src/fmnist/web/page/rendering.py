@@ -28,8 +28,8 @@ def _environment() -> Environment:
 
 
 def render(template: str, **values: Any) -> str:
-    """Return a template of the page, filled in."""
-    return _environment().get_template(template).render(**values)
+    """Return a template of the page, filled in; a path in it may be no UTF-8."""
+    return _environment().get_template(template).render(**values).encode(errors="backslashreplace").decode()
 
 
 def asset(name: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from fmnist.data import Dataset, load
 from fmnist.errors import FmnistError, InputError
 from fmnist.evaluation.evaluate import check_dataset
-from fmnist.run import results
+from fmnist.run import results, schema
 from fmnist.run.directory import STUDY_FILE, RunDirectory, list_runs, read_json, train_command
 from fmnist.run.history import read_history
 from fmnist.text import some
@@ -72,23 +72,23 @@ class Runs:
         if run is None:
             return None
         try:
+            schema.check(run)
             history = read_history(run.history) if run.history.is_file() else []
             read = run.read_status(), results.metrics(run), results.diagnosis(run), history, results.exported_files(run)
             return Facts(run, read_json(run.config), *read)
-        except FmnistError as error:
+        except (FmnistError, OSError) as error:
             return Facts(run, problem=str(error))
 
     def export(self, digest: str) -> tuple[Path, str] | None:
-        """Return the exported file with a SHA-256, and a name to save it under; None where no run has it."""
+        """Return the exported file with a SHA-256, and a name to save it under; None where no run has it now."""
         for run in self._all().values():
             try:
-                rows = results.exported_files(run)
-            except FmnistError:
-                continue
-            for row in rows:
-                path = run.exports / Path(str(row.get("file", ""))).name
-                if row.get("sha256") == digest and path.is_file():
+                rows = results.exports(run).get("files", [])
+                found = (results.exported_path(run, row) for row in rows if row.get("sha256") == digest)
+                if path := next((path for path in found if path and path.is_file()), None):
                     return path, f"{run.name}-{path.name}"
+            except (FmnistError, OSError):  # of a damaged run; others may have the file
+                continue
         return None
 
     def pictures(self, name: str, true: int, predicted: int) -> tuple[np.ndarray, np.ndarray, int]:
