@@ -41,6 +41,7 @@ OTHERS = {  # what a file of a form that is not opened begins with
 }
 CLUTTER = ("@eaDir", "$RECYCLE.BIN", "__MACOSX", ".Trashes", ".git")
 PASSED_OVER = ("noext", "Thumbs.db", "photo.jpg!d", "raw.CR2", "notes.txt")
+PARTS = ((), ("train", "test"), ("training_set", "test_set"), ("seg_train", "seg_test"), ("Train", "valid", "Test"))
 SCRIPTS = ("shoe", "bag 2", "靴", "حذاء", "ботинок", "žába", "👟", "a,b", "=1+1", 'quo"te', "-v")
 
 
@@ -112,32 +113,36 @@ def other_forms(rng: random.Random, folder: Path) -> str:
 
 
 def folders(rng: random.Random, folder: Path) -> str:
-    """A folder a class gives its classes and pictures, whatever lies between them."""
+    """A folder for each class gives its classes and pictures, whatever lies between them; parts that it has stay."""
     names = sorted(rng.sample([name for name in SCRIPTS if name != "-v"], rng.randint(2, 5)))
-    counts = [rng.randint(5, 12) for _ in names]
-    source = folder / "source"
-    for name, count in zip(names, counts, strict=True):
-        place = source / name
-        place.mkdir(parents=True)
-        deep = place / "2024" if rng.random() < 0.3 else place
-        deep.mkdir(exist_ok=True)
-        for number in range(count):
-            kind = rng.choice(("png", "jpg", "PNG", "gif", "bmp"))
-            drawing(rng, rng.randint(9, 60), rng.randint(9, 60)).convert("RGB").save(deep / f"{number} {name}.{kind}")
-        for other in rng.sample(PASSED_OVER, rng.randint(0, 3)):
-            (place / other).write_bytes(b"hello")
-        if rng.random() < 0.3:
-            (place / "again").symlink_to(place)  # a circle
-    for clutter in rng.sample(CLUTTER, rng.randint(0, 3)):
-        for place in (source, source / names[0]):
-            (place / clutter).mkdir()
-            drawing(rng, 9, 9).save(place / clutter / "x.png")
-    if rng.random() < 0.3:  # a class that lies elsewhere
-        (source / names[0]).rename(folder / "elsewhere")
-        (source / names[0]).symlink_to(folder / "elsewhere")
+    source, counts = folder / "source", Counter[str]()
+    parts = rng.choice(PARTS)
+    for part in parts or ("",):
+        for name in names:
+            place = source / part / name
+            deep = place / "2024" if rng.random() < 0.3 else place
+            deep.mkdir(parents=True)
+            number = rng.randint(5, 12)
+            counts[name] += number
+            counts[part] += number
+            for picture in (drawing(rng, rng.randint(9, 60), rng.randint(9, 60)) for _ in range(number)):
+                kind = rng.choice(("png", "jpg", "PNG", "gif", "bmp"))
+                picture.convert("RGB").save(deep / f"{rng.randrange(2**32)} {name}.{kind}")
+            for other in rng.sample(PASSED_OVER, rng.randint(0, 3)):
+                (place / other).write_bytes(b"hello")
+            for clutter in rng.sample(CLUTTER, rng.randint(0, 2)):
+                (place / clutter).mkdir()
+                drawing(rng, 9, 9).save(place / clutter / "x.png")
+            if rng.random() < 0.3:
+                (place / "again").symlink_to(".")  # a circle
+            if rng.random() < 0.2:  # it lies elsewhere
+                elsewhere = folder / f"elsewhere {part} {name}"
+                place.rename(elsewhere)
+                place.symlink_to(elsewhere)
     facts = import_folder(source, folder / "out")
-    assert sorted(facts["class_names"]) == names, (facts["class_names"], names)
-    assert dict(zip(facts["class_names"], facts["class_counts"], strict=True)) == dict(zip(names, counts, strict=True))
+    found = dict(zip(facts["class_names"], facts["class_counts"], strict=True))
+    assert found == {name: counts[name] for name in names}, (found, counts)
+    assert not parts or facts["test"] == counts[parts[-1]], (facts["test"], counts)
     assert set(load_dataset(folder / "out").class_names) == set(names)
     return "answered"
 
