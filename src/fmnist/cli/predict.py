@@ -154,8 +154,8 @@ def _print_csv(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         guesses = (cell for guess in row["top"] for cell in (_cell(guess["class"]), f"{guess['probability']:.6f}"))
         last = [f"{row['unfamiliarity']:.4f}"] if tells else []
-        place = "" if row["index"] is None else row["index"]
-        writer.writerow([_cell(row["image"]), place, *guesses, *last, "; ".join(row["doubts"])])
+        index = "" if row["index"] is None else row["index"]
+        writer.writerow([_cell(row["image"]), index, *guesses, *last, "; ".join(row["doubts"])])
 
 
 def _cell(name: str) -> str:
