@@ -7,10 +7,10 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 from support.photos import KINDS, fake_photo, garment
 
-from fmnist.data.preparation import PHOTO, Preparation
+from fmnist.data.preparation import PHOTO, WHOLE, Preparation
 from fmnist.images import DOUBTS, NOTHING, CutOut, decode, examine, prepare
 
-SHAPE = (28, 28)
+SHAPE = (28, 28, 1)
 WHOLE = Preparation("whole")
 
 
@@ -41,6 +41,12 @@ def test_a_blank_picture_has_no_object(how, size):
     for level in (0, 90, 255):
         assert doubts(Image.new("L", size, level), how) == [NOTHING]
     assert doubts(Image.new("RGBA", size), how) == [NOTHING]
+
+
+@pytest.mark.parametrize("how", [PHOTO, WHOLE])
+def test_a_picture_of_one_colour_has_no_object(how):
+    """Its channels differ from each other, and not from place to place."""
+    assert examine(Image.new("RGB", (90, 60), (50, 80, 245)), (28, 28, 3), how)[1].doubts == [NOTHING]
 
 
 def test_noise_that_hardly_shows_is_no_object():
@@ -95,7 +101,7 @@ def test_a_negative_of_the_models_own_size_is_told_and_negated():
     image = garment()
     for how, own in ((PHOTO, image), (Preparation(negate=True), 255 - image)):
         levels, found = examine(Image.fromarray(255 - own), SHAPE, how)
-        assert found.doubts == ["looks negated"] and (levels == own).all()
+        assert found.doubts == ["looks negated"] and (levels[..., 0] == own).all()
         assert doubts(Image.fromarray(own), how) == []
     assert doubts(Image.fromarray(255 - image), None) == []  # nothing is known of the training pictures
 
