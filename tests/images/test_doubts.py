@@ -11,7 +11,6 @@ from fmnist.data.preparation import PHOTO, WHOLE, Preparation
 from fmnist.images import DOUBTS, NOTHING, CutOut, decode, examine, prepare
 
 SHAPE = (28, 28, 1)
-WHOLE = Preparation("whole")
 
 
 def doubts(picture, how=PHOTO):
