@@ -31,8 +31,8 @@ test: $(READY) ## the tests, without the slow ones, a file each for two processe
 	@$(PYTEST) -n 2 --dist loadfile $(ARGS)
 
 # pytest's status 5 says that no test was selected; that alone is no failure here.
-test-slow: $(READY) ## only the slow tests; prints how much of the code they and nothing else ran
-	@$(PYTEST) -m slow --cov --cov-report=term $(ARGS) || { status=$$?; [ $$status -eq 5 ] && echo "No slow tests."; }
+test-slow: $(READY) ## only the slow tests, a file each for two processes; prints how much of the code they and nothing else ran
+	@$(PYTEST) -m slow -n 2 --dist loadfile --cov --cov-report=term $(ARGS) || { status=$$?; [ $$status -eq 5 ] && echo "No slow tests."; }
 
 torture: $(READY) ## kills, full disks, hostile files by the hundred: docs/reliability.md, about 20 minutes (ARGS="kills disk")
 	@$(BIN)/python benchmarks/torture.py $(ARGS)

@@ -548,8 +548,11 @@ def test_the_pipeline_diagnoses(tiny_run):
     assert fmnist.read_json(tiny_run.diagnosis)["verdict"] == "too short to tell"
 
 
-@pytest.mark.parametrize("name", ["nowhere", "latest"])
-def test_what_is_neither_a_run_nor_a_file(name, run_cli, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("nowhere", "a history file (CSV or JSON) will do as well"), ("latest", "there is no run in runs yet")],
+)
+def test_what_is_neither_a_run_nor_a_file(name, told, run_cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, out, err = run_cli("diagnose", name)
-    assert code == 2 and out == "" and "a history file (CSV or JSON) will do as well" in err
+    assert code == 2 and out == "" and told in err

@@ -425,6 +425,12 @@ def test_the_description_s_examples_are_answered(server):
     assert json.dumps(description).count("http://") == 0
 
 
+def wait_for(condition):
+    until = time.monotonic() + 30
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.01)
+
+
 def test_a_server_whose_model_does_not_come_back_is_not_ready_and_ends(monkeypatch):
     ended = []
 
@@ -439,16 +445,14 @@ def test_a_server_whose_model_does_not_come_back_is_not_ready_and_ends(monkeypat
     server = Server(Limits(seconds=0.2, stuck_seconds=0.3))
     server.model.go.clear()
     assert server.predict(content=bytes(784), headers=RAW).status_code == 504
+    wait_for(lambda: server.service.batcher.busy_seconds() > 0.3)  # it may have begun long after the request
     assert server.ask("GET", "/readyz").json()["error"]["code"] == "overloaded"
     assert server.ask("GET", "/healthz").status_code == 200
-    time.sleep(0.2)
     with pytest.raises(EOFError):
         web_server._watch(server.service, Life())
     server.model.go.set()
     assert ended == [1]
-    until_idle = time.monotonic() + 5
-    while server.service.batcher.busy_seconds() and time.monotonic() < until_idle:
-        time.sleep(0.01)
+    wait_for(lambda: not server.service.batcher.busy_seconds())
     assert server.ask("GET", "/readyz").status_code == 200
 
 
