@@ -197,10 +197,10 @@ def test_digits_and_characters_are_told_from_garments(monkeypatch):
         characters.append(Image.new("L", (28, 28)))
         ImageDraw.Draw(characters[-1]).text((14, 14), letter, 255, ImageFont.load_default(24), anchor="mm")
     for others, least in ((digits, 0.98), (characters, 0.97)):
-        found = known.unfamiliarity(np.stack(others))
+        found = known.unfamiliarity(np.stack(others)[..., np.newaxis])
         truth = np.repeat([0, 1], [len(garments), len(found)])
         assert metrics.roc_auc_score(truth, np.concatenate([garments, found])) >= least
-    levels = np.arange(256, dtype=np.uint8)[:, np.newaxis, np.newaxis].repeat(28, axis=1).repeat(28, axis=2)
+    levels = np.arange(256, dtype=np.uint8).reshape(-1, 1, 1, 1).repeat(28, axis=1).repeat(28, axis=2)
     assert (known.unfamiliarity(levels) > THRESHOLD).all()  # black called familiar before
 
 
