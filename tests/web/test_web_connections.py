@@ -117,13 +117,15 @@ def test_slow_bodies_take_nobody_s_place(running):
     assert [answer(other)[0] for other in slow] == [408] * len(slow)
 
 
-def test_who_does_not_take_an_answer_is_let_go(running):
-    async def endless(scope, receive, send):
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        for _ in range(64):
-            await send({"type": "http.response.body", "body": bytes(1_000_000), "more_body": True})
-        await send({"type": "http.response.body"})
+async def endless(scope, receive, send):
+    """An answer of 64 MB, more than any buffer holds."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for _ in range(64):
+        await send({"type": "http.response.body", "body": bytes(1_000_000), "more_body": True})
+    await send({"type": "http.response.body"})
 
+
+def test_who_does_not_take_an_answer_is_let_go(running):
     running.server.guard._page = endless
     connection = running.connect(ask(path="/config"))
     until = time.monotonic() + 10
@@ -225,12 +227,6 @@ def test_streams_shut_nobody_out(running, monkeypatch):
 @pytest.mark.parametrize("running", [Limits(connections=2)], indirect=True)
 def test_who_does_not_take_an_answer_makes_place(running, monkeypatch):
     monkeypatch.setattr(bounds, "_GRACE", 0.1)
-
-    async def endless(scope, receive, send):
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        for _ in range(64):
-            await send({"type": "http.response.body", "body": bytes(1_000_000), "more_body": True})
-        await send({"type": "http.response.body"})
 
     running.server.guard._page = endless
     for _ in range(4):
