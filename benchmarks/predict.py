@@ -25,8 +25,9 @@ measured.use_tests()
 
 from support import photos  # noqa: E402
 
+from fmnist import load_dataset  # noqa: E402
 from fmnist.config import command_flags, restore  # noqa: E402
-from fmnist.data import load_dataset, write_idx  # noqa: E402
+from fmnist.data import write_idx  # noqa: E402
 from fmnist.predictor import Predictor, open_model  # noqa: E402
 from fmnist.run import environment  # noqa: E402
 from fmnist.run.directory import RunDirectory, find_run, read_json  # noqa: E402
