@@ -20,7 +20,7 @@ _HOMES = {
     "inspect": "data",
     "find_pictures": "images",
     "read_pictures": "images",
-    "import_data": "images",
+    "import_data": "images.importing",
     "open_model": "predictor",
     "Prediction": "predictor",
     "build": "models",

@@ -307,20 +307,20 @@ def test_the_table_of_forms_is_in_the_documentation():
 @pytest.mark.parametrize(
     ("write", "said", "how"),
     [
-        (lambda at: forms.csv_of_files(at / "in", TWO), "labels.csv: took the columns file name, Label, split", {}),
+        (lambda at: forms.csv_of_files(at / "in", TWO), "took the columns file name, Label, split", {}),
         (
             lambda at: forms.csv_of_pixels(at / "a.csv", X, Y, header=False),
-            "a.csv: took column 1 as the label",
+            "took column 1 as the label",
             {"label_column": "1"},
         ),
         (
             lambda at: forms.keras_npz(at / "a.npz", TWO, lambda x: x / 255),
-            "x_train: float64 values, of which 1 is taken as white",
+            "float64 values, of which 1 is taken as white",
             {"white": 1},
         ),
         (
             lambda at: forms.keras_npz(at / "a.npz", TWO, first),
-            "of (24, 3, 8, 8) the second number is taken as the channels",
+            "the channels come first, as in (N, 3, 8, 8)",
             {},
         ),
         (
@@ -328,7 +328,7 @@ def test_the_table_of_forms_is_in_the_documentation():
             "rows of 192 values, taken as 8×8 pixels, the channels of a pixel side by side (`channels='first'`)",
             {},
         ),
-        (lambda at: forms.parquet(at / "a.parquet", X, Y), "a.parquet: took the columns image, label", {}),
+        (lambda at: forms.parquet(at / "a.parquet", X, Y), "took the columns image, label", {}),
     ],
 )
 def test_what_is_guessed_is_told(write, said, how, tmp_path):
@@ -414,8 +414,7 @@ def test_on_the_command_line(tmp_path, run_cli):
     source = forms.csv_of_files(tmp_path / "in", TWO)
     code, out, err = run_cli("data", "import", source / "labels.csv", "--out", tmp_path / "out")
     assert code == 0 and err == (
-        "Guessed   labels.csv: took the columns file name, Label, split (--image-column, --label-column, "
-        "--split-column)\n"
+        "Guessed   took the columns file name, Label, split (--image-column, --label-column, --split-column)\n"
     )
     assert "Form       CSV file\n" in out and "Split      train for training, test for the test, as it came\n" in out
     code, _, err = run_cli("data", "import", source / "labels.csv", "--out", tmp_path / "no", "--label-column", "x")

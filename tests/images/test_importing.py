@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from fmnist import load_dataset
+from fmnist import import_data, load_dataset
 from fmnist.data import read_idx, write_idx
 from fmnist.data.preparation import PHOTO, WHOLE, Preparation
 from fmnist.errors import InputError
-from fmnist.images import import_data, prepare, read_pictures
+from fmnist.images import prepare, read_pictures
 
 
 def write_classes(folder, counts, size=(9, 7), ground=0):

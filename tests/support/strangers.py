@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from fmnist import load_dataset
+from fmnist import import_data, load_dataset
 from fmnist.data.preparation import PHOTO
 from fmnist.diagnosis import diagnose
 from fmnist.errors import InputError
-from fmnist.images import decode, import_data, prepare
+from fmnist.images import decode, prepare
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from support import tool_histories

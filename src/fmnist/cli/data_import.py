@@ -78,8 +78,7 @@ def command(source: Path, target: Path, as_json: bool, **settings: Any) -> None:
     colours if any picture has some. A picture that cannot be read is named and left out.
     """
     from fmnist.data import shape
-    from fmnist.images import import_data
-    from fmnist.images.importing import told
+    from fmnist.images.importing import import_data, told
 
     with options.pictures_bar() as move:
         facts = import_data(source, target, progress=move, **settings)

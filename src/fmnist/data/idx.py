@@ -100,7 +100,7 @@ def write_idx(path: str | os.PathLike[str], array: NDArray[np.uint8]) -> None:
         got = f"got an array of {array.dtype} with shape {array.shape}"
         raise InputError(f"{path}: {got}, expected uint8 images (N, H, W) or (N, H, W, 3), or uint8 labels (N,)")
     content = struct.pack(f">BBBB{array.ndim}I", 0, 0, _UNSIGNED_BYTE, array.ndim, *array.shape) + array.tobytes()
-    Path(path).write_bytes(gzip.compress(content, mtime=0) if str(path).endswith(".gz") else content)
+    Path(path).write_bytes(gzip.compress(content, 6, mtime=0) if str(path).endswith(".gz") else content)
 
 
 def find_idx(folder: Path, name: str) -> Path | None:

@@ -20,7 +20,6 @@ from fmnist.data.preparation import PHOTO, PREPARATION_FILE, Preparation, border
 from fmnist.errors import InputError, RunError, listed
 from fmnist.images.decoding import decode
 from fmnist.images.forms import Found, Reading, recognise
-from fmnist.images.forms.found import Content
 from fmnist.images.recipe import contained, flatten, picture, prepare
 from fmnist.text import plural, some
 
@@ -144,9 +143,6 @@ def import_data(
     }
 
 
-import_folder = import_data  # its name before it took other forms than folders
-
-
 def told(facts: dict[str, Any]) -> list[str]:
     """Return lines on what was guessed and what was left out, for the person who imports; facts of `import_data`."""
     lines = [f"Guessed   {note}" for note in facts["guessed"]]
@@ -177,10 +173,13 @@ def _read(
     read = []
     for at, (name, content) in enumerate(found.pictures):
         try:
-            opened = _opened(content, name)
-            if len(channels) == 2 and _has_colour(opened):
-                channels = (3,)
-            made.append({number: _picture(opened, image_shape, number, photos) for number in channels})
+            if isinstance(content, np.ndarray) and not photos and _fits(content, image_shape, channels[0]):
+                made.append({channels[0]: content})  # 100 times as fast as by way of Pillow
+            else:
+                opened = picture(content) if isinstance(content, np.ndarray) else decode(content, name)
+                if len(channels) == 2 and _has_colour(opened):
+                    channels = (3,)
+                made.append({number: _picture(opened, image_shape, number, photos) for number in channels})
             read.append(at)
         except InputError as error:
             found.unreadable.append({"image": reading.told(name), "problem": reading.told(str(error))})
@@ -189,8 +188,10 @@ def _read(
     return [one[channels[0]] for one in made], read, channels[0]
 
 
-def _opened(content: Content, name: str) -> Image.Image:
-    return picture(content) if isinstance(content, np.ndarray) else decode(content, name)
+def _fits(image: np.ndarray, image_shape: tuple[int, int] | None, channels: int) -> bool:
+    """Whether an image of an array is in the form that is wanted."""
+    kept = image_shape or (image.shape[:2] if max(image.shape[:2]) <= KEPT_SIDE else None)
+    return image.shape[:2] == kept and image.shape[2] == channels
 
 
 def _has_light_borders(pictures: list[np.ndarray]) -> bool:

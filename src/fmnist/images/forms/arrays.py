@@ -36,7 +36,7 @@ def as_images(
         return _arranged(values, *shaped), notes
     if white is None:
         white = white_of(values, name)
-        notes.append(f"{name}: {values.dtype} values, of which {white:g} is taken as white (`white={white:g}`)")
+        notes.append(f"{values.dtype} values, of which {white:g} is taken as white (`white={white:g}`)")
     levels = np.empty(values.shape, np.uint8)
     for start in range(0, len(values), _BLOCK):
         levels[start : start + _BLOCK] = as_levels(values[start : start + _BLOCK], name, white)
@@ -49,7 +49,7 @@ def shape_of(shape: Sequence[int], name: str, channels: str | None) -> tuple[tup
     if len(shape) == 2:
         if found := square(shape[1]):
             side, number = found
-            told = f"{name}: rows of {shape[1]:,} values, taken as {side}×{side} pixels"
+            told = f"rows of {shape[1]:,} values, taken as {side}×{side} pixels"
             if number > 1:
                 told += ", channel after channel" if first else ", the channels of a pixel side by side"
                 told += f" (`channels='{'last' if first else 'first'}'`)"
@@ -60,7 +60,9 @@ def shape_of(shape: Sequence[int], name: str, channels: str | None) -> tuple[tup
         return ((*shape, 1), False), []
     if len(shape) == 4:
         if shape[1] in _CHANNELS and (first or (channels is None and shape[3] not in _CHANNELS)):
-            return (tuple(shape), True), [f"{name}: of {tuple(shape)} the second number is taken as the channels"]
+            return (tuple(shape), True), [
+                f"the channels come first, as in (N, {shape[1]}, {shape[2]}, {shape[3]}) (`channels='first'`)"
+            ]
         if shape[3] in _CHANNELS and not first:
             return (tuple(shape), False), []
     known = "(N, H, W), (N, H, W, 3), (N, 3, H, W) or (N, pixels)"

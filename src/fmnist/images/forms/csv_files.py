@@ -127,7 +127,7 @@ def _names(table: _Table, part: str, reading: Reading) -> Found:
         labels=[row[label].strip() for row in rows],
         pictures=files,
         parts=[part if split is None else row[split].strip() for row in rows],
-        notes=[f"{path.name}: took the columns {plain(', '.join(used))} ({settings})"],
+        notes=[f"took the columns {plain(', '.join(used))} ({settings})"],
     )
 
 
@@ -165,7 +165,7 @@ def _pixels(table: _Table, part: str, reading: Reading) -> Found:
     if given is None and header and square(width - len(counts)):
         raise NoLabels(f"{path}: each row has {width - len(counts):,} pixels and no label; expected one more column")
     if given is None:
-        notes.append(f"{path.name}: took column {label + 1} as the label (`label_column='{label + 1}'`)")
+        notes.append(f"took column {label + 1} as the label (`label_column='{label + 1}'`)")
     columns = [at for at in range(width) if at not in counts | {label, split}]
     rows = [(row[label], row[split] if split is not None else part) for row in table.rows()]
     labels = np.array([label.strip() for label, _ in rows])
@@ -177,7 +177,7 @@ def _pixels(table: _Table, part: str, reading: Reading) -> Found:
     white = reading.white or (255.0 if whole else white_of(first, where))
     images, told = as_images(first[:1], where, reading.channels, white)
     if not whole and reading.white is None:
-        notes.append(f"{where}: fractions, of which {white:g} is taken as white (`white={white:g}`)")
+        notes.append(f"fractions, of which {white:g} is taken as white (`white={white:g}`)")
 
     def pictures() -> Iterator[tuple[str, Content]]:
         below, number = table.rows(), 0

@@ -55,7 +55,7 @@ def _read(path: Path, part: str, reading: Reading) -> Found:
         pictures=_pictures(file, image, path),
         parts=[part] * len(labels),
         order=names or (),
-        notes=[f"{path.name}: took the columns {plain(image)}, {plain(label)} (`image_column`, `label_column`)"],
+        notes=[f"took the columns {plain(image)}, {plain(label)} (`image_column`, `label_column`)"],
     )
 
 
