@@ -18,7 +18,9 @@ from fmnist.export.benchmark import benchmark_run
 from fmnist.export.exporter import export_run
 from fmnist.export.formats import DEFAULT_FORMATS, EXACT, FORMATS, HALF, INTEGER, Format
 from fmnist.export.gate import compare
-from fmnist.predictor import METADATA_KEY, open_model, process
+from fmnist.predictor import process
+from fmnist.predictor.opening import open_model
+from fmnist.predictor.predictor import METADATA_KEY
 from fmnist.run import results
 from fmnist.run.directory import TEMPORARY, RunDirectory, read_json, write_json
 
@@ -199,7 +201,7 @@ class TestExport:
             export_run(run, tiny_dataset, ("litert",))
 
     def test_examples_are_drawn_from_the_training_images_alone(self, run, tiny_dataset):
-        from fmnist.data import split_indices
+        from fmnist.data.split import split_indices
 
         config = read_json(run.config)
         _, validation = split_indices(tiny_dataset.train_labels, config["data"]["validation_fraction"], 0)

@@ -8,7 +8,7 @@ import click
 
 from fmnist.cli import completion, options
 from fmnist.cli.terminal import print_table, say, tell
-from fmnist.data import Dataset
+from fmnist.data.dataset import Dataset
 from fmnist.errors import RunError
 from fmnist.export.formats import DEFAULT_FORMATS, FORMATS, check_formats
 from fmnist.run.directory import RunDirectory
