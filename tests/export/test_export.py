@@ -275,7 +275,8 @@ class TestCommand:
     @pytest.mark.parametrize("wrong", [0, 20])
     def test_table_reasons_and_exit_code(self, run, run_cli, tiny_data_dir, tiny_dataset, monkeypatch, wrong):
         Fake(monkeypatch, tiny_dataset, wrong=wrong)
-        code, out, err = run_cli("export", run.path, "--format", "litert, ", "--format", "litert-int8", "--data-dir", tiny_data_dir)
+        formats = ("--format", "litert, ", "--format", "litert-int8")
+        code, out, err = run_cli("export", run.path, *formats, "--data-dir", tiny_data_dir)
         if wrong:
             assert code == 1 and out == ""
             assert "litert-int8: accuracy is 90.00%, 10.00 points below Keras's 100.00%" in err and "not written" in err
