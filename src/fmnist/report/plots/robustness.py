@@ -8,10 +8,11 @@ import numpy as np
 from matplotlib.colors import to_rgba
 
 from fmnist.report.plots import style
-from fmnist.report.plots.style import INK, MISTAKE, MUTED, PAPER, PART, SIDE_STRIP
+from fmnist.report.plots.style import INK, MISTAKE, MUTED, PAPER, SIDE_STRIP
 from fmnist.text import number, shorten
 
-_CELL, _LEFT, _BELOW, _ABOVE = 0.235, 1.2, 0.42, 0.3  # in inches
+_PART = 2.75  # in inches; three fit on a page
+_CELL, _LEFT, _RIGHT, _BELOW, _ABOVE = 0.235, 1.12, 0.12, 0.42, 0.3
 # What is shown, and whether more of it (1) or less (-1) than of clean images is coloured.
 _PANELS = (
     ("Accuracy, %", "accuracy", -1),
@@ -27,11 +28,11 @@ def draw_robustness(result: Mapping[str, Any], path_stem: Path, title: str) -> l
     panels = [panel for panel in _PANELS if clean[panel[1]] is not None]
     inside = _CELL * (len(kinds) + 1)
     height = style.TITLE_STRIP + _ABOVE + inside + _BELOW
-    figure = style.titled(PART * len(panels) + 2 * SIDE_STRIP, height, title, len(panels))
+    figure = style.titled(_PART * len(panels) + 2 * SIDE_STRIP, height, title, len(panels))
     for place, (name, score, sign) in enumerate(panels):
-        left = SIDE_STRIP + place * PART + _LEFT
-        axes = style.axes_at(figure, left, _BELOW, PART - _LEFT - 0.25, inside)
-        axes.set_title(name, x=-(_LEFT - 0.05) / (PART - _LEFT - 0.25))
+        left = SIDE_STRIP + place * _PART + _LEFT
+        axes = style.axes_at(figure, left, _BELOW, _PART - _LEFT - _RIGHT, inside)
+        axes.set_title(name, x=-(_LEFT - 0.05) / (_PART - _LEFT - _RIGHT))
         shares = 100 * np.array([[clean[score]] * 5, *(row[score] for row in kinds)])
         worse = sign * (shares - shares[0])
         colours = np.tile(to_rgba(MISTAKE), (*shares.shape, 1))
