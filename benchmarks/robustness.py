@@ -24,6 +24,7 @@ from fmnist.evaluation import robustness
 from fmnist.evaluation.corruptions import CORRUPTIONS, corrupt
 from fmnist.evaluation.slices import sentence
 from fmnist.report.plots.robustness import draw_robustness
+from fmnist.run import results
 from fmnist.run.directory import RunDirectory, read_json, write_bytes
 from fmnist.text import number, percent
 
@@ -33,12 +34,13 @@ PRESETS = ("fast", "reference", "standard", "accurate", "best")
 
 
 def store(paths: list[Path]) -> None:
-    """Score runs and store the results."""
+    """Store what runs reached; those that have no `robustness.json` are scored first."""
     result, dataset = measured.stored("robustness"), load_dataset()
     for path in paths:
         run = RunDirectory(path)
-        with run.lock():
-            found = robustness.measure(run, dataset)
+        if not (found := results.robustness(run)):
+            with run.lock():
+                found = robustness.measure(run, dataset)
         config = read_json(run.config)
         environment = measured.public(read_json(run.environment))
         result[config["preset"]] = found | {"train_seed": config["training"]["seed"], "environment": environment}
@@ -48,8 +50,8 @@ def store(paths: list[Path]) -> None:
 
 def draw_sheet() -> None:
     """Draw a row of three strengths for each corruption, in four columns, of another test image each."""
-    tile, gap, left, label = 56, 4, 12, 18
-    images, font = load_dataset().test_images, ImageFont.load_default(12)
+    tile, gap, left, label = 84, 4, 12, 22
+    images, font = load_dataset().test_images, ImageFont.load_default(15)
     across = len(SHOWN) * (tile + gap) + 16
     sheet = Image.new("L", (left + 4 * across, 8 + 4 * (tile + label + 8)), 255)
     draw = ImageDraw.Draw(sheet)

@@ -75,7 +75,8 @@ def failing(
     def interval(mask: np.ndarray) -> tuple[float, float]:
         return wilson_interval(int(correct[mask].sum()), int(mask.sum()), confidence)
 
-    found, explained = [], np.zeros(len(labels), bool)
+    found: list[dict[str, Any]] = []
+    explained = np.zeros(len(labels), bool)  # by the slices that are named
     for traits in sorted(inside, key=lambda traits: traits.count(None)):  # the narrow ones first
         mask, wider = inside[traits], set(itertools.product(*({None, trait} for trait in traits))) - {traits}
         rest = mask & ~explained
