@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fmnist.data import Dataset
+from fmnist.data.dataset import Dataset
 from fmnist.evaluation import calibration, metrics, slices
 from fmnist.evaluation.corruptions import STRENGTHS, chosen, corrupt
 from fmnist.evaluation.evaluate import calibrate, check_dataset, load_model
