@@ -18,7 +18,7 @@ from fmnist.study import words
 from fmnist.study.definition import BASELINE, Study, builtin_studies, folder_name, read_study
 from fmnist.study.duration import forecast, total
 from fmnist.study.result import collect
-from fmnist.study.runner import Forecast, Job, Runner, StudyWatcher, is_done, run_in_turn
+from fmnist.study.runner import Forecast, Job, Runner, StudyWatcher, corrupt, is_done, run_in_turn
 from fmnist.text import plain, plural
 
 __all__ = [
@@ -71,7 +71,10 @@ def compare(
         write_json(folder / STUDY_FILE, {"name": study.name, "state": "running", "num_runs": len(jobs)})
         if watcher:
             watcher.start(jobs, forecast(jobs, dataset, tell=watcher.note, should_stop=should_stop))
-        runner(jobs, dataset, watcher or StudyWatcher(), should_stop)
+        watcher = watcher or StudyWatcher()
+        runner(jobs, dataset, watcher, should_stop)
+        if study.corrupted_images:
+            corrupt(jobs, dataset, study.corrupted_images, watcher, should_stop)
         return write_results(study, folder)
 
 
