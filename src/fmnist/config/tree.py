@@ -25,6 +25,17 @@ class DataConfig:
     validation_fraction: float = setting(
         0.2, "Share of the training set kept for validation, stratified by class.", minimum=0.0, maximum=0.9
     )
+    folds: int = setting(
+        0,
+        "Cross-validation: train N runs, each with another Nth of the training images held out, and leave the test set "
+        "alone; 0: one run.",
+        minimum=0,
+        maximum=100,
+        common=True,
+    )
+    fold: int | None = setting(
+        None, "Train one of the folds alone, which are counted from 0 [default: all in turn].", minimum=0, maximum=99
+    )
     limit: int | None = setting(
         None,
         "Use only N training images, for a quick look: the first ones, or some of each class where these lack one. The "
@@ -68,6 +79,12 @@ class TrainingConfig:
         maximum=0.99999,
     )
     label_smoothing: float = setting(0.0, "Share of each label spread over all classes.", minimum=0.0, maximum=0.9)
+    class_weights: str = setting(
+        "auto",
+        "Let each class count the same in the loss (balanced), by weights of its images, or each image (none); auto: "
+        "balanced where the largest class has more than 3 times the images of the smallest.",
+        choices=("auto", "balanced", "none"),
+    )
     early_stopping: int = setting(
         0,
         "Stop after N epochs without a lower validation loss; the model has the weights of the best one. 0: never.",
@@ -203,6 +220,11 @@ class Config:
         for name, value, off in whole:
             if value and transfer.frozen_epochs:
                 problems.append(f"{name}: only for a whole network; take {off}, or `frozen_epochs=0`")
+        if self.data.folds and self.training.early_stopping:
+            problems.append("early_stopping: it would choose the epoch by the images that are held out; leave it out")
+        if self.data.fold is not None and self.data.fold >= self.data.folds:
+            expected = f"0 to {self.data.folds - 1}" if self.data.folds else "`folds` as well"
+            problems.append(f"fold: got {self.data.fold}, expected {expected}")
         return problems
 
     def with_overrides(self, **overrides: Any) -> Config:
