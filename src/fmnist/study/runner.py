@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fmnist.config import Config
 from fmnist.data import Dataset
 from fmnist.errors import Diverged, FmnistError, RunError
-from fmnist.run.directory import RunDirectory, has_validation
+from fmnist.run.directory import RunDirectory, has_validation, is_fold
 
 if TYPE_CHECKING:
     from fmnist.training.progress import Watcher
@@ -95,10 +95,15 @@ def _complete(
         else:
             pipeline.train(config, dataset, run, overwrite=True, **told)
     with run.lock():
-        if not (run.metrics.is_file() and run.predictions.is_file()):
+        if not _is_scored(run):
             evaluate.evaluate(run, dataset)
         if has_validation(run):
             diagnosis.diagnose_run(run)
+
+
+def _is_scored(run: RunDirectory) -> bool:
+    """Whether a run has its scores; a fold has its own in its history."""
+    return is_fold(run) or (run.metrics.is_file() and run.predictions.is_file())
 
 
 def is_done(run: RunDirectory) -> bool:
@@ -106,7 +111,7 @@ def is_done(run: RunDirectory) -> bool:
     try:
         if not run.exists():
             return False
-        state, scored = run.state(), run.metrics.is_file() and run.predictions.is_file()
+        state, scored = run.state(), _is_scored(run)
         diagnosed = run.diagnosis.is_file() or not has_validation(run)
         return state == "diverged" or (state == "finished" and scored and diagnosed)
     except (FmnistError, KeyError, TypeError):  # a damaged file: done again
