@@ -14,6 +14,7 @@ from typing import Any
 _HOMES = {
     "Config": "config",
     "preset": "config",
+    "preset_for": "models.pretrained",
     "Dataset": "data",
     "load_dataset": "data",
     "split_indices": "data",
@@ -29,6 +30,7 @@ _HOMES = {
     "resume": "pipeline",
     "evaluate": "evaluation.evaluate",
     "compare": "study",
+    "cross_validate": "study",
     "read_study": "study",
     "Study": "study",
     "diagnose": "diagnosis",
