@@ -89,7 +89,7 @@ def garments(count: int) -> Callable[[argparse.Namespace, Path], Dataset]:
 
     def make(arguments: argparse.Namespace, work: Path) -> Dataset:
         whole = fmnist.load_dataset()
-        return divided(whole.train_images[: count * 5 // 4], whole.train_labels[: count * 5 // 4], work)
+        return divided(whole.train_images[: count * 5 // 4, ..., 0], whole.train_labels[: count * 5 // 4], work)
 
     return make
 

@@ -199,8 +199,7 @@ def check(config: Config, dataset: Dataset) -> None:
         InputError: says which setting and why.
     """
     if config.data.folds and config.data.fold is None:
-        told = f"`folds={config.data.folds}` is {config.data.folds} runs"
-        raise InputError(f"{told}; `fmnist.cross_validate` trains them all, and `fold=0` the first one")
+        raise InputError("`folds` stands for several runs; `fmnist.cross_validate` trains them, `fold=0` the first one")
     left, validation = _num_images(config, dataset)
     fraction = f"`validation_fraction={config.data.validation_fraction}`"
     if left < dataset.num_classes:

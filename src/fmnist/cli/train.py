@@ -142,8 +142,9 @@ def command(
             from fmnist.cli import folds
 
             backend.prepare()
-            how = {"should_stop": stop, "overwrite": overwrite, "as_json": as_json}
-            return 0 if folds.train(config, dataset, run.path, **how) else 128 + (stop.received or signal.SIGINT)
+            if folds.train(config, dataset, run.path, should_stop=stop, overwrite=overwrite, as_json=as_json):
+                return 0
+            return 128 + (stop.received or signal.SIGINT)
         say(f"Run       {run.path}")
 
         from fmnist.cli.progress import ProgressBar

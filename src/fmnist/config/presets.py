@@ -92,7 +92,7 @@ FITTING: tuple[tuple[float, int, str, str], ...] = (
     (math.inf, 0, DEFAULT_PRESET, "many or small pictures: a small network learns them by itself"),
 )
 # Steps that `standard` takes at least, in epochs of at most 100.
-FEWEST_STEPS = 400
+FEWEST_STEPS = 200
 
 
 def preset(name: str = DEFAULT_PRESET, **overrides: Any) -> Config:

@@ -12,37 +12,11 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import Any
 
+from fmnist.config.data import DataConfig
 from fmnist.config.families import FAMILIES
 from fmnist.config.fields import problem, setting
 from fmnist.config.model import ModelConfig, TransferConfig
 from fmnist.errors import InputError, did_you_mean, listed
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Which of the training images are used for what."""
-
-    validation_fraction: float = setting(
-        0.2, "Share of the training set kept for validation, stratified by class.", minimum=0.0, maximum=0.9
-    )
-    folds: int = setting(
-        0,
-        "Cross-validation: train N runs, each with another Nth of the training images held out, and leave the test set "
-        "alone; 0: one run.",
-        minimum=0,
-        maximum=100,
-        common=True,
-    )
-    fold: int | None = setting(
-        None, "Train one of the folds alone, which are counted from 0 [default: all in turn].", minimum=0, maximum=99
-    )
-    limit: int | None = setting(
-        None,
-        "Use only N training images, for a quick look: the first ones, or some of each class where these lack one. The "
-        "test set stays whole.",
-        minimum=1,
-        common=True,
-    )
 
 
 @dataclass(frozen=True)

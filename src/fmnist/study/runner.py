@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fmnist.config import Config
 from fmnist.data import Dataset
 from fmnist.errors import Diverged, FmnistError, RunError
-from fmnist.run.directory import RunDirectory, has_validation, is_fold
+from fmnist.run.directory import RunDirectory, has_validation, read_json
 
 if TYPE_CHECKING:
     from fmnist.training.progress import Watcher
@@ -102,8 +102,9 @@ def _complete(
 
 
 def _is_scored(run: RunDirectory) -> bool:
-    """Whether a run has its scores; a fold has its own in its history."""
-    return is_fold(run) or (run.metrics.is_file() and run.predictions.is_file())
+    """Whether a run has its scores; those of one that holds out a fold are in its history."""
+    is_fold = bool(read_json(run.config)["data"].get("folds"))
+    return is_fold or (run.metrics.is_file() and run.predictions.is_file())
 
 
 def is_done(run: RunDirectory) -> bool:

@@ -15,11 +15,6 @@ class Summary:
     sd: float | None
     n: int
 
-    @property
-    def margin(self) -> float | None:
-        """Half of Student's 95% interval for the mean; None for a single value."""
-        return None if self.sd is None else student_quantile(self.n - 1) * self.sd / math.sqrt(self.n)
-
 
 @dataclass(frozen=True)
 class Difference:
@@ -65,7 +60,10 @@ def summarize(values: Sequence[float]) -> Summary | None:
 def paired(values: Sequence[float], baseline: Sequence[float]) -> Difference | None:
     """Return the mean of `values - baseline`, seed by seed, with Student's 95% interval; None where there are none."""
     found = summarize([value - base for value, base in zip(values, baseline, strict=True)])
-    return found and Difference(found.mean, found.margin, found.n, None if found.sd is None else found.sd**2)
+    if found is None:
+        return None
+    margin = None if found.sd is None else student_quantile(found.n - 1) * found.sd / math.sqrt(found.n)
+    return Difference(found.mean, margin, found.n, None if found.sd is None else found.sd**2)
 
 
 def crossed(differences: np.ndarray) -> Difference:

@@ -61,5 +61,6 @@ def weighted(
     weights = class_weights(mode, labels)
     if weights is None:
         return targets, loss
-    rows = weights[labels][:, None]
-    return Targets(*(part if part is None else part * rows for part in targets)), WeightedLoss(loss)
+    own = weights[labels][:, None]
+    mirrored = targets.mirrored if targets.mirrored is None else targets.mirrored * own
+    return Targets(targets.rows * own, mirrored), WeightedLoss(loss)
