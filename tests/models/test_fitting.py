@@ -54,8 +54,8 @@ def test_what_is_given_is_kept(with_weights):
     few = dataset(60, (96, 96, 3))
     config, told = fmnist.preset_for(few, epochs=3, seed=7)
     assert config == preset("transfer", epochs=3, seed=7)
-    assert told.startswith("transfer, 3 epochs, for 60 images of 96×96 pixels in colour: ")
-    assert "otherwise `preset='standard'`" in told
+    assert told.startswith("transfer, 3 epochs, for 60 images of 96×96 pixels in colour, which are few")
+    assert "`preset='standard'` chooses otherwise" in told
     config, told = fmnist.preset_for(few, filters=(18, 8))
     assert config == preset(DEFAULT_PRESET, filters=(18, 8)) and "`filters`" in told
 

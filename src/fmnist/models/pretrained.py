@@ -46,7 +46,7 @@ def preset_for(dataset: Dataset, **overrides: Any) -> tuple[Config, str]:
         name, settings, reason = fitting(*size, without=[name])
     config, other = preset(name, **settings | overrides), next(row[2] for row in FITTING if row[2] != name)
     told = f"{name}, {plural(config.training.epochs, 'epoch')}, for {plural(size[0], 'image')} of {shape.told(size[1])}"
-    return config, f"{told}: {reason}; otherwise `preset='{other}'`{missing}"
+    return config, f"{told}, which {reason}; `preset='{other}'` chooses otherwise{missing}"
 
 
 def with_paths(config: Config, run: RunDirectory) -> Config:
