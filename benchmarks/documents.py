@@ -19,7 +19,7 @@ import measured
 
 SCRIPTS = (
     "calibration_check", "diagnosis_check", "exports", "history_forms", "novelty", "predict", "serve_load", "studies",
-    "tables", "torture_docs",
+    "tables", "teach", "torture_docs",
 )  # fmt: skip
 MARKER = re.compile(r"<!-- (\w+: made by benchmarks/\w+\.py) -->")
 
