@@ -91,9 +91,7 @@ def test_what_is_too_much_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(collection, "MAX_PICTURES", 1)
     server.teach("class", label="cup")
     assert "this is no picture" in server.teach("picture", label="cup")["problem"]
-    assert "cannot identify" in server.teach("picture", label="cup", picture=b"no picture")["problem"].replace(
-        "is no", "cannot identify"
-    )
+    assert "is no picture" in server.teach("picture", label="cup", picture=b"no picture")["problem"]
     assert "more than 0 MB" in server.teach("picture", label="cup", picture=bytes(100_001))["problem"]
     assert "there is no class 'book'" in server.teach("picture", label="book", picture=PICTURE)["problem"]
     assert server.teach("picture", label="cup", picture=PICTURE) == {"count": 1}

@@ -20,9 +20,11 @@ _FORM = ["--colour", "--size", "96"]
 # Only the last layer is trained, on features of the pictures that are computed once: epochs cost next to nothing.
 _RECIPE = ["--preset", "transfer", "--epochs", "60", "--frozen-epochs", "60", "--batch-size", "16"]
 
+_SHARE_OF_EPOCHS = 0.6  # of the time that training takes; the rest is for scores and report
+
 
 class Lesson:
-    """One training, which begins at once: importing the pictures, training, and an export that answers quickly."""
+    """One training, which begins at once: the pictures are imported, then a run is trained on them and evaluated."""
 
     def __init__(self, pictures: Path, runs_dir: Path) -> None:
         """Train on the pictures in a collection's folder; the run has the folder's name and the first free number."""
@@ -35,7 +37,6 @@ class Lesson:
         self._steps = (
             ("Reading the pictures", ["data", "import", f"--out={data}", *_FORM, "--", str(pictures)]),
             ("Training", ["train", *place, *_RECIPE]),
-            ("Writing the model that answers", ["export", "--format=litert", "--", str(self.run.path)]),
         )
         self.problem = ""
         self._step, self._stopped = 0, False
@@ -57,8 +58,8 @@ class Lesson:
             status = {}
         if self._step == 1 and status.get("epoch"):
             share = status["epoch"] / status["epochs"]
-            words += f", epoch {status['epoch']} of {status['epochs']}"
-        return (self._step + share) / len(self._steps), words
+            words += f", epoch {status['epoch']} of {status['epochs']}" if share < 1 else ": the scores and the report"
+        return (self._step + share * _SHARE_OF_EPOCHS) / len(self._steps), words
 
     def stop(self) -> None:
         """End it; training saves its work so far."""
@@ -85,7 +86,7 @@ class Lesson:
 
 
 def newest_run(pictures: Path, runs_dir: Path) -> RunDirectory | None:
-    """Return the newest run that was trained on a collection's pictures and can answer; None where there is none."""
+    """Return the newest run that was trained on a collection's pictures and is complete; None where there is none."""
     made = sorted((pictures / _DATA).glob("*"), key=lambda path: -path.stat().st_mtime_ns)
     runs = (RunDirectory(runs_dir / path.name) for path in made)
-    return next((run for run in runs if run.exports_index.is_file()), None)
+    return next((run for run in runs if run.report.is_file()), None)
