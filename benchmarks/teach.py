@@ -8,6 +8,7 @@ and its pictures.
 
 import io
 import json
+import os
 import statistics
 import subprocess
 import tempfile
@@ -19,17 +20,19 @@ import documents
 import measured
 
 from fmnist.run.directory import RunDirectory, read_json
+from fmnist.text import plural
 
-THINGS, COUNT, ROUNDS = ("cup", "book"), 20, 3
+THINGS, COUNT = ("cup", "book"), 20
 PICTURES = measured.ROOT / "docs" / "pictures"
 COLOURS = 128  # that a picture keeps
 
 
 def main() -> None:
     """Measure, store and write."""
-    measured.parser(__doc__ or "").parse_args()
+    parser = measured.parser(__doc__ or "")
+    parser.add_argument("--rounds", type=int, default=3)
     rows = []
-    for _ in range(ROUNDS):
+    for _ in range(parser.parse_args().rounds):
         with tempfile.TemporaryDirectory() as name:
             rows.append(teach(Path(name)))
             print(rows[-1], flush=True)
@@ -46,7 +49,7 @@ def teach(folder: Path) -> dict[str, Any]:
 
     model = web_client.write_onnx(folder / "model.onnx")
     words = [*measured.FMNIST, "serve", str(model), "--port=0", "--json", f"--runs-dir={folder / 'runs'}"]
-    recording = 0.0
+    recording, load = 0.0, os.getloadavg()[0]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as server, sync_playwright() as playwright:
         facts = "".join(iter(server.stdout.readline, "}\n")) + "}"  # type: ignore[union-attr]
         for thing in THINGS:
@@ -66,11 +69,15 @@ def teach(folder: Path) -> dict[str, Any]:
         draw(page)
         browser.close()
         server.terminate()
+        _, status, usage = os.wait4(server.pid, 0)
+        server.returncode = os.waitstatus_to_exitcode(status)
     run = RunDirectory(folder / "runs" / "first-1")
     scores = read_json(run.metrics)
     return {
         "recording_seconds": round(recording, 1),
         "answered_seconds": round(answered, 1),
+        "processor_seconds": round(usage.ru_utime + usage.ru_stime, 1),
+        "load": round(load, 1),
         "correct": scores["correct"],
         "test_pictures": scores["num_images"],
         "environment": measured.public(read_json(run.environment)),
@@ -95,14 +102,16 @@ def figures() -> list[str]:
     result = measured.stored("teach")
     rows = result["rows"]
 
-    def span(key: str) -> str:
+    def span(key: str, unit: str = "s") -> str:
         values = [row[key] for row in rows]
-        return f"{statistics.median(values):.0f} s ({min(values):.0f} to {max(values):.0f})"
+        return f"{statistics.median(values):.0f} ({min(values):.0f} to {max(values):.0f}) {unit}"
 
+    where = f"{measured.machine(result['environment'])}, beside {span('load', 'other processes')} that worked"
     return [
         f"Measured in Chromium with a camera that plays drawn scenes, two classes with {result['pictures']} pictures "
         f"each: {span('recording_seconds')} of recording for both, and {span('answered_seconds')} from *Train* to the "
-        f"first correct answer; medians of {len(rows)} rounds on {measured.machine(result['environment'])}.",
+        f"first correct answer; the server and all that it started took {span('processor_seconds')} of processor time. "
+        f"Medians (lowest to highest) of {plural(len(rows), 'round')} on {where}.",
     ]
 
 

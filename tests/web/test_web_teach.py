@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import signal
 import time
 
 import httpx
@@ -161,8 +162,11 @@ def test_a_training_ends_with_the_server(server):
     async def work():
         async with server.teacher.life(FastAPI()):
             await asyncio.to_thread(server.teach, "train")
-        return server.teacher._lesson
+            lesson = server.teacher._lesson
+            while lesson._process is None:
+                await asyncio.sleep(0)
+        return lesson
 
     lesson = asyncio.run(work())
     lesson._thread.join(20)
-    assert not lesson.running and lesson._process.returncode != 0
+    assert not lesson.running and lesson._process.returncode == -signal.SIGTERM

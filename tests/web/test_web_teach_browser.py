@@ -4,7 +4,7 @@ import pytest
 from support import chromium
 from support.axe import findings
 from support.scenes import write_video
-from support.web_client import NAMES, listening, made_up_run
+from support.web_client import listening, write_onnx
 
 from fmnist.run.directory import find_run
 from fmnist.web import Settings
@@ -22,8 +22,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(folder):
-    run = made_up_run(folder / "runs", "served", [number % 10 for number in range(50)], 0.8, NAMES)
-    with listening(Settings(str(run.exports / "model.onnx"), folder / "runs")) as found:
+    with listening(Settings(str(write_onnx(folder / "model.onnx")), folder / "runs")) as found:
         yield found
 
 
@@ -45,6 +44,7 @@ def watched(address):
     assert wrong == []
 
 
+@pytest.mark.timeout(600)
 def test_two_things_are_recorded_taught_and_told_apart(launch, watched, folder, axe):
     cups, books = (launch(write_video(folder / f"{thing}.mjpeg", thing)) for thing in ("cup", "book"))
     page = watched(cups, 390, "dark")
@@ -61,7 +61,7 @@ def test_two_things_are_recorded_taught_and_told_apart(launch, watched, folder, 
     chromium.record(page, "book", COUNT)
     page.get_by_role("button", name="Train").click()
     page.locator("#teach progress").wait_for()
-    page.locator(VERDICT, has_text="book").wait_for(timeout=240_000)
+    page.locator(VERDICT, has_text="book").wait_for(timeout=480_000)
     assert page.locator("#teach .live .bars tr").count() == 2 and findings(page, axe) == []
     assert "export --format web" in page.locator("#teach .lesson details").text_content()
     run = find_run("first-1", folder / "runs")

@@ -95,8 +95,8 @@ class Teacher:
         classes = await asyncio.to_thread(collection.classes)
         rows = []
         for name, pictures in classes.items():
-            shown = [image for path in pictures[-_SHOWN:] if (image := await self._thumbnail(path)) is not None]
-            rows.append({"name": name, "count": len(pictures), "pictures": shown})
+            images = [image for path in pictures[-_SHOWN:] if (image := await self._thumbnail(path)) is not None]
+            rows.append({"name": name, "count": len(pictures), "pictures": images})
         names = await asyncio.to_thread(collections, self._folder)
         facts = {"folder": collection.folder, "most": MAX_PICTURES, "full": len(classes) >= MAX_CLASSES}
         shown = render("classes.html", classes=rows, **facts)
