@@ -13,7 +13,7 @@ import pytest
 from support import forms
 
 from fmnist import import_data
-from fmnist.data import read_folder
+from fmnist.data.dataset import read_folder
 from fmnist.data.preparation import PHOTO, WHOLE, Preparation
 from fmnist.errors import InputError, RunError
 from fmnist.images.forms import FORMS, archives

@@ -8,10 +8,11 @@ import pytest
 from PIL import Image, ImageDraw
 
 from fmnist import import_data, load_dataset
-from fmnist.data import read_idx, write_idx
+from fmnist.data.idx import read_idx, write_idx
 from fmnist.data.preparation import PHOTO, WHOLE, Preparation
 from fmnist.errors import InputError
-from fmnist.images import prepare, read_pictures
+from fmnist.images.reading import read_pictures
+from fmnist.images.recipe import prepare
 
 
 def write_classes(folder, counts, size=(9, 7), ground=0):

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from support import forms
 
-from fmnist.data import read_folder
+from fmnist.data.dataset import read_folder
 from fmnist.errors import InputError, RunError
 from fmnist.images import loading
 from fmnist.images.loading import load, load_dataset

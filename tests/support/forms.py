@@ -13,8 +13,9 @@ from itertools import chain
 import numpy as np
 from PIL import Image
 
-from fmnist.data import FILE_NAMES, write_idx
+from fmnist.data.idx import write_idx
 from fmnist.data.shape import without_channel
+from fmnist.data.sources import FILE_NAMES
 
 COUNTS = {"train": 24, "val": 4, "test": 8}
 NAMES = ("cat", "dog")

@@ -24,7 +24,8 @@ from fmnist import import_data, load_dataset
 from fmnist.data.preparation import PHOTO
 from fmnist.diagnosis import diagnose
 from fmnist.errors import InputError
-from fmnist.images import decode, prepare
+from fmnist.images.decoding import decode
+from fmnist.images.recipe import prepare
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from support import tool_histories

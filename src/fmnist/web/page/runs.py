@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fmnist.data import Dataset
+from fmnist.data.dataset import Dataset
 from fmnist.errors import FmnistError, InputError
 from fmnist.evaluation.evaluate import check_dataset
 from fmnist.images.loading import load
