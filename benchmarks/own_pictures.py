@@ -27,7 +27,10 @@ from PIL import Image
 
 import fmnist
 from fmnist import backend
-from fmnist.data import FILE_NAMES, Dataset, split_indices, write_idx
+from fmnist.data.dataset import Dataset
+from fmnist.data.idx import write_idx
+from fmnist.data.sources import FILE_NAMES
+from fmnist.data.split import split_indices
 from fmnist.run.directory import read_json
 from fmnist.run.history import read_history
 

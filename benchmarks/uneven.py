@@ -15,7 +15,7 @@ import numpy as np
 import fmnist
 from fmnist import backend
 from fmnist.config import leaf_fields
-from fmnist.data import Dataset
+from fmnist.data.dataset import Dataset
 from fmnist.evaluation.evaluate import scores
 from fmnist.run.directory import read_json
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fmnist.data import fold_indices
+from fmnist.data.split import fold_indices
 from fmnist.errors import InputError
 
 LABELS = np.random.default_rng(0).permutation(np.repeat([0, 1, 2, 4], [31, 8, 3, 60])).astype(np.uint8)

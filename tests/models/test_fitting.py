@@ -6,7 +6,7 @@ import pytest
 import fmnist
 from fmnist import backend, models
 from fmnist.config import DEFAULT_PRESET, fitting, preset
-from fmnist.data import Dataset
+from fmnist.data.dataset import Dataset
 from fmnist.errors import RunError
 from fmnist.models import pretrained
 

@@ -6,7 +6,7 @@ import pytest
 import fmnist
 from fmnist import pipeline
 from fmnist.config import preset, restore
-from fmnist.data import fold_indices, run_split
+from fmnist.data.split import fold_indices, run_split
 from fmnist.errors import InputError
 from fmnist.evaluation.metrics import wilson_interval
 from fmnist.run.directory import RunDirectory, read_json

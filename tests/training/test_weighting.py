@@ -7,7 +7,7 @@ import pytest
 import fmnist
 from fmnist import backend
 from fmnist.config import preset
-from fmnist.data import run_split
+from fmnist.data.split import run_split
 from fmnist.evaluation import metrics
 from fmnist.run.directory import read_json
 from fmnist.training import distillation, weighting

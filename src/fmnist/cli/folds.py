@@ -8,7 +8,7 @@ from fmnist.cli import options
 from fmnist.cli.study_progress import StudyProgress
 from fmnist.cli.terminal import print_table, say, tell
 from fmnist.config import Config
-from fmnist.data import Dataset
+from fmnist.data.dataset import Dataset
 from fmnist.study import cross_validate
 from fmnist.text import duration, percent
 from fmnist.training.progress import Interrupted

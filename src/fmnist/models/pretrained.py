@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from fmnist.config import DEFAULT_PRESET, FAMILIES, Config, fitting, leaf_fields, preset
 from fmnist.config.presets import FITTING
-from fmnist.data import Dataset, shape
+from fmnist.data import shape
+from fmnist.data.dataset import Dataset
 from fmnist.errors import FmnistError, InputError, RunError
 from fmnist.run.directory import RunDirectory, find_run, find_run_or_file, read_json, sha256
 from fmnist.text import plural, some

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fmnist.data import Dataset
+from fmnist.data.dataset import Dataset
 from fmnist.errors import FmnistError
 from fmnist.run.directory import STUDY_FILE, RunDirectory, list_runs, read_json, write_bytes, write_json
 from fmnist.study import execution, words

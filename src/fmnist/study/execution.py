@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from fmnist.config import Config, leaves, restore
-from fmnist.data import Dataset
+from fmnist.data.dataset import Dataset
 from fmnist.errors import FmnistError, InputError
 from fmnist.run import results
 from fmnist.run.directory import STUDY_FILE, RunDirectory, read_json, write_json

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fmnist.config import Config
-from fmnist.data import Dataset
+from fmnist.data.dataset import Dataset
 from fmnist.errors import InputError
 from fmnist.evaluation.metrics import wilson_interval
 from fmnist.run import results
