@@ -43,7 +43,7 @@ PHOTOS += ("motorcycle_left.png", "retina.jpg", "rocket.jpg", "hubble_deep_field
 def tones(arguments: argparse.Namespace, work: Path) -> Dataset:
     """People in six skin tones, 64 × 64 in colour."""
     colour.unpack(arguments.emoji, work / "pictures")
-    fmnist.import_folder(work / "pictures", work / "data")
+    fmnist.import_data(work / "pictures", work / "data")
     return fmnist.load_dataset(work / "data")
 
 
@@ -57,7 +57,7 @@ def categories(arguments: argparse.Namespace, work: Path) -> Dataset:
             if group != "Component" and (content := package.extractfile(member)):
                 (work / "pictures" / group).mkdir(parents=True, exist_ok=True)
                 (work / "pictures" / group / Path(member.name).name).write_bytes(content.read())
-    fmnist.import_folder(work / "pictures", work / "data")
+    fmnist.import_data(work / "pictures", work / "data")
     return fmnist.load_dataset(work / "data")
 
 

@@ -32,6 +32,11 @@ def json_schema() -> dict[str, Any]:
                 {"type": "array", "items": seed, "minItems": 1, "maxItems": MAX_SEEDS, "uniqueItems": True},
             ],
         },
+        "corrupted_images": {
+            "description": "On how many test images, corrupted in every way, each run is scored; 0 leaves that out.",
+            "type": "integer",
+            "minimum": 0,
+        },
         "variants": {
             "description": "A name for each variant, with the settings that it changes.",
             "type": "object",

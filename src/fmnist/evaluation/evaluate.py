@@ -1,6 +1,6 @@
 """Calibrates a finished run on its validation images and scores it on the test set.
 
-No other file scores on the test set.
+Only this file and `robustness` score on the test set.
 """
 
 import time

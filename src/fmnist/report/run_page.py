@@ -11,6 +11,7 @@ from fmnist.config import PRESETS, command_flags, leaf_fields, restore
 from fmnist.data.place import train_flags
 from fmnist.errors import InputError
 from fmnist.evaluation.metrics import frequent_confusions, mistake_strengths, uneven
+from fmnist.evaluation.slices import sentence
 from fmnist.export.formats import outdated
 from fmnist.report.plots import PLOTS
 from fmnist.report.rendering import page_environment, picture
@@ -53,6 +54,9 @@ def write_report(run: RunDirectory, out: Path | None = None) -> Path:
         "best": best_epoch(history),
         "curve_sentence": curve_sentence(history, diagnosis) if history else "",
         "metrics": metrics,
+        "robustness": (found := results.robustness(run)),
+        "corrupted": _extremes(found) if found else [],
+        "failing": [sentence(row, found["slices"]["accuracy"]) for row in found["slices"]["failing"]] if found else [],
         "exported": (exported := results.exported_files(run)),
         "outdated": outdated(exported),
         "confusions": frequent_confusions(metrics, _CONFUSIONS) if metrics else [],
@@ -96,6 +100,12 @@ def _cards(
         cores = f" ({environment['cores']} cores)" if environment.get("cores") else ""
         cards.append(("Training time", duration(seconds), f"{environment.get('processor') or ''}{cores}"))
     return cards
+
+
+def _extremes(robustness: Content) -> list[tuple[str, float]]:
+    """Return the corruption that costs the least accuracy and the one that costs the most, each with its mean."""
+    means = sorted((float(np.mean(row["accuracy"])), row["name"]) for row in robustness["kinds"])
+    return [(name, mean) for mean, name in (means[-1], means[0])]
 
 
 def _matrix(metrics: Content) -> dict[str, list[tuple[int, float]]]:

@@ -17,7 +17,7 @@ from fmnist.study.definition import BASELINE, Study, builtin_studies, folder_nam
 from fmnist.study.duration import forecast, total
 from fmnist.study.folds import cross_validate
 from fmnist.study.result import collect
-from fmnist.study.runner import Forecast, Job, Runner, StudyWatcher, is_done, run_in_turn
+from fmnist.study.runner import Forecast, Job, Runner, StudyWatcher, corrupt, is_done, run_in_turn
 from fmnist.text import plain
 
 __all__ = [
@@ -64,6 +64,8 @@ def compare(
     folder = Path(folder)
     jobs, stale = plan(study, dataset, folder)
     with execution.carried_out(folder, jobs, stale, dataset, watcher, should_stop, overwrite, runner):
+        if study.corrupted_images:
+            corrupt(jobs, dataset, study.corrupted_images, watcher or StudyWatcher(), should_stop)
         return write_results(study, folder)
 
 

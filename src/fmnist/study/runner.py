@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fmnist.config import Config
 from fmnist.data.dataset import Dataset
 from fmnist.errors import Diverged, FmnistError, RunError
+from fmnist.run import results
 from fmnist.run.directory import RunDirectory, has_validation, read_json
 
 if TYPE_CHECKING:
@@ -99,6 +100,32 @@ def _complete(
             evaluate.evaluate(run, dataset)
         if has_validation(run):
             diagnosis.diagnose_run(run)
+
+
+def corrupt(
+    jobs: Sequence[Job],
+    dataset: Dataset,
+    num_images: int,
+    watcher: StudyWatcher,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Score each finished run on so many corrupted test images, all on the same ones; skip what has it.
+
+    Raises:
+        Interrupted: `should_stop`, asked before each run, said so.
+    """
+    from fmnist.evaluation import robustness
+    from fmnist.training.progress import Interrupted
+
+    wanted = min(num_images, len(dataset.test_labels))
+    finished = [run for run, _ in jobs if run.state() == "finished"]
+    waiting = [run for run in finished if results.robustness(run).get("num_images") != wanted]
+    for number, run in enumerate(waiting, 1):
+        if should_stop():
+            raise Interrupted
+        watcher.note(f"Scoring on corrupted images: {number} of {len(waiting)}")
+        with run.lock():
+            robustness.measure(run, dataset, num_images=wanted)
 
 
 def _is_scored(run: RunDirectory) -> bool:
