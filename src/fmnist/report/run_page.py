@@ -10,7 +10,7 @@ import numpy as np
 from fmnist.config import PRESETS, command_flags, leaf_fields, restore
 from fmnist.data.place import train_flags
 from fmnist.errors import InputError
-from fmnist.evaluation.metrics import frequent_confusions, mistake_strengths
+from fmnist.evaluation.metrics import frequent_confusions, mistake_strengths, uneven
 from fmnist.evaluation.slices import sentence
 from fmnist.export.formats import outdated
 from fmnist.report.plots import PLOTS
@@ -82,6 +82,9 @@ def _cards(
         low, high = metrics["accuracy_interval"]
         span = f"95% interval {percent(low, 2)} to {percent(high, 2)}, n = {metrics['num_images']:,}"
         cards.append(("Test accuracy", percent(metrics["accuracy"], 2), span))
+        if uneven([row["support"] for row in metrics["per_class"]]):
+            balanced = percent(metrics["macro"]["recall"], 2)
+            cards.append(("Balanced accuracy", balanced, "mean of the classes' recalls"))
         cards.append(("Test loss", f"{metrics['loss']:.4f}", "mean cross-entropy"))
     elif history and "val_accuracy" in history[-1]:
         cards.append(("Validation accuracy", percent(history[-1]["val_accuracy"], 2), "after the last epoch"))

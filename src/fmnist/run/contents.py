@@ -116,6 +116,7 @@ class ClassScores(Scores):
 
 class Metrics(BaseModel):
     accuracy: _Share
+    balanced_accuracy: _Share = 0
     loss: _Number
     accuracy_interval: Annotated[_List[_Share], Field(min_length=2, max_length=2)]
     correct: _Whole

@@ -18,6 +18,9 @@ MAX_VARIANTS, MAX_SEEDS, MAX_SEED, MAX_DESCRIPTION = 50, 100, 2**31 - 1, 500
 FIELDS = ("description", "preset", "settings", "seeds", "corrupted_images", "variants")
 # Variants are compared on the same images: what would change the split is the study's, not a variant's.
 SHARED = ("limit", "validation_fraction")
+# What is no setting of a study's runs, and why.
+REFUSED = {"seed": "seeds are the study's: list them in its field 'seeds'"}
+REFUSED |= dict.fromkeys(("folds", "fold"), "a study's runs are scored on the test set, which folds leave alone")
 
 Place = tuple[str | int, ...]  # keys from the top down to a value
 
@@ -170,8 +173,8 @@ def _setting_problems(
         return
     found = [((*place, name), text) for name, value in settings.items() if (text := _fault(base, {name: value}))]
     for name in settings:
-        if name == "seed":
-            yield (*place, name), "seeds are the study's: list them in its field 'seeds'"
+        if name in REFUSED:
+            yield (*place, name), REFUSED[name]
         elif name in refused:
             yield (*place, name), f"'{name}' would change the split between variants; set it under 'settings'"
     if together := _fault(base, {**below, **settings}):

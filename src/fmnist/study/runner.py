@@ -14,7 +14,7 @@ from fmnist.config import Config
 from fmnist.data.dataset import Dataset
 from fmnist.errors import Diverged, FmnistError, RunError
 from fmnist.run import results
-from fmnist.run.directory import RunDirectory, has_validation
+from fmnist.run.directory import RunDirectory, has_validation, read_json
 
 if TYPE_CHECKING:
     from fmnist.training.progress import Watcher
@@ -96,7 +96,7 @@ def _complete(
         else:
             pipeline.train(config, dataset, run, overwrite=True, **told)
     with run.lock():
-        if not (run.metrics.is_file() and run.predictions.is_file()):
+        if not _is_scored(run):
             evaluate.evaluate(run, dataset)
         if has_validation(run):
             diagnosis.diagnose_run(run)
@@ -128,12 +128,18 @@ def corrupt(
             robustness.measure(run, dataset, num_images=wanted)
 
 
+def _is_scored(run: RunDirectory) -> bool:
+    """Whether a run has its scores; those of one that holds out a fold are in its history."""
+    is_fold = bool(read_json(run.config)["data"].get("folds"))
+    return is_fold or (run.metrics.is_file() and run.predictions.is_file())
+
+
 def is_done(run: RunDirectory) -> bool:
     """Whether nothing is left to do for a run: it is finished, evaluated and diagnosed, or has diverged."""
     try:
         if not run.exists():
             return False
-        state, scored = run.state(), run.metrics.is_file() and run.predictions.is_file()
+        state, scored = run.state(), _is_scored(run)
         diagnosed = run.diagnosis.is_file() or not has_validation(run)
         return state == "diverged" or (state == "finished" and scored and diagnosed)
     except (FmnistError, KeyError, TypeError):  # a damaged file: done again
