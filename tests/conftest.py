@@ -8,6 +8,8 @@ from support import chromium
 from support.small_data import pattern_images, write_idx_folder
 
 os.environ["FMNIST_OFFLINE"] = "1"
+# As `backend.prepare` sets it, in whatever order the tests' files import Keras: training gives other bits without it.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,7 +27,7 @@ def tiny_data_dir(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny_dataset(tiny_data_dir):
-    from fmnist.data import load_dataset
+    from fmnist.data.dataset import load_dataset
 
     return load_dataset(tiny_data_dir)
 

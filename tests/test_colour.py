@@ -14,7 +14,8 @@ from support.web_client import Server
 import fmnist
 from fmnist.errors import RunError
 from fmnist.export.exporter import export_run
-from fmnist.images import decode, prepare
+from fmnist.images.decoding import decode
+from fmnist.images.recipe import prepare
 from fmnist.run.directory import read_json
 
 # Of one brightness, so that nothing is left of the classes in grey.

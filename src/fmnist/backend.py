@@ -26,7 +26,8 @@ BACKENDS = ("tensorflow", "jax", "torch")
 def prepare(settings: EngineConfig | None = None, *, lean: bool = False) -> str:
     """Choose the backend and the engine's switches, import Keras, and return the backend's name.
 
-    oneDNN's kernels are off by default on processors without VNNI; there this one switch is worth 1.3×.
+    oneDNN's kernels are off by default on processors without VNNI; there this one switch is worth 1.3×, and other bits.
+    It stays as it is where TensorFlow has been imported already.
 
     Args:
         settings: what the run asks for.
@@ -37,7 +38,8 @@ def prepare(settings: EngineConfig | None = None, *, lean: bool = False) -> str:
         InputError: `KERAS_BACKEND` names no backend.
         RunError: Keras or the backend is not installed.
     """
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    if "tensorflow" not in sys.modules:  # later it has no effect, and `environment.json` would tell what is not so
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if backend not in BACKENDS:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from fmnist import backend, diagnosis, models
 from fmnist.config import Config, restore
-from fmnist.data import Dataset, shape
+from fmnist.data import shape
+from fmnist.data.dataset import Dataset
 from fmnist.errors import Diverged, InputError, RunError
 from fmnist.models import pretrained
 from fmnist.run import environment, results

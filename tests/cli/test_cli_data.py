@@ -7,7 +7,7 @@ import types
 import numpy as np
 import pytest
 
-from fmnist.data import inspect
+from fmnist.data.inspection import inspect
 
 
 @pytest.fixture

@@ -9,21 +9,15 @@ import sys
 import numpy as np
 import pytest
 
-from fmnist.data import (
-    FILE_NAMES,
-    Dataset,
-    inspect,
-    load_dataset,
-    read_folder,
-    read_idx,
-    run_split,
-    sources,
-    split_indices,
-    write_idx,
-)  # fmt: skip
+from fmnist.data import sources
 from fmnist.data.cache import KnownFile
+from fmnist.data.dataset import Dataset, load_dataset, read_folder
 from fmnist.data.download import Folder
+from fmnist.data.idx import read_idx, write_idx
+from fmnist.data.inspection import inspect
 from fmnist.data.preparation import WHOLE
+from fmnist.data.sources import FILE_NAMES
+from fmnist.data.split import run_split, split_indices
 from fmnist.errors import InputError, RunError
 
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = FILE_NAMES

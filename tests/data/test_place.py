@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from fmnist.data import load, load_dataset, sources, train_flags
+from fmnist.data import sources
+from fmnist.data.dataset import load_dataset
+from fmnist.data.place import load, train_flags
 from fmnist.errors import InputError, RunError
 from fmnist.run.directory import RunDirectory, write_json
 

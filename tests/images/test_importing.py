@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from fmnist.data import load_dataset, read_idx, write_idx
+from fmnist.data.dataset import load_dataset
+from fmnist.data.idx import read_idx, write_idx
 from fmnist.data.preparation import PHOTO, WHOLE, Preparation
 from fmnist.errors import InputError
-from fmnist.images import import_folder, prepare, read_pictures
+from fmnist.images.importing import import_folder
+from fmnist.images.reading import read_pictures
+from fmnist.images.recipe import prepare
 
 
 def write_classes(folder, counts, size=(9, 7), ground=0):

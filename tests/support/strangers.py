@@ -20,11 +20,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from fmnist.data import load_dataset
+from fmnist.data.dataset import load_dataset
 from fmnist.data.preparation import PHOTO
 from fmnist.diagnosis import diagnose
 from fmnist.errors import InputError
-from fmnist.images import decode, import_folder, prepare
+from fmnist.images.decoding import decode
+from fmnist.images.importing import import_folder
+from fmnist.images.recipe import prepare
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from support import tool_histories

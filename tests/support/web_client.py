@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from fmnist.evaluation.evaluate import scores
-from fmnist.predictor import Predictor
+from fmnist.predictor.predictor import Predictor
 from fmnist.run.directory import RunDirectory, write_json
 from fmnist.web import Limits, Settings
 from fmnist.web.counters import Counters

@@ -8,7 +8,9 @@ import click
 
 from fmnist.cli import data_import, options
 from fmnist.cli.terminal import print_table, tell, width
-from fmnist.data import Dataset, inspect, shape
+from fmnist.data import shape
+from fmnist.data.dataset import Dataset
+from fmnist.data.inspection import inspect
 from fmnist.errors import RunError
 
 SAMPLES_PER_CLASS = 10

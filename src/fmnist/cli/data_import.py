@@ -67,7 +67,7 @@ def command(folder: Path, target: Path, as_json: bool, **settings: Any) -> None:
     colours if any picture has some. A picture that cannot be read is named and left out.
     """
     from fmnist.data import shape
-    from fmnist.images import import_folder
+    from fmnist.images.importing import import_folder
 
     bar = Bar(text="Pictures", delay=1)
     try:

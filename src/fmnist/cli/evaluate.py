@@ -4,7 +4,7 @@ from typing import Any
 
 from fmnist.cli import options
 from fmnist.cli.terminal import print_table, say, tell
-from fmnist.data import Dataset
+from fmnist.data.dataset import Dataset
 from fmnist.errors import RunError
 from fmnist.run.directory import RunDirectory
 from fmnist.text import percent

@@ -1,22 +1,26 @@
 """Holds the options that several commands share, and what makes commands, reads and prints for them."""
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fmnist.cli import completion, terminal
 from fmnist.cli.terminal import Bar, say
-from fmnist.data import Dataset, load, load_dataset
 from fmnist.errors import InputError, RunError
 from fmnist.run import schema
 from fmnist.run.directory import RunDirectory, find_run
 from fmnist.text import plain, size
+
+if TYPE_CHECKING:
+    from fmnist.data.dataset import Dataset
 
 runs_dir_option = click.option(
     "--runs-dir",
@@ -146,6 +150,9 @@ def load_data(data_dir: Path | None, run: RunDirectory | None = None) -> Dataset
 
     What is odd about its labels is said.
     """
+    from fmnist.data.dataset import load_dataset
+    from fmnist.data.place import load
+
     bars: dict[str, Bar] = {}
 
     def show(received: int, total: int | None, label: str) -> None:

@@ -10,8 +10,9 @@ from importlib import metadata
 from pathlib import Path
 
 from fmnist import backend
-from fmnist.data import Dataset, read_folder, sources
+from fmnist.data import sources
 from fmnist.data.cache import Cache, Unavailable, default_cache_dir
+from fmnist.data.dataset import Dataset, read_folder
 from fmnist.doctor.check import NOTE, OK, WRONG, Check, attempt
 from fmnist.errors import FmnistError, RunError
 from fmnist.run import environment, lock

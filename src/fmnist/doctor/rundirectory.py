@@ -8,7 +8,8 @@ from fmnist.doctor.check import NOTE, OK, WRONG, Check, attempt
 from fmnist.errors import FmnistError, InputError
 from fmnist.evaluation import metrics
 from fmnist.evaluation.novelty import Novelty
-from fmnist.predictor import Predictor, open_model
+from fmnist.predictor.opening import open_model
+from fmnist.predictor.predictor import Predictor
 from fmnist.run import checkpoints, lock, results, schema
 from fmnist.run.directory import RunDirectory, read_json, sha256
 from fmnist.run.history import read_history

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from fmnist import backend
-from fmnist.data import Dataset, run_split, shape
+from fmnist.data import shape
+from fmnist.data.dataset import Dataset
+from fmnist.data.split import run_split
 from fmnist.errors import InputError
 from fmnist.evaluation import calibration, metrics, novelty
 from fmnist.run import results

@@ -13,9 +13,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fmnist.data import FILE_NAMES, read_folder, shape, split_indices, write_idx
-from fmnist.data.dataset import CLASSES_FILE
+from fmnist.data import shape
+from fmnist.data.dataset import CLASSES_FILE, read_folder
+from fmnist.data.idx import write_idx
 from fmnist.data.preparation import PHOTO, PREPARATION_FILE, Preparation, border
+from fmnist.data.sources import FILE_NAMES
+from fmnist.data.split import split_indices
 from fmnist.errors import InputError, RunError, listed
 from fmnist.images.decoding import decode
 from fmnist.images.folders import find_classes

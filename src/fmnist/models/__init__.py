@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from fmnist import backend
 from fmnist.config import FAMILIES, ModelConfig
 from fmnist.data import shape
 from fmnist.errors import InputError
@@ -48,6 +49,7 @@ def build(
     if num_classes < 2 or min(size[:2]) < 4:
         given = f"{num_classes} class(es) and images of {shape.told(size)}"
         raise InputError(f"got {given}; expected at least 2 classes and 4×4 pixels")
+    backend.prepare()  # whoever builds a network before anything else
     activation = None if logits or config.flip_average else "softmax"
     family = import_module(f"fmnist.models.{config.family}")
     model: keras.Model = family.build(config.resolved(), size, num_classes, activation)

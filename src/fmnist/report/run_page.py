@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fmnist.config import PRESETS, command_flags, leaf_fields, restore
-from fmnist.data import train_flags
+from fmnist.data.place import train_flags
 from fmnist.errors import InputError
 from fmnist.evaluation.metrics import frequent_confusions, mistake_strengths
 from fmnist.export.formats import outdated

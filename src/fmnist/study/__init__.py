@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fmnist.config import Config, leaves, restore
-from fmnist.data import Dataset
+from fmnist.data.dataset import Dataset
 from fmnist.errors import FmnistError, InputError
 from fmnist.run import results
 from fmnist.run.directory import STUDY_FILE, RunDirectory, list_runs, read_json, write_bytes, write_json

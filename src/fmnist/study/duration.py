@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fmnist.config import Config
-from fmnist.data import Dataset
+from fmnist.data.dataset import Dataset
 from fmnist.errors import Diverged
 from fmnist.run import results
 from fmnist.run.directory import RunDirectory

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fmnist.config import Config
-from fmnist.data import Dataset
+from fmnist.data.dataset import Dataset
 from fmnist.errors import Diverged, FmnistError, RunError
 from fmnist.run.directory import RunDirectory, has_validation
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from fmnist import backend, models
 from fmnist.config import Config
-from fmnist.data import Dataset
+from fmnist.data.dataset import Dataset
 from fmnist.models import pretrained
 from fmnist.run.directory import RunDirectory, atomic_path, write_json
 from fmnist.run.history import best_epoch, is_over, write_history

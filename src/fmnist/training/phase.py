@@ -15,7 +15,8 @@ from keras import ops
 
 from fmnist import backend
 from fmnist.config import FAMILIES, AugmentationConfig, Config
-from fmnist.data import Dataset, run_split
+from fmnist.data.dataset import Dataset
+from fmnist.data.split import run_split
 from fmnist.evaluation import metrics
 from fmnist.models import head
 from fmnist.run.directory import RunDirectory

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import orjson
 
-from fmnist.images import CutOut
-from fmnist.predictor import Predictor, Readers
+from fmnist.images.cutout import CutOut
+from fmnist.predictor.predictor import Predictor
+from fmnist.predictor.readers import Readers
 from fmnist.run.environment import cores
 from fmnist.web import bodies
 from fmnist.web.batcher import Batcher

@@ -11,7 +11,7 @@ from pathlib import Path
 import matplotlib  # noqa: F401 (first, so that where it is missing the error names it and not one of its parts)
 import numpy as np
 
-from fmnist.data import Dataset
+from fmnist.data.dataset import Dataset
 from fmnist.errors import InputError
 from fmnist.report.plots.confusion import confusion
 from fmnist.report.plots.curves import curves, within_epoch

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fmnist.data import Dataset, load
+from fmnist.data.dataset import Dataset
+from fmnist.data.place import load
 from fmnist.errors import FmnistError, InputError
 from fmnist.evaluation.evaluate import check_dataset
 from fmnist.run import results, schema

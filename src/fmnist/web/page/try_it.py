@@ -11,8 +11,8 @@ import numpy as np
 
 from fmnist.data.sources import OFFICIAL_CLASS_NAMES
 from fmnist.errors import FmnistError, InputError
-from fmnist.images import DOUBTS, NOTHING
-from fmnist.predictor import UNTOLD
+from fmnist.images.cutout import DOUBTS, NOTHING
+from fmnist.predictor.predictor import UNTOLD
 from fmnist.web.page import heat
 from fmnist.web.page.rendering import QUIET, asset, panel, png, render
 from fmnist.web.service import Service
