@@ -5,8 +5,9 @@ import pytest
 from PIL import Image
 
 from fmnist.errors import InputError, RunError
-from fmnist.images import collection, import_folder
+from fmnist.images import collection
 from fmnist.images.collection import Collection, collections, safe_name
+from fmnist.images.importing import import_folder
 
 PIXELS = np.full((8, 8, 3), [200, 30, 90], np.uint8)
 

@@ -12,7 +12,8 @@ from fastapi import FastAPI, Request
 from fmnist.data.preparation import WHOLE
 from fmnist.errors import FmnistError, InputError
 from fmnist.images.collection import MAX_CLASSES, MAX_PICTURES, SIDE, Collection, collections, safe_name
-from fmnist.predictor import Predictor, open_model
+from fmnist.predictor.opening import open_model
+from fmnist.predictor.predictor import Predictor
 from fmnist.run import results
 from fmnist.run.directory import read_bounded
 from fmnist.web import events
