@@ -25,8 +25,8 @@ measured.use_tests()
 
 from support import photos  # noqa: E402
 
+from fmnist import load_dataset  # noqa: E402
 from fmnist.config import command_flags, restore  # noqa: E402
-from fmnist.data.dataset import load_dataset  # noqa: E402
 from fmnist.data.idx import write_idx  # noqa: E402
 from fmnist.predictor.opening import open_model  # noqa: E402
 from fmnist.predictor.predictor import Predictor  # noqa: E402

@@ -27,7 +27,7 @@ def tiny_data_dir(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny_dataset(tiny_data_dir):
-    from fmnist.data.dataset import load_dataset
+    from fmnist import load_dataset
 
     return load_dataset(tiny_data_dir)
 

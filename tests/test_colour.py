@@ -43,7 +43,7 @@ def data(tmp_path_factory):
         (folder / "in" / name).mkdir(parents=True)
         for number in range(140):
             shape_of(colour, rng).save(folder / "in" / name / f"{number}.png")
-    facts = fmnist.import_folder(folder / "in", folder / "data")
+    facts = fmnist.import_data(folder / "in", folder / "data")
     assert facts["image_shape"] == [HEIGHT, WIDTH, 3] and facts["inverted"] is False
     (folder / "files").mkdir()
     for number, name in enumerate([*COLOURS] * 2):

@@ -13,6 +13,7 @@ from fmnist import backend, diagnosis, models
 from fmnist.config import Config, restore
 from fmnist.data import shape
 from fmnist.data.dataset import Dataset
+from fmnist.data.split import run_split
 from fmnist.errors import Diverged, InputError, RunError
 from fmnist.models import pretrained
 from fmnist.run import environment, results
@@ -175,8 +176,9 @@ def _go(
     from fmnist.evaluation.evaluate import evaluate
     from fmnist.report import plots, run_page
 
-    watcher.note(f"Calibrating the saved model, evaluating it on {len(dataset.test_labels):,} test images")
-    evaluate(run, dataset)
+    if not config.data.folds:
+        watcher.note(f"Calibrating the saved model, evaluating it on {len(dataset.test_labels):,} test images")
+        evaluate(run, dataset)
     if should_stop():
         raise Interrupted
     if has_validation(run):
@@ -198,6 +200,8 @@ def check(config: Config, dataset: Dataset) -> None:
     Raises:
         InputError: says which setting and why.
     """
+    if config.data.folds and config.data.fold is None:
+        raise InputError("`folds` stands for several runs; `fmnist.cross_validate` trains them, `fold=0` the first one")
     left, validation = _num_images(config, dataset)
     fraction = f"`validation_fraction={config.data.validation_fraction}`"
     if left < dataset.num_classes:
@@ -217,9 +221,8 @@ def check(config: Config, dataset: Dataset) -> None:
 
 def _num_images(config: Config, dataset: Dataset) -> tuple[int, int]:
     """Return how many images there are to train on and to validate on."""
-    images = len(dataset.train_labels[: config.data.limit])
-    validation = round(images * config.data.validation_fraction)
-    return images - validation, validation
+    train, validation = run_split(config.to_dict(), dataset.train_labels)
+    return len(train), len(validation)
 
 
 def _facts(config: Config, dataset: Dataset) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from fmnist.data import sources
-from fmnist.data.dataset import load_dataset
-from fmnist.data.place import load, train_flags
+from fmnist.data.place import train_flags
 from fmnist.errors import InputError, RunError
+from fmnist.images.loading import load, load_dataset
 from fmnist.run.directory import RunDirectory, write_json
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fmnist import import_data
 from fmnist.errors import InputError, RunError
 from fmnist.images import collection
 from fmnist.images.collection import Collection, collections, safe_name
@@ -35,7 +36,7 @@ def test_what_is_recorded_can_be_imported(things, tmp_path):
         things.add_class(name)
         for number in range(5):
             things.add(name, PIXELS + number)
-    facts = import_folder(things.folder, tmp_path / "data", colour=True)
+    facts = import_data(things.folder, tmp_path / "data", colour=True)
     assert sorted(facts["class_names"]) == sorted(["cup", "ein Buch", "जूता", "杯子"])
     assert (facts["images"], facts["image_shape"], facts["unreadable"]) == (20, [8, 8, 3], [])
 

@@ -24,7 +24,7 @@ _BAR_WIDTH, _COLUMNS = 24, 32  # of the bars of the table of classes, and of wha
     "fmnist data --data-dir my-images --samples my-samples.png",
     cls=click.Group,
     invoke_without_command=True,
-    subcommand_metavar="[import FOLDER]",
+    subcommand_metavar="[import SOURCE]",
 )
 @options.data_dir_option
 @click.option(

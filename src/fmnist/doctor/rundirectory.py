@@ -40,7 +40,8 @@ def check_run(run: RunDirectory) -> Iterator[Check]:
 _MAKERS = {
     "status.json": "train --resume", "history.csv": "train --resume", "model.keras": "train --resume",
     "first_epoch.json": "", "calibration.json": "evaluate", "familiarity.json": "evaluate", "metrics.json": "evaluate",
-    "diagnosis.json": "diagnose", "exports.json": "export", "benchmark.json": "benchmark",
+    "robustness.json": "robustness", "diagnosis.json": "diagnose", "exports.json": "export",
+    "benchmark.json": "benchmark",
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Collects pictures of classes as they are recorded: a folder for each class, which `import_folder` takes."""
+"""Collects pictures of classes as they are recorded: a folder for each class, which `import_data` takes."""
 
 import contextlib
 import datetime

@@ -1,7 +1,8 @@
 """Networks by family name: `build` makes any of them.
 
 The contract of all: input uint8 (N, H, W, C), output float32 (N, classes), stock Keras layers only, rescaling to
-[0, 1] as the first layer.
+[0, 1] as the first layer. A network that is built to be trained, in `backend.arithmetic`, has the same layers but for
+batch normalisation, which has a faster twin.
 
 A family is a row of `FAMILIES` in `fmnist.config` and a file of its name here. The file has a function
 `build(config, image_shape, num_classes, activation)`, whose `config` is resolved and whose `activation`, the output's,

@@ -21,7 +21,7 @@ from fmnist.evaluation import metrics
 from fmnist.models import head
 from fmnist.run.directory import RunDirectory
 from fmnist.run.history import TRAIN_SAMPLE
-from fmnist.training import augmentation, cached_outputs, distillation, optimizers
+from fmnist.training import augmentation, cached_outputs, distillation, optimizers, weighting
 from fmnist.training.distillation import Targets
 from fmnist.training.progress import Watcher
 
@@ -58,10 +58,11 @@ class Phase:
     ) -> None:
         """Prepare; nothing is traced before the first step. `model` gives logits, `final` probabilities."""
         self.model, self.final, self.first, self.end = model, final, first, end
-        self._examples, self._targets, self._recipe = examples, targets, config.training
+        self._examples, self._recipe = examples, config.training
         self.optimizer = optimizers.build(self._recipe)
         rows = 2 if config.distillation.teacher else 1
-        loss = distillation.loss(config)
+        mode, loss = self._recipe.class_weights, distillation.loss(config)
+        self._targets, loss = weighting.weighted(targets, loss, mode, examples.train_labels)
         self._steps = backend.Steps(model, self.optimizer, loss, self._recipe.batch_size, rows)
         self._epochs = augmentation.Epochs(examples.train, config.augmentation, self._recipe.seed)
         self._predict = backend.Predictor(final)
