@@ -8,7 +8,6 @@ from fmnist import import_data
 from fmnist.errors import InputError, RunError
 from fmnist.images import collection
 from fmnist.images.collection import Collection, collections, safe_name
-from fmnist.images.importing import import_folder
 
 PIXELS = np.full((8, 8, 3), [200, 30, 90], np.uint8)
 
