@@ -17,6 +17,7 @@ _HOMES = {
     "Dataset": "data",
     "load_dataset": "data",
     "split_indices": "data",
+    "fold_indices": "data",
     "inspect": "data",
     "find_pictures": "images",
     "read_pictures": "images",

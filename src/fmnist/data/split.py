@@ -43,6 +43,39 @@ def split_indices(
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
 
 
+def fold_indices(
+    labels: NDArray[np.integer], folds: int, fold: int, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Cut one of several folds out of a training set, keeping each class's share in both parts (stratified).
+
+    Over all folds each image is held out exactly once. The images, shuffled within their class and class after class,
+    are dealt out like cards, so that the folds' sizes differ by at most one image, and by at most one of each class.
+
+    Args:
+        labels: integers (N,).
+        folds: how many there are, 2 to N.
+        fold: which one is held out, 0 to `folds - 1`.
+        seed: 0 or more; decides the partition. The same seed, labels and `folds` give the same one.
+
+    Returns:
+        Indices of the images to learn from and of those held out: int64, sorted, disjoint, together 0 to N - 1.
+
+    Raises:
+        InputError: `folds`, `fold` or `seed` is out of range.
+    """
+    if not 2 <= folds <= len(labels):
+        raise InputError(f"folds is {folds}; expected 2 to {len(labels):,}, the number of images")
+    if not 0 <= fold < folds:
+        raise InputError(f"fold is {fold}; expected 0 to {folds - 1}, since there are {folds} folds")
+    if seed < 0:
+        raise InputError(f"seed is {seed}; expected 0 or more")
+    random = np.random.default_rng(seed)
+    dealt = np.concatenate([random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)])
+    held_out = np.zeros(len(labels), bool)
+    held_out[dealt[fold::folds]] = True
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
 def run_split(config: dict[str, Any], labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the training and validation images of a run, from its `config.json` and all training labels (N,).
 
