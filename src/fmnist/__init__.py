@@ -25,6 +25,7 @@ _HOMES = {
     "open_model": "predictor",
     "Prediction": "predictor",
     "build": "models",
+    "audit_dataset": "audit",
     "train": "pipeline",
     "resume": "pipeline",
     "evaluate": "evaluation.evaluate",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fmnist import backend
-from fmnist.data import Dataset, run_split, shape
+from fmnist.data import Dataset, decisions, run_split, shape
 from fmnist.errors import InputError
 from fmnist.evaluation import calibration, metrics, novelty
 from fmnist.run import results
@@ -56,7 +56,8 @@ def calibrate(run: RunDirectory, dataset: Dataset, predict: backend.Predictor | 
     training, validation = run_split(read_json(run.config), labels)
     if len(validation) < FEWEST or results.trained_on(results.environment(run), dataset.sha256) is False:
         return False
-    write_json(run.familiarity, novelty.fit(images[training], labels[training], images[validation]).to_dict())
+    learnt, learnt_labels = decisions.of_run(run, dataset).obey(training, labels)
+    write_json(run.familiarity, novelty.fit(images[learnt], learnt_labels, images[validation]).to_dict())
     predict = predict or load_model(run)
     write_json(run.calibration, calibration.calibrate(predict(images[validation]), labels[validation]))
     return True

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fmnist.config import Config, leaves, restore
-from fmnist.data import Dataset
+from fmnist.data import Dataset, decisions
 from fmnist.errors import FmnistError, InputError
 from fmnist.run import results
 from fmnist.run.directory import STUDY_FILE, RunDirectory, list_runs, read_json, write_bytes, write_json
@@ -114,6 +114,7 @@ def _stale(run: RunDirectory, config: Config, dataset: Dataset) -> str:
     try:
         stored = restore(read_json(run.config))
         same_data = results.trained_on(results.environment(run), dataset.sha256)
+        decided = decisions.of_run(run, dataset) if same_data else None
     except FmnistError:
         return "its files are damaged"
     was, now = leaves(stored), leaves(config)
@@ -122,6 +123,8 @@ def _stale(run: RunDirectory, config: Config, dataset: Dataset) -> str:
         told.insert(0, f"preset was {stored.preset}, is {config.preset}")
     if not same_data:
         told.append("other data")
+    elif decided and decided.content != decisions.read_decisions(config.data.decisions, dataset).content:
+        told.append("other decisions")
     return ", ".join(told)
 
 

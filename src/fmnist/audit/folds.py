@@ -1,0 +1,140 @@
+"""Answers for every image by networks that did not learn from it, and how unlike all others it is: out of fold."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fmnist.config import Config
+from fmnist.data import Dataset, fold_indices
+from fmnist.errors import InputError
+from fmnist.evaluation import novelty
+from fmnist.run.directory import TEMPORARY, RunDirectory
+from fmnist.text import some
+from fmnist.training.progress import Watcher
+
+# A preset that takes fewer steps than these on the images that there are gets more epochs: 300 images are three steps
+# an epoch of `fast`, after which its network knows nothing.
+FEWEST_STEPS = 300
+
+
+class AuditWatcher(Watcher):
+    """What an audit tells while it runs, besides what training tells. Every method may be left as it is."""
+
+    def fold(self, number: int, folds: int) -> None:
+        """The network of a fold, 1 to `folds`, is trained next, unless its answers are kept."""
+
+    def work(self, text: str, done: int, total: int) -> None:
+        """Work other than training goes on."""
+
+
+@dataclass(frozen=True, eq=False)
+class OutOfFold:
+    """What is known of each image by what did not learn from it: of training images by one fold, of test ones by all.
+
+    Attributes:
+        train: probabilities, float32 (N, classes); `test`: (M, classes), the mean of all folds.
+        train_unfamiliarity: float32 (N,), as `Novelty.unfamiliarity` has it; `test_unfamiliarity`: (M,).
+    """
+
+    train: np.ndarray
+    test: np.ndarray
+    train_unfamiliarity: np.ndarray
+    test_unfamiliarity: np.ndarray
+
+
+def check(dataset: Dataset, folds: int) -> None:
+    """Refuse a data set that is too small for folds.
+
+    Raises:
+        InputError: there are fewer than 2 folds, or a class has fewer training images than folds.
+    """
+    if folds < 2:
+        raise InputError(f"folds is {folds}; expected 2 or more")
+    counts = np.bincount(dataset.train_labels, minlength=dataset.num_classes)
+    few = [f"{name} {count:,}" for name, count in zip(dataset.class_names, counts, strict=True) if 0 < count < folds]
+    if few or (counts > 0).sum() < 2:
+        least = int(counts[counts > 0].min())
+        mend = f", or take `folds={least}`" if least > 1 and (counts > 0).sum() > 1 else ""
+        told = some(few, 5) or f"all images are of {dataset.class_names[counts.argmax()]}"
+        raise InputError(
+            f"an audit with `folds={folds}` needs two classes with at least {folds} training images in each class "
+            f"that has any; found {told}; add images{mend}"
+        )
+
+
+def suited(config: Config, images: int) -> Config:
+    """Return the settings for the networks of the folds, which learn from so many images.
+
+    They validate on none, unless early stopping needs it, and get epochs enough for `FEWEST_STEPS` steps.
+    """
+    if not config.training.early_stopping:
+        config = config.with_overrides(validation_fraction=0.0)
+    steps = math.ceil(images / config.training.batch_size)
+    epochs = max(config.training.epochs, math.ceil(FEWEST_STEPS / steps))
+    return config if config.training.time_budget else config.with_overrides(epochs=epochs)
+
+
+def out_of_fold(
+    config: Config,
+    dataset: Dataset,
+    folder: RunDirectory,
+    folds: int,
+    watcher: AuditWatcher,
+    should_stop: Callable[[], bool],
+) -> OutOfFold:
+    """Train a network for each fold on all the others, and return what they answer about what they have not seen.
+
+    The answers of a fold are kept in the folder, so that an audit that was interrupted goes on after it.
+
+    Raises:
+        Interrupted: `should_stop` said so.
+        RunError: a loss is not finite, or the disk is full.
+    """
+    from fmnist.training import cached_outputs
+
+    images, labels, tests = dataset.train_images, dataset.train_labels, dataset.test_images
+    probabilities = np.zeros((len(images), dataset.num_classes), np.float32)
+    unfamiliarity = np.zeros(len(images), np.float32)
+    of_tests, unfamiliarity_of_tests = [], []
+    for fold in range(folds):
+        watcher.fold(fold + 1, folds)
+        learnt, held_out = fold_indices(labels, folds, fold, config.training.seed)
+        part = replace(dataset, train_images=images[learnt], train_labels=labels[learnt])
+        asked = np.concatenate([images[held_out], tests])
+        predict = _Trained(suited(config, len(learnt)), part, folder, watcher, should_stop)
+        path = folder.path / f"fold-{fold + 1}.npz"
+        answers = cached_outputs.kept(path, predict, asked, (dataset.num_classes,), should_stop)
+        known = novelty.fit(images[learnt], labels[learnt], images[held_out])
+        scores = known.unfamiliarity(asked)
+        probabilities[held_out], unfamiliarity[held_out] = answers[: len(held_out)], scores[: len(held_out)]
+        of_tests.append(answers[len(held_out) :])
+        unfamiliarity_of_tests.append(scores[len(held_out) :])
+    means = (np.mean(found, axis=0, dtype=np.float32) for found in (of_tests, unfamiliarity_of_tests))
+    return OutOfFold(probabilities, next(means), unfamiliarity, next(means))
+
+
+class _Trained:
+    """A network's answers; it is trained when it is asked first."""
+
+    def __init__(
+        self,
+        config: Config,
+        dataset: Dataset,
+        folder: RunDirectory,
+        watcher: Watcher,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self._how = config, dataset, RunDirectory(folder.path / f"{TEMPORARY}fold")
+        self._told = {"watcher": watcher, "should_stop": should_stop}
+        self._predict: Callable[[np.ndarray], np.ndarray] | None = None
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Return probabilities, float32 (N, classes), for images, uint8 (N, H, W, C)."""
+        if self._predict is None:
+            from fmnist import pipeline
+            from fmnist.evaluation.evaluate import load_model
+
+            self._predict = load_model(pipeline.train(*self._how, overwrite=True, train_only=True, **self._told))
+        return self._predict(images)
