@@ -87,7 +87,9 @@ def planted(dataset: Dataset, work: Path) -> dict[str, Any]:
     data, chosen = flipped(dataset)
     result = run(data, work / "planted")
     order = doubts(data, work / "planted")
-    shares = {str(share): float(np.isin(chosen, order[: round(share * len(order))]).mean()) for share in (0.03, 0.05, 0.1)}
+    shares = {
+        str(share): float(np.isin(chosen, order[: round(share * len(order))]).mean()) for share in (0.03, 0.05, 0.1)
+    }
     listed = [int(row["index"]) for row in rows(work / "planted") if (row["kind"], row["part"]) == ("label", "train")]
     return {
         "flipped": len(chosen),
@@ -112,7 +114,9 @@ def look_for_copies(dataset: Dataset, work: Path) -> dict[str, Any]:
     started = time.perf_counter()
     first = copies.exact_copies(everything)
     single = np.flatnonzero(first == np.arange(len(first)))
-    found = [(single[later], single[earlier], alike) for later, earlier, alike in copies.near_copies(everything[single])]
+    found = [
+        (single[later], single[earlier], alike) for later, earlier, alike in copies.near_copies(everything[single])
+    ]
     seconds = time.perf_counter() - started
     pairs = {(int(later), int(earlier)) for later, earlier, _ in found}
     pairs |= {(place, int(first[place])) for place in np.flatnonzero(first < np.arange(len(first))).tolist()}
@@ -223,7 +227,10 @@ def draw(dataset: Dataset, found: list[dict[str, str]], between: list[dict[str, 
     notes = []
     for row in pairs:
         part, index = row["copy_of"].split()
-        for side, place, name in ((row["part"], int(row["index"]), row["given"]), (part, int(index), row["copy_given"])):
+        for side, place, name in (
+            (row["part"], int(row["index"]), row["given"]),
+            (part, int(index), row["copy_given"]),
+        ):
             sides.append(images[side][place])
             notes.append([(f"{'training' if side == 'train' else side} {place}", INK), (name, MUTED)])
     with styled():

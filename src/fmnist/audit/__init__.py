@@ -125,6 +125,6 @@ def _identity(config: Config, dataset: Dataset, num_folds: int) -> dict[str, Any
     """Return what an audit is made of, as JSON has it."""
     digest = hashlib.sha256()
     for array in (dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels):
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     made_of = {"config": config.to_dict(), "folds": num_folds, "data": digest.hexdigest()}
     return dict(json.loads(json.dumps(made_of)))

@@ -8,11 +8,11 @@ from fmnist.data.inspection import digests
 
 # Two images are near copies if their pixels, where they overlap after the best shift, correlate at least so much.
 ALIKE = 0.99
-SHIFT = 2  # pixels to each side
+SHIFT = 1  # pixels to each side
 SIDE = 32  # larger images are shrunk to this side first
-_FREQUENCIES = 6  # of the spectrum, in each direction
-_NEIGHBOURS = 9  # the image itself, and those that are looked at
-_NEAR = 0.25  # the distance of two spectra, which have length 1, up to which pixels are compared
+_FREQUENCIES = 4  # of the spectrum, in each direction
+_NEIGHBOURS = 6  # the image itself, and those that are looked at
+_NEAR = 0.15  # the distance of two spectra, which have length 1, up to which pixels are compared
 _TOGETHER = 2000  # images that are held as floats at a time
 
 

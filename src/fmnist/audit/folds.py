@@ -3,6 +3,8 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +19,8 @@ from fmnist.training.progress import Watcher
 # A preset that takes fewer steps than these on the images that there are gets more epochs: 300 images are three steps
 # an epoch of `fast`, after which its network knows nothing.
 FEWEST_STEPS = 300
+# So many images describe what is familiar, 54 numbers an image, and a tenth of them place the threshold.
+_DESCRIBING = 10_000
 
 
 class AuditWatcher(Watcher):
@@ -31,10 +35,11 @@ class AuditWatcher(Watcher):
 
 @dataclass(frozen=True, eq=False)
 class OutOfFold:
-    """What is known of each image by what did not learn from it: of training images by one fold, of test ones by all.
+    """What is known of each image by what did not learn from it.
 
     Attributes:
-        train: probabilities, float32 (N, classes); `test`: (M, classes), the mean of all folds.
+        train: probabilities, float32 (N, classes), of the fold that held the image out.
+        test: probabilities, float32 (M, classes), the mean of all folds.
         train_unfamiliarity: float32 (N,), as `Novelty.unfamiliarity` has it; `test_unfamiliarity`: (M,).
     """
 
@@ -97,44 +102,37 @@ def out_of_fold(
     images, labels, tests = dataset.train_images, dataset.train_labels, dataset.test_images
     probabilities = np.zeros((len(images), dataset.num_classes), np.float32)
     unfamiliarity = np.zeros(len(images), np.float32)
-    of_tests, unfamiliarity_of_tests = [], []
+    of_tests = []
     for fold in range(folds):
         watcher.fold(fold + 1, folds)
         learnt, held_out = fold_indices(labels, folds, fold, config.training.seed)
         part = replace(dataset, train_images=images[learnt], train_labels=labels[learnt])
         asked = np.concatenate([images[held_out], tests])
-        predict = _Trained(suited(config, len(learnt)), part, folder, watcher, should_stop)
+        predict = _network(suited(config, len(learnt)), part, folder, watcher, should_stop)
         path = folder.path / f"fold-{fold + 1}.npz"
         answers = cached_outputs.kept(path, predict, asked, (dataset.num_classes,), should_stop)
-        known = novelty.fit(images[learnt], labels[learnt], images[held_out])
-        scores = known.unfamiliarity(asked)
-        probabilities[held_out], unfamiliarity[held_out] = answers[: len(held_out)], scores[: len(held_out)]
+        probabilities[held_out] = answers[: len(held_out)]
         of_tests.append(answers[len(held_out) :])
-        unfamiliarity_of_tests.append(scores[len(held_out) :])
-    means = (np.mean(found, axis=0, dtype=np.float32) for found in (of_tests, unfamiliarity_of_tests))
-    return OutOfFold(probabilities, next(means), unfamiliarity, next(means))
+        mixed = np.random.default_rng(fold).permutation
+        few, others = mixed(learnt)[:_DESCRIBING], mixed(held_out)[: _DESCRIBING // 10]
+        known = novelty.fit(images[few], labels[few], images[others])
+        unfamiliarity[held_out] = known.unfamiliarity(images[held_out])
+    mean = np.asarray(np.mean(of_tests, axis=0, dtype=np.float32))
+    return OutOfFold(probabilities, mean, unfamiliarity, known.unfamiliarity(tests))
 
 
-class _Trained:
-    """A network's answers; it is trained when it is asked first."""
+def _network(
+    config: Config, dataset: Dataset, folder: RunDirectory, watcher: Watcher, should_stop: Callable[[], bool]
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what gives a network's probabilities for images; it is trained when it is asked first."""
 
-    def __init__(
-        self,
-        config: Config,
-        dataset: Dataset,
-        folder: RunDirectory,
-        watcher: Watcher,
-        should_stop: Callable[[], bool],
-    ) -> None:
-        self._how = config, dataset, RunDirectory(folder.path / f"{TEMPORARY}fold")
-        self._told = {"watcher": watcher, "should_stop": should_stop}
-        self._predict: Callable[[np.ndarray], np.ndarray] | None = None
+    @cache
+    def trained() -> Callable[[np.ndarray], np.ndarray]:
+        from fmnist import pipeline
+        from fmnist.evaluation.evaluate import load_model
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Return probabilities, float32 (N, classes), for images, uint8 (N, H, W, C)."""
-        if self._predict is None:
-            from fmnist import pipeline
-            from fmnist.evaluation.evaluate import load_model
+        run = RunDirectory(folder.path / f"{TEMPORARY}fold")
+        how: dict[str, Any] = {"watcher": watcher, "should_stop": should_stop, "overwrite": True, "train_only": True}
+        return load_model(pipeline.train(config, dataset, run, **how))
 
-            self._predict = load_model(pipeline.train(*self._how, overwrite=True, train_only=True, **self._told))
-        return self._predict(images)
+    return lambda images: trained()(images)
