@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from fmnist.audit import findings, folds, page, table
+from fmnist.audit.folds import AuditWatcher, check
 from fmnist.config import Config
 from fmnist.data import Dataset
 from fmnist.errors import InputError, RunError
@@ -30,7 +31,7 @@ def audit_dataset(
     folder: str | Path,
     *,
     num_folds: int = 5,
-    watcher: folds.AuditWatcher | None = None,
+    watcher: AuditWatcher | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     overwrite: bool = False,
 ) -> dict[str, Any]:
@@ -60,8 +61,8 @@ def audit_dataset(
         RunError: cleanlab or scikit-learn is not installed, the folder is in use, or the disk is full.
         Interrupted: `should_stop` said so; the same call goes on.
     """
-    watcher = watcher or folds.AuditWatcher()
-    folds.check(dataset, num_folds)
+    watcher = watcher or AuditWatcher()
+    check(dataset, num_folds)
     if config.data.decisions:
         raise InputError("decisions: an audit looks at the data as it is; leave them out")
     for name in ("cleanlab", "sklearn"):
@@ -83,18 +84,18 @@ def audit_dataset(
                 )
             for path in (*paths.values(), *place.path.glob("fold-*.npz")):
                 path.unlink(missing_ok=True)
-        elif before.get("state") == "finished" and all(path.is_file() for path in paths.values()):
-            return before
+        elif known := finished(place.path):
+            return known
         started = time.monotonic()
         write_json(paths[AUDIT], {"state": "running", "made_of": made_of})
-        known = folds.out_of_fold(config, dataset, place, num_folds, watcher, should_stop)
+        answers = folds.out_of_fold(config, dataset, place, num_folds, watcher, should_stop)
 
         def progress(done: int, total: int) -> None:
             watcher.work("Looking for copies", done, total)
             if should_stop():
                 raise Interrupted
 
-        found = findings.find_all(dataset, known, progress)
+        found = findings.find_all(dataset, answers, progress)
         parts = {"train": dataset.train_labels, "test": dataset.test_labels}
         result = {
             "state": "finished",
@@ -102,7 +103,7 @@ def audit_dataset(
             "images": {part: len(labels) for part, labels in parts.items()},
             "preset": config.preset,
             "folds": num_folds,
-            "agreement": float((known.train.argmax(axis=1) == dataset.train_labels).mean()),
+            "agreement": float((answers.train.argmax(axis=1) == dataset.train_labels).mean()),
             "found": {
                 kind: {part: sum((one.kind, one.part) == (kind, part) for one in found) for part in parts}
                 for kind in findings.KINDS
@@ -112,13 +113,20 @@ def audit_dataset(
             "made_of": made_of,
         }
         with atomic_path(paths[PROBABILITIES]) as temporary:
-            np.savez_compressed(temporary, train=known.train, test=known.test)
+            np.savez_compressed(temporary, train=answers.train, test=answers.test)
         table.write(paths[TABLE], found)
         page.write(paths[PAGE], result, found, dataset)
         write_json(paths[AUDIT], result)
         for path in place.path.glob("fold-*.npz"):
             path.unlink()
         return result
+
+
+def finished(folder: Path) -> dict[str, Any]:
+    """Return the contents of `audit.json` of a whole audit; empty where there is none."""
+    whole = all((folder / name).is_file() for name in (AUDIT, TABLE, PAGE, PROBABILITIES))
+    result = read_json(folder / AUDIT) if whole else {}
+    return result if result.get("state") == "finished" else {}
 
 
 def _identity(config: Config, dataset: Dataset, num_folds: int) -> dict[str, Any]:

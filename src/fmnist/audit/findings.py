@@ -76,7 +76,8 @@ KINDS = {
     "near-copy": Kind(
         "Near copies",
         "correlation of the pixels",
-        f"After a shift of up to {copies.SHIFT} pixels the pixels of the two correlate at {copies.ALIKE:g} or more.",
+        f"At the best shift, {copies.SHIFT} pixel at most to each side, the levels of the two correlate at "
+        f"{copies.ALIKE:g} or more.",
     ),
     "outlier": Kind(
         "Outliers",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 from pathlib import Path
@@ -82,50 +83,54 @@ def command(
 
     Networks that did not learn from an image say which class they think it has. What is found goes into a page to look
     at and a table, audit.csv, with a column for decisions: keep, relabel or drop. The data stays as it is; `fmnist
-    train --decisions audit.csv` obeys. The same command again only fills in decisions.
+    train --decisions audit.csv` obeys. About an audit that is there, --out FOLDER with --drop or --relabel only
+    decides, without looking at the data.
     """
-    config = preset(preset_name, seed=seed)
-    with StopSignals() as stop:
-        dataset = options.load_data(data_dir)
-        folder = folder or Path("audits") / (dataset.folder.name if dataset.folder else "fashion-mnist")
+    from fmnist import audit
+    from fmnist.audit import table
+
+    folder = (
+        folder or Path("audits") / Path(data_dir or os.environ.get("FMNIST_DATA") or "fashion-mnist").resolve().name
+    )
+    result = audit.finished(folder) if (drop or relabel) and data_dir is None else {}
+    if not result:
         lock.check_free(folder)
-        say(f"Data      {dataset.source}")
+        with StopSignals() as stop:
+            dataset = options.load_data(data_dir)
+            say(f"Data      {dataset.source}")
 
-        from fmnist import audit, backend
-        from fmnist.audit import folds as audit_folds
-        from fmnist.audit import table
-        from fmnist.cli.audit_progress import FoldBar
-        from fmnist.training.progress import Interrupted
+            from fmnist import backend
+            from fmnist.cli.audit_progress import FoldBar
+            from fmnist.training.progress import Interrupted
 
-        audit_folds.check(dataset, folds)
-        watcher = FoldBar()
-        try:
-            backend.prepare(lean=True)
-            result = audit.audit_dataset(
-                config, dataset, folder, num_folds=folds, watcher=watcher, should_stop=stop, overwrite=overwrite
-            )
-        except Interrupted:
-            watcher.close()
-            say("Stopped; the same command goes on after the last whole fold")
-            return 128 + (stop.received or signal.SIGINT)
-        finally:
-            watcher.close()
-    paths = {name: folder / name for name in (audit.PAGE, audit.TABLE)}
+            watcher = FoldBar()
+            how: dict[str, Any] = {"watcher": watcher, "should_stop": stop, "overwrite": overwrite}
+            try:
+                audit.check(dataset, folds)
+                backend.prepare(lean=True)
+                result = audit.audit_dataset(preset(preset_name, seed=seed), dataset, folder, num_folds=folds, **how)
+            except Interrupted:
+                watcher.close()
+                say("Stopped; the same command goes on after the last whole fold")
+                return 128 + (stop.received or signal.SIGINT)
+            finally:
+                watcher.close()
+    paths = [folder / name for name in (audit.PAGE, audit.TABLE)]
     decided = {
-        decision: sum(table.decide(paths[audit.TABLE], decision, *kind) for kind in kinds)
+        decision: sum(table.decide(paths[1], decision, *kind) for kind in kinds)
         for decision, kinds in (("drop", drop), ("relabel", relabel))
     }
     if as_json:
         shown = {key: value for key, value in result.items() if key not in ("state", "made_of", "environment")}
-        options.print_json(shown | {"decided": decided} | {path.suffix[1:]: str(path) for path in paths.values()})
+        options.print_json(shown | {"decided": decided} | {path.suffix[1:]: str(path) for path in paths})
     else:
-        _print_result(result, decided, folder, paths[audit.PAGE], paths[audit.TABLE])
+        _print_result(result, decided, *paths)
     if show:
-        click.launch(str(paths[audit.PAGE]))
+        click.launch(str(paths[0]))
     return 0
 
 
-def _print_result(result: dict[str, Any], decided: dict[str, int], folder: Path, page: Path, table: Path) -> None:
+def _print_result(result: dict[str, Any], decided: dict[str, int], page: Path, table: Path) -> None:
     from fmnist.audit.findings import KINDS
 
     rows = [["found", "training", "test"]]
@@ -140,6 +145,6 @@ def _print_result(result: dict[str, Any], decided: dict[str, int], folder: Path,
     tell(f"Page     {page}")
     tell(f"Table    {table}")
     train = ["fmnist", "train", "--decisions", str(table)]
-    decide = [] if any(decided.values()) else [["fmnist", "audit", "--out", str(folder), "--drop", "label=100"]]
+    decide = [] if any(decided.values()) else [["fmnist", "audit", "--out", str(table.parent), "--drop", "label=100"]]
     for number, words in enumerate([*decide, train]):
         tell(f"{'' if number else 'Next':9}{shlex.join(words)}")
