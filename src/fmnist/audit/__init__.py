@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from fmnist import backend
 from fmnist.audit import findings, folds, page, table
-from fmnist.audit.folds import AuditWatcher, check
+from fmnist.audit.folds import AuditWatcher
 from fmnist.config import Config
 from fmnist.data import Dataset
 from fmnist.errors import InputError, RunError
@@ -62,13 +63,15 @@ def audit_dataset(
         Interrupted: `should_stop` said so; the same call goes on.
     """
     watcher = watcher or AuditWatcher()
-    check(dataset, num_folds)
+    folds.check(dataset, num_folds)
     if config.data.decisions:
         raise InputError("decisions: an audit looks at the data as it is; leave them out")
     for name in ("cleanlab", "sklearn"):
         if importlib.util.find_spec(name) is None:
             told = f"an audit needs '{name}', which is not installed"
             raise RunError(f"{told}; install it with: pip install 'fmnist[audit]'")
+    backend.prepare(config.engine)
+    backend.expect_many_models()
     place = RunDirectory(folder)
     paths = {name: place.path / name for name in (AUDIT, TABLE, PAGE, PROBABILITIES)}
     if place.exists() or (place.path / STUDY_FILE).is_file():

@@ -106,7 +106,6 @@ def command(
             watcher = FoldBar()
             how: dict[str, Any] = {"watcher": watcher, "should_stop": stop, "overwrite": overwrite}
             try:
-                audit.check(dataset, folds)
                 backend.prepare(lean=True)
                 result = audit.audit_dataset(preset(preset_name, seed=seed), dataset, folder, num_folds=folds, **how)
             except Interrupted:
