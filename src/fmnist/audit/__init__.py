@@ -53,7 +53,7 @@ def audit_dataset(
         overwrite: replace an audit of other data or with other settings.
 
     Returns:
-        The contents of `audit.json`: `source`, `images` (of each part), `preset`, `folds`, `agreement` (the share of
+        The contents of `audit.json`: `source`, `data_dir`, `images` (of each part), `preset`, `folds`, `agreement` (the share of
         the training images whose label the networks give, too), `found` (of each kind the number in each part),
         `seconds`, `environment`.
 
@@ -103,6 +103,7 @@ def audit_dataset(
         result = {
             "state": "finished",
             "source": dataset.source,
+            "data_dir": str(dataset.folder) if dataset.folder else None,
             "images": {part: len(labels) for part, labels in parts.items()},
             "preset": config.preset,
             "folds": num_folds,

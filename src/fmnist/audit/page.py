@@ -44,11 +44,17 @@ def write(path: Path, result: Mapping[str, Any], findings: Sequence[Finding], da
         "titles": TITLES,
         "shown": shown,
         "most": MOST,
-        "folder": shlex.quote(str(path.parent)),
-        "table": shlex.quote(str(path.with_suffix(".csv"))),
+        "decide": shlex.join(["fmnist", "audit", "--out", str(path.parent)]),
+        "train": train_command(result, path.with_suffix(".csv")),
     }
     html = page_environment().get_template("audit.html").render(context)
     write_bytes(path, html.encode(errors="backslashreplace"))  # a path may be no UTF-8
+
+
+def train_command(result: Mapping[str, Any], table: Path) -> str:
+    """Return the command line that trains on the audited data and obeys what is decided in a table."""
+    data = ["--data-dir", result["data_dir"]] if result["data_dir"] else []
+    return shlex.join(["fmnist", "train", *data, "--decisions", str(table)])
 
 
 def embedded(image: np.ndarray) -> str:

@@ -123,14 +123,16 @@ def command(
         shown = {key: value for key, value in result.items() if key not in ("state", "made_of", "environment")}
         options.print_json(shown | {"decided": decided} | {path.suffix[1:]: str(path) for path in paths})
     else:
-        _print_result(result, decided, *paths)
+        _print_result(result, decided, folder)
     if show:
         click.launch(str(paths[0]))
     return 0
 
 
-def _print_result(result: dict[str, Any], decided: dict[str, int], page: Path, table: Path) -> None:
+def _print_result(result: dict[str, Any], decided: dict[str, int], folder: Path) -> None:
+    from fmnist.audit import PAGE, TABLE
     from fmnist.audit.findings import KINDS
+    from fmnist.audit.page import train_command
 
     rows = [["found", "training", "test"]]
     for kind, about in KINDS.items():
@@ -141,9 +143,10 @@ def _print_result(result: dict[str, Any], decided: dict[str, int], page: Path, t
     for decision, count in decided.items():
         if count:
             tell(f"Decided  {plural(count, 'image')} more to {decision}")
-    tell(f"Page     {page}")
-    tell(f"Table    {table}")
-    train = ["fmnist", "train", "--decisions", str(table)]
-    decide = [] if any(decided.values()) else [["fmnist", "audit", "--out", str(table.parent), "--drop", "label=100"]]
-    for number, words in enumerate([*decide, train]):
-        tell(f"{'' if number else 'Next':9}{shlex.join(words)}")
+    tell(f"Page     {folder / PAGE}")
+    tell(f"Table    {folder / TABLE}")
+    decide = (
+        [] if any(decided.values()) else [f"{shlex.join(['fmnist', 'audit', '--out', str(folder)])} --drop label=100"]
+    )
+    for number, line in enumerate([*decide, train_command(result, folder / TABLE)]):
+        tell(f"{'' if number else 'Next':9}{line}")
