@@ -24,7 +24,7 @@ import numpy as np
 from fmnist import audit, load_dataset, preset, study
 from fmnist.audit import copies
 from fmnist.audit.findings import KINDS
-from fmnist.data import Dataset
+from fmnist.data.dataset import Dataset
 from fmnist.data.decisions import digest, to_csv
 from fmnist.run import environment
 

@@ -13,7 +13,8 @@ import measured
 import numpy as np
 
 from fmnist import load_dataset
-from fmnist.data import Dataset, run_split
+from fmnist.data.dataset import Dataset
+from fmnist.data.split import run_split
 from fmnist.evaluation import evaluate
 from fmnist.evaluation.calibration import at_temperature, expected_calibration_error
 from fmnist.run import environment

@@ -114,7 +114,7 @@ def train_keras(name: str) -> None:
     import keras
     from keras import layers
 
-    from fmnist.data import load_dataset
+    from fmnist import load_dataset
 
     keras.utils.set_random_seed(0)
     size = KERAS[name][1]

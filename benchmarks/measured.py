@@ -72,7 +72,7 @@ def command(words: list[str], environment: Mapping[str, str] | None = None) -> d
         environment: variables besides those of this process.
 
     Returns:
-        `seconds` (from its start to its end), `peak_mib` and `output`.
+        `seconds` (from its start to its end), `processor_seconds` (of all cores), `peak_mib` and `output`.
 
     Raises:
         subprocess.CalledProcessError: it failed; its last words are on standard error.
@@ -89,7 +89,13 @@ def command(words: list[str], environment: Mapping[str, str] | None = None) -> d
     if process.returncode:
         print(said[-2000:], file=sys.stderr)
         raise subprocess.CalledProcessError(process.returncode, words)
-    return {"seconds": round(seconds, 3), "peak_mib": round(usage.ru_maxrss / 1024), "output": text}
+    busy = round(usage.ru_utime + usage.ru_stime, 1)
+    return {
+        "seconds": round(seconds, 3),
+        "processor_seconds": busy,
+        "peak_mib": round(usage.ru_maxrss / 1024),
+        "output": text,
+    }
 
 
 def train(*options: str, keep: Path | None = None) -> dict[str, Any]:
@@ -107,6 +113,8 @@ def train(*options: str, keep: Path | None = None) -> dict[str, Any]:
         history = read_history(run.history)
     return {
         "seconds": result["seconds"],
+        "processor_seconds": result["processor_seconds"],
+        "preset": config["preset"],
         "peak_mib": result["peak_mib"],
         "training_seconds": round(sum(row["seconds"] for row in history), 2),
         "test_accuracy": scores["accuracy"],

@@ -26,7 +26,7 @@ from fmnist.data.preparation import PHOTO
 from fmnist.data.shape import with_channels
 from fmnist.evaluation import novelty
 from fmnist.evaluation.novelty import THRESHOLD, Novelty
-from fmnist.images import examine, prepare
+from fmnist.images.recipe import examine, prepare
 from fmnist.run import environment
 
 measured.use_tests()

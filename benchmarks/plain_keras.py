@@ -16,7 +16,7 @@ import keras  # noqa: E402
 from keras import layers  # noqa: E402
 from sklearn.model_selection import train_test_split  # noqa: E402
 
-from fmnist.data import load_dataset  # noqa: E402
+from fmnist import load_dataset  # noqa: E402
 
 
 class Stopwatch(keras.callbacks.Callback):

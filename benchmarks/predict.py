@@ -25,9 +25,11 @@ measured.use_tests()
 
 from support import photos  # noqa: E402
 
+from fmnist import load_dataset  # noqa: E402
 from fmnist.config import command_flags, restore  # noqa: E402
-from fmnist.data import load_dataset, write_idx  # noqa: E402
-from fmnist.predictor import Predictor, open_model  # noqa: E402
+from fmnist.data.idx import write_idx  # noqa: E402
+from fmnist.predictor.opening import open_model  # noqa: E402
+from fmnist.predictor.predictor import Predictor  # noqa: E402
 from fmnist.run import environment  # noqa: E402
 from fmnist.run.directory import RunDirectory, find_run, read_json  # noqa: E402
 

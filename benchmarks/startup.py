@@ -23,7 +23,7 @@ measured.use_tests()
 
 from support import photos  # noqa: E402
 
-from fmnist.data import load_dataset  # noqa: E402
+from fmnist import load_dataset  # noqa: E402
 from fmnist.run.environment import machine  # noqa: E402
 
 NAMES = ("before", "after")

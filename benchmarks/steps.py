@@ -42,7 +42,7 @@ def measure(config, rounds: int) -> dict:
     """Return seconds and images a second of a recipe's parts."""
     import keras
 
-    from fmnist.data import load_dataset
+    from fmnist import load_dataset
     from fmnist.run.history import TRAIN_SAMPLE
     from fmnist.training import loop
     from fmnist.training.distillation import Targets

@@ -18,10 +18,10 @@ import documents
 import measured
 
 from fmnist.run.directory import STUDY_FILE, read_json
-from fmnist.study import page, words
+from fmnist.study import page, tables, words
 
 PICTURES = measured.ROOT / "docs" / "studies"
-NAMES = ("remedies", "kernels", "transfer", "augmentation")
+NAMES = ("remedies", "kernels", "transfer", "augmentation", "robustness")
 
 
 def store(folder: Path) -> None:
@@ -60,12 +60,9 @@ def section(result: dict) -> list[str]:
         )
     ]
     lines += [""]
-    for title, table in (
-        (f"Mean ± standard deviation over {len(result['seeds'])} seeds:", words.value_table(result)),
-        ("Difference to the baseline ± half of its 95% interval:", words.difference_table(result)),
-    ):
-        seconds = table[0].index("seconds")
-        lines += [title, "", words.pipes([[*row[:seconds], *row[seconds + 1 :]] for row in table]), ""]
+    for title, table in tables.titled(result):
+        kept = [place for place, name in enumerate(table[0]) if name != "seconds"]
+        lines += [f"{title}:", "", tables.pipes([[row[place] for place in kept] for row in table]), ""]
     for picture, title in (
         ("effects", "what each variant changes, with 95% intervals"),
         ("curves", "validation accuracy and loss, without the first quarter of the epochs"),

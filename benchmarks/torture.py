@@ -35,7 +35,7 @@ from support import kills  # noqa: E402
 from support.small_data import pattern_images, write_idx_folder  # noqa: E402
 
 import fmnist  # noqa: E402
-from fmnist.data import load_dataset  # noqa: E402
+from fmnist import load_dataset  # noqa: E402
 from fmnist.errors import RunError  # noqa: E402
 from fmnist.run import checkpoints, environment  # noqa: E402
 from fmnist.run.directory import RunDirectory, read_json, write_json  # noqa: E402

@@ -13,7 +13,7 @@ import test_sources
 from support import hostile, hostile_keras, malformed_reading, strangers
 
 from fmnist.errors import InputError
-from fmnist.predictor import open_model
+from fmnist.predictor.opening import open_model
 
 
 def _with_two_seeds(script: str | None, count: int) -> list[dict]:

@@ -1,12 +1,15 @@
 """What many tests share: a small data set of ten drawn patterns, a finished run, a way to run commands, a browser."""
 
+import functools
 import os
-import shutil
 
 import pytest
+from support import chromium
 from support.small_data import pattern_images, write_idx_folder
 
 os.environ["FMNIST_OFFLINE"] = "1"
+# As `backend.prepare` sets it, in whatever order the tests' files import Keras: training gives other bits without it.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -24,7 +27,7 @@ def tiny_data_dir(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny_dataset(tiny_data_dir):
-    from fmnist.data import load_dataset
+    from fmnist import load_dataset
 
     return load_dataset(tiny_data_dir)
 
@@ -60,17 +63,19 @@ def axe(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def browser():
-    """A Chromium with a camera of its own, such as Debian has it."""
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if chromium is None:
+def launch():
+    """Start a Chromium with a camera, which shows the video that is given, if any."""
+    if chromium.find() is None:
         pytest.skip("there is no Chromium here; on Debian: apt-get install chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        options = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-        if os.geteuid() == 0:
-            options.append("--no-sandbox")
-        started = playwright.chromium.launch(executable_path=chromium, args=options)
-        yield started
-        started.close()
+        yield functools.partial(chromium.start, playwright)
+
+
+@pytest.fixture(scope="module")
+def browser(launch):
+    """A Chromium with a camera of its own."""
+    started = launch()
+    yield started
+    started.close()

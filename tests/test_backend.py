@@ -11,6 +11,8 @@ import pytest
 from fmnist.run.directory import RunDirectory, read_json
 from fmnist.run.history import read_history
 
+_OURS = ("KERAS_BACKEND", "TF_ENABLE_ONEDNN_OPTS")  # what `backend.prepare` sets
+
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 @pytest.mark.parametrize("preset", ["reference", "fast"])
@@ -42,15 +44,24 @@ def test_an_unknown_backend_is_named(backend, code, message, tmp_path, tiny_data
     "theirs",
     [{"image_data_format": "channels_first", "floatx": "float16", "epsilon": 1e-3, "backend": "jax"}, {}],
 )
-def test_a_users_keras_json_changes_nothing(theirs, tmp_path):
+@pytest.mark.parametrize("first", ["backend.prepare()", "build(preset('reference').model)"])
+def test_a_users_keras_json_changes_nothing(theirs, first, tmp_path):
     (tmp_path / "keras.json").write_text(json.dumps(theirs))
     code = (
-        "from fmnist import backend; name = backend.prepare(); import keras; "
-        "print(name, keras.config.image_data_format(), keras.config.floatx(), keras.config.epsilon(), "
-        "keras.config.dtype_policy().name)"
+        f"from fmnist import backend, build, preset; {first}; import keras, os; "
+        "print(keras.backend.backend(), keras.config.image_data_format(), keras.config.floatx(), "
+        "keras.config.epsilon(), keras.config.dtype_policy().name, os.environ['TF_ENABLE_ONEDNN_OPTS'])"
     )
-    variables = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    variables = {name: value for name, value in os.environ.items() if name not in _OURS}
     done = subprocess.run(
         [sys.executable, "-c", code], env=variables | {"KERAS_HOME": str(tmp_path)}, capture_output=True, text=True
     )
-    assert done.stdout.split() == ["tensorflow", "channels_last", "float32", "1e-07", "float32"], done.stderr
+    assert done.stdout.split() == ["tensorflow", "channels_last", "float32", "1e-07", "float32", "1"], done.stderr
+
+
+def test_a_switch_that_comes_too_late_is_not_recorded():
+    code = "import os, tensorflow; from fmnist.backend import prepare; prepare(); print(os.environ.keys() & {%r})"
+    code %= "TF_ENABLE_ONEDNN_OPTS"
+    variables = {name: value for name, value in os.environ.items() if name not in _OURS}
+    done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True)
+    assert done.stdout == "set()\n", done.stderr

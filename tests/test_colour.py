@@ -14,7 +14,8 @@ from support.web_client import Server
 import fmnist
 from fmnist.errors import RunError
 from fmnist.export.exporter import export_run
-from fmnist.images import decode, prepare
+from fmnist.images.decoding import decode
+from fmnist.images.recipe import prepare
 from fmnist.run.directory import read_json
 
 # Of one brightness, so that nothing is left of the classes in grey.
@@ -42,7 +43,7 @@ def data(tmp_path_factory):
         (folder / "in" / name).mkdir(parents=True)
         for number in range(140):
             shape_of(colour, rng).save(folder / "in" / name / f"{number}.png")
-    facts = fmnist.import_folder(folder / "in", folder / "data")
+    facts = fmnist.import_data(folder / "in", folder / "data")
     assert facts["image_shape"] == [HEIGHT, WIDTH, 3] and facts["inverted"] is False
     (folder / "files").mkdir()
     for number, name in enumerate([*COLOURS] * 2):

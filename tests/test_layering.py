@@ -22,7 +22,7 @@ ROOMS: dict[str, set[str] | None] = {
     "run": {"numpy", "keras", "filelock", "pandas", "pydantic"},
     "backend": None,
     "data": {"numpy", "filelock", "platformdirs"},
-    "images": {"numpy", "PIL", "pillow_heif"},
+    "images": {"numpy", "PIL", "pillow_heif", "pyarrow"},
     "models": None,
     "evaluation": None,
     "diagnosis": {"numpy"},

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from fmnist import backend, diagnosis, models
 from fmnist.config import Config, restore
-from fmnist.data import Dataset, decisions, run_split, shape
+from fmnist.data import decisions, shape
+from fmnist.data.dataset import Dataset
+from fmnist.data.split import run_split
 from fmnist.errors import Diverged, InputError, RunError
 from fmnist.models import pretrained
 from fmnist.run import environment, results
@@ -188,8 +190,9 @@ def _go(
     from fmnist.evaluation.evaluate import evaluate
     from fmnist.report import plots, run_page
 
-    watcher.note(f"Calibrating the saved model, evaluating it on {len(dataset.test_labels):,} test images")
-    evaluate(run, dataset)
+    if not config.data.folds:
+        watcher.note(f"Calibrating the saved model, evaluating it on {len(dataset.test_labels):,} test images")
+        evaluate(run, dataset)
     if should_stop():
         raise Interrupted
     if has_validation(run):
@@ -211,6 +214,8 @@ def check(config: Config, dataset: Dataset) -> None:
     Raises:
         InputError: says which setting and why.
     """
+    if config.data.folds and config.data.fold is None:
+        raise InputError("`folds` stands for several runs; `fmnist.cross_validate` trains them, `fold=0` the first one")
     left, validation = _num_images(config, dataset)
     fraction = f"`validation_fraction={config.data.validation_fraction}`"
     if left < dataset.num_classes:

@@ -202,6 +202,32 @@ def test_a_run_is_named_after_preset_date_and_number(run_cli, tmp_path, tiny_dat
     assert "Network   reference: " in err and re.search(r"Epoch 1/1 +\d+\.\d s   train \d", err)
 
 
+def test_without_a_preset_it_says_which_one_fits_the_data(run_cli, tmp_path, tiny_data_dir):
+    words = ["--data-dir", tiny_data_dir, "--runs-dir", tmp_path, "--name", "own", "--train-only"]
+    code, _, err = run_cli("train", *words, "--epochs", "1", "--limit", "100")
+    assert (
+        code == 0
+        and "Preset    standard, 1 epoch, for 600 images of 28×28 pixels, which " in err
+        and "--preset " in err
+    )
+    config = read_json(tmp_path / "own" / "config.json")
+    assert (config["preset"], config["training"]["epochs"]) == ("standard", 1)
+
+
+def test_folds_are_trained_in_turn_and_not_again(run_cli, tmp_path, tiny_data_dir):
+    words = ["train", *QUICK, "--data-dir", tiny_data_dir, "--runs-dir", tmp_path, "--limit", "60", "--folds", "2"]
+    code, out, err = run_cli(*words)
+    assert code == 0 and re.search(r"^fold1 +30 +\d", out, re.MULTILINE), err
+    assert re.search(r"^Mean +\d.*Student", out, re.MULTILINE) and re.search(
+        r"^All images .*of 60 images", out, re.MULTILINE
+    )
+    code, out, err = run_cli(*words, "--json")
+    assert code == 0 and "Done      2 of 2 runs" in err
+    assert json.loads(out) == read_json(tmp_path / "reference-2-folds" / "study.json")
+    code, _, err = run_cli(*words, "--open")
+    assert code == 2 and "--folds trains several runs" in err
+
+
 def test_a_damaged_run_hides_no_other(run_cli, tmp_path):
     for name, content in (("bad", {}), ("good", {"preset": "fast", "training": {"epochs": 4}})):
         write_json(RunDirectory(tmp_path / name).config, content)

@@ -13,9 +13,9 @@ from PIL import Image
 from support.onnx_models import onnx_model
 
 import fmnist
-from fmnist.data import write_idx
+from fmnist.data.idx import write_idx
 from fmnist.evaluation import novelty
-from fmnist.predictor import UNTOLD, Predictor
+from fmnist.predictor.predictor import UNTOLD, Predictor
 
 NAMES = ("dark", "middling, at most", "light")
 
@@ -30,7 +30,9 @@ def compute(batch):
 def folder(tmp_path, monkeypatch):
     """Three pictures of the model's size, with two pixels of other levels, and the model."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("fmnist.predictor.open_model", lambda model, runs: Predictor(compute, "onnx", NAMES, (8, 6, 1)))
+    monkeypatch.setattr(
+        "fmnist.predictor.opening.open_model", lambda model, runs: Predictor(compute, "onnx", NAMES, (8, 6, 1))
+    )
     for name, level in (("a.png", 0), ("b.png", 255), ("c.png", 51)):
         level_and_two(level).save(tmp_path / name)
     return tmp_path
@@ -86,7 +88,7 @@ def test_what_is_unlike_the_training_pictures(folder, run_cli, monkeypatch):
     seen = rng.integers(80, 121, (251, 8, 6, 1)).astype(np.uint8)
     known = novelty.fit(seen[:200], np.zeros(200, int), seen[200:250])
     model = Predictor(compute, "onnx", NAMES, (8, 6, 1), novelty=known)
-    monkeypatch.setattr("fmnist.predictor.open_model", lambda name, runs: model)
+    monkeypatch.setattr("fmnist.predictor.opening.open_model", lambda name, runs: model)
     Image.fromarray(seen[250, ..., 0]).save(folder / "c.png")
     code, out, err = run_cli("predict", "m.onnx", ".", "--top", "1")
     assert code == 0 and [line.split()[0] for line in out.splitlines() if line.endswith("unfamiliar")] == [
@@ -136,7 +138,7 @@ def test_on_a_narrow_terminal_no_class_is_broken(columns, lines, folder, run_cli
 
 def test_a_run_without_exports_says_what_makes_it_start_quickly(folder, run_cli, tiny_run, monkeypatch):
     slow = Predictor(compute, "keras", NAMES, (8, 6, 1))
-    monkeypatch.setattr("fmnist.predictor.open_model", lambda model, runs: slow)
+    monkeypatch.setattr("fmnist.predictor.opening.open_model", lambda model, runs: slow)
     code, _, err = run_cli("predict", "tiny", "a.png", "b.png", "--runs-dir", tiny_run.path.parent)
     assert code == 0
     assert err.startswith(f"Hint      `fmnist export {tiny_run.path}` makes this start in under a second\n")

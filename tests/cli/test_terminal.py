@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from support.study_runs import write_run
 
-from fmnist.cli import benchmark, compare, evaluate, export, main, terminal, train
+from fmnist.cli import benchmark, compare, evaluate, export, main, robustness, terminal, train
 from fmnist.cli.progress import ProgressBar
 from fmnist.run.directory import read_json
 from fmnist.study import Study, plan
@@ -84,6 +84,19 @@ def measured_speeds():
     return {"rows": rows, "num_images": 10_000, "environment": {"cores": 2, "processor": "AMD EPYC 9B14 96-Core"}}
 
 
+def measured_robustness():
+    """Of 16 corruptions, one with the longest name, as many digits as there can be."""
+    scores = {"accuracy": [1.0] * 5, "ece": [0.9123] * 5, "unfamiliar": [1.0] * 5}
+    row = {"traits": ["Ankle boot", "medium bright", "medium large"], "accuracy": 0.613, "num_images": 1_200}
+    return {
+        "accuracy": 0.6123,
+        "clean": {"accuracy": 0.9176, "ece": 0.0093, "unfamiliar": None},
+        "kinds": [{"name": "gaussian-noise", **scores}, {"name": "fog", **scores}],
+        "num_images": 10_000,
+        "slices": {"accuracy": 0.93, "num_images": 10_000, "failing": [row]},
+    }
+
+
 def compared(folder, dataset):
     """The result of a study of three variants, put together without training."""
     variants = {"batch norm + dropout + flip": {"dropout": 0.4}, "L2 0.0005": {"l2": 0.0005}}
@@ -109,6 +122,7 @@ def test_what_commands_print_fits_the_terminal(
         "compare": lambda: compare._print_result(small),
         "export": lambda: export._print(tmp_path / "exports", measured_exports()),
         "benchmark": lambda: benchmark._print(measured_speeds()),
+        "robustness": lambda: robustness._print(measured_robustness()),
         "evaluate": lambda: evaluate._print(read_json(tiny_run.metrics)),
         "data": lambda: main(["data", "--no-samples", *data]),
         "runs": lambda: main(["runs", *there]),

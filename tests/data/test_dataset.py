@@ -9,21 +9,16 @@ import sys
 import numpy as np
 import pytest
 
-from fmnist.data import (
-    FILE_NAMES,
-    Dataset,
-    inspect,
-    load_dataset,
-    read_folder,
-    read_idx,
-    run_split,
-    sources,
-    split_indices,
-    write_idx,
-)  # fmt: skip
+from fmnist import load_dataset
+from fmnist.data import sources
 from fmnist.data.cache import KnownFile
+from fmnist.data.dataset import Dataset, read_folder
 from fmnist.data.download import Folder
+from fmnist.data.idx import read_idx, write_idx
+from fmnist.data.inspection import inspect
 from fmnist.data.preparation import WHOLE
+from fmnist.data.sources import FILE_NAMES
+from fmnist.data.split import run_split, split_indices
 from fmnist.errors import InputError, RunError
 
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = FILE_NAMES
@@ -204,7 +199,7 @@ def test_a_folder_that_is_none(tmp_path):
     with pytest.raises(InputError, match=r"nowhere \(the data folder given\) does not exist; expected .*t10k-labels"):
         load_dataset(tmp_path / "nowhere")
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=r"file .* is not a folder"):
+    with pytest.raises(InputError, match=r"file is in no form that is known"):
         load_dataset(str(tmp_path / "file"))
 
 

@@ -7,8 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from fmnist.data import read_idx, write_idx
-from fmnist.data.idx import MAX_BYTES, find_idx, read_content
+from fmnist.data.idx import MAX_BYTES, find_idx, read_content, read_idx, write_idx
 from fmnist.errors import InputError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 4, 3), dtype=np.uint8)

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from fmnist.data import load, load_dataset, sources, train_flags
+from fmnist.data import sources
+from fmnist.data.place import train_flags
 from fmnist.errors import InputError, RunError
+from fmnist.images.loading import load, load_dataset
 from fmnist.run.directory import RunDirectory, write_json
 
 

@@ -78,6 +78,7 @@ def change_scores(run):
         (lambda run: run.first_epoch.write_text("{}"), "files", "segments is missing", "remove the file"),
         (lambda run: write_json(run.calibration, {}), "files", "temperature is missing", "; `fmnist evaluate"),
         (lambda run: write_json(run.calibration, {"temperature": -1}), "files", "number above 0", "; `fmnist evaluate"),
+        (lambda run: write_json(run.robustness, {}), "files", "slices is missing", "; `fmnist robustness"),
         (lambda run: write_json(run.familiarity, {}), "files", "familiarity.json: ", "; `fmnist evaluate"),
         (change_scores, "scores", "metrics.json says 0.1230, predictions.npz", "fmnist evaluate"),
     ],

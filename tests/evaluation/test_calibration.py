@@ -109,7 +109,7 @@ class TestRun:
         assert metrics["calibrated"]["ece"] == expected_calibration_error(adjusted, tiny_dataset.test_labels)
 
     def test_it_is_fitted_on_the_validation_images(self, tiny_run, tiny_dataset, tmp_path):
-        from fmnist.data import split_indices
+        from fmnist.data.split import split_indices
 
         run = RunDirectory(tmp_path)
         run.config.write_bytes(tiny_run.config.read_bytes())
@@ -149,7 +149,7 @@ class TestRun:
         assert f"off the accuracy (ECE); calibrated with temperature {temperature:.3f}: " in out
 
     def test_a_run_answers_calibrated_its_file_raw(self, tiny_run, tiny_dataset):
-        from fmnist.predictor import open_model
+        from fmnist.predictor.opening import open_model
 
         images = tiny_dataset.test_images
         raw, run = open_model(tiny_run.model).probabilities(images), open_model(tiny_run).probabilities(images)

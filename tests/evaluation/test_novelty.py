@@ -205,7 +205,7 @@ def test_digits_and_characters_are_told_from_garments(monkeypatch):
 
 
 def test_the_pipeline_leaves_one(tiny_run, tiny_dataset):
-    from fmnist.data import split_indices
+    from fmnist.data.split import split_indices
 
     training, validation = split_indices(tiny_dataset.train_labels, 0.2, 0)
     images = tiny_dataset.train_images
@@ -215,7 +215,7 @@ def test_the_pipeline_leaves_one(tiny_run, tiny_dataset):
 
 def test_predictors_tell(tiny_run, tiny_dataset, tmp_path):
     """A run knows its training pictures; a file that does not carry them says so; damaged facts name the file."""
-    from fmnist.predictor import open_model
+    from fmnist.predictor.opening import open_model
     from fmnist.predictor.predictor import checked
 
     images = tiny_dataset.test_images

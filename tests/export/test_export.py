@@ -18,7 +18,9 @@ from fmnist.export.benchmark import benchmark_run
 from fmnist.export.exporter import export_run
 from fmnist.export.formats import DEFAULT_FORMATS, EXACT, FORMATS, HALF, INTEGER, Format
 from fmnist.export.gate import compare
-from fmnist.predictor import METADATA_KEY, open_model, process
+from fmnist.predictor import process
+from fmnist.predictor.opening import open_model
+from fmnist.predictor.predictor import METADATA_KEY
 from fmnist.run import results
 from fmnist.run.directory import TEMPORARY, RunDirectory, read_json, write_json
 
@@ -199,7 +201,7 @@ class TestExport:
             export_run(run, tiny_dataset, ("litert",))
 
     def test_examples_are_drawn_from_the_training_images_alone(self, run, tiny_dataset):
-        from fmnist.data import split_indices
+        from fmnist.data.split import split_indices
 
         config = read_json(run.config)
         _, validation = split_indices(tiny_dataset.train_labels, config["data"]["validation_fraction"], 0)
@@ -273,7 +275,8 @@ class TestCommand:
     @pytest.mark.parametrize("wrong", [0, 20])
     def test_table_reasons_and_exit_code(self, run, run_cli, tiny_data_dir, tiny_dataset, monkeypatch, wrong):
         Fake(monkeypatch, tiny_dataset, wrong=wrong)
-        code, out, err = run_cli("export", run.path, "--format", "litert, litert-int8", "--data-dir", tiny_data_dir)
+        formats = ("--format", "litert, ", "--format", "litert-int8")
+        code, out, err = run_cli("export", run.path, *formats, "--data-dir", tiny_data_dir)
         if wrong:
             assert code == 1 and out == ""
             assert "litert-int8: accuracy is 90.00%, 10.00 points below Keras's 100.00%" in err and "not written" in err

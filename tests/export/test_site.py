@@ -25,7 +25,8 @@ from fmnist.evaluation.novelty import LOOKS, PLAIN, Novelty
 from fmnist.export import runtime, site
 from fmnist.export.benchmark import benchmark_run
 from fmnist.export.exporter import export_run
-from fmnist.images import DOUBTS, NOTHING, recipe
+from fmnist.images import recipe
+from fmnist.images.cutout import DOUBTS, NOTHING
 from fmnist.run import schema
 from fmnist.run.directory import RunDirectory, read_json
 

@@ -14,8 +14,9 @@ from support.photos import KINDS, fake_photo, garment
 
 from fmnist.errors import RunError
 from fmnist.export.exporter import export_run
-from fmnist.images import decode, prepare
-from fmnist.predictor import open_model
+from fmnist.images.decoding import decode
+from fmnist.images.recipe import prepare
+from fmnist.predictor.opening import open_model
 from fmnist.run.directory import RunDirectory, read_json, write_json
 from fmnist.text import percent
 

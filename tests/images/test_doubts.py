@@ -8,7 +8,9 @@ from PIL import Image, ImageDraw, ImageFilter
 from support.photos import KINDS, fake_photo, garment
 
 from fmnist.data.preparation import PHOTO, WHOLE, Preparation
-from fmnist.images import DOUBTS, NOTHING, CutOut, decode, examine, prepare
+from fmnist.images.cutout import DOUBTS, NOTHING, CutOut
+from fmnist.images.decoding import decode
+from fmnist.images.recipe import examine, prepare
 
 SHAPE = (28, 28, 1)
 

@@ -13,10 +13,13 @@ import PIL
 import pytest
 from PIL import Image, PngImagePlugin
 
-from fmnist.data import write_idx
+from fmnist.data.idx import write_idx
 from fmnist.data.preparation import PHOTO, WHOLE
 from fmnist.errors import InputError
-from fmnist.images import FORMATS, contact_sheet, decode, find_pictures, prepare, read_pictures
+from fmnist.images.decoding import FORMATS, decode
+from fmnist.images.reading import find_pictures, read_pictures
+from fmnist.images.recipe import prepare
+from fmnist.images.sheet import contact_sheet
 
 SHAPE = (28, 28)
 PILLOW_13 = pytest.mark.skipif(PIL.__version__ < "13", reason="Pillow reads a TIFF in YCbCr from 13.0 on")

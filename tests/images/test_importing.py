@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from fmnist.data import load_dataset, read_idx, write_idx
+from fmnist import import_data, load_dataset
+from fmnist.data.idx import read_idx, write_idx
 from fmnist.data.preparation import PHOTO, WHOLE, Preparation
 from fmnist.errors import InputError
-from fmnist.images import import_folder, prepare, read_pictures
+from fmnist.images.reading import read_pictures
+from fmnist.images.recipe import prepare
 
 
 def write_classes(folder, counts, size=(9, 7), ground=0):
@@ -26,7 +28,7 @@ def write_classes(folder, counts, size=(9, 7), ground=0):
 
 def test_pictures_labels_and_names(tmp_path):
     folder = write_classes(tmp_path / "in", {"10": 10, "9": 5, "b": 20})
-    facts = import_folder(folder, tmp_path / "out")
+    facts = import_data(folder, tmp_path / "out")
     dataset = load_dataset(tmp_path / "out")
     assert facts["class_names"] == ["10", "9", "b"] and dataset.class_names == ("10", "9", "b")
     assert facts["class_counts"] == [10, 5, 20] and dataset.image_shape == (7, 9, 1)
@@ -49,13 +51,13 @@ def test_a_size_that_is_none_is_bad_usage(size, run_cli):
 
 def test_numbers_are_sorted_by_value(tmp_path):
     folder = write_classes(tmp_path / "in", {"10": 5, "9": 5})
-    assert import_folder(folder, tmp_path / "out")["class_names"] == ["9", "10"]
+    assert import_data(folder, tmp_path / "out")["class_names"] == ["9", "10"]
 
 
 def test_the_seed_decides_and_repeats(tmp_path):
     folder = write_classes(tmp_path / "in", {"a": 9, "b": 9})
     for number, seed in enumerate((1, 1, 2)):
-        import_folder(folder, tmp_path / str(number), seed=seed)
+        import_data(folder, tmp_path / str(number), seed=seed)
     first, again, other = (load_dataset(tmp_path / str(number)) for number in range(3))
     assert first.sha256 == again.sha256 != other.sha256
 
@@ -71,7 +73,7 @@ def test_the_seed_decides_and_repeats(tmp_path):
 )
 def test_size(size, wanted, shape, tmp_path):
     folder = write_classes(tmp_path / "in", {"a": 5, "b": 5}, size)
-    assert import_folder(folder, tmp_path / "out", image_shape=wanted)["image_shape"] == list(shape)
+    assert import_data(folder, tmp_path / "out", image_shape=wanted)["image_shape"] == list(shape)
 
 
 def test_a_whole_picture_is_fitted_on_its_own_ground(tmp_path):
@@ -81,15 +83,15 @@ def test_a_whole_picture_is_fitted_on_its_own_ground(tmp_path):
             wide = Image.new("L", (200, 100), 240)
             wide.paste(40, (50, 25, 150, 75))
             wide.save(tmp_path / "in" / name / f"{number}.png")
-    facts = import_folder(tmp_path / "in", tmp_path / "out", test_fraction=0.4)
+    facts = import_data(tmp_path / "in", tmp_path / "out", test_fraction=0.4)
     image = load_dataset(tmp_path / "out").train_images[0, ..., 0].astype(int)
     expected = np.full((28, 28), 15)
     expected[7 + 4 : 7 + 10, 8:20] = 215  # 200 × 100 becomes 28 × 14, in the middle
     assert facts["inverted"] is True
     assert np.abs(image - expected)[[0, 6, 21, 27]].max() == 0 and image[14, 14] == 215
-    import_folder(tmp_path / "in", tmp_path / "kept", test_fraction=0.4, invert=False)
+    import_data(tmp_path / "in", tmp_path / "kept", test_fraction=0.4, invert=False)
     np.testing.assert_array_equal(load_dataset(tmp_path / "kept").train_images[0, ..., 0], 255 - image)
-    import_folder(tmp_path / "in", tmp_path / "photos", test_fraction=0.4, photos=True)
+    import_data(tmp_path / "in", tmp_path / "photos", test_fraction=0.4, photos=True)
     photo = load_dataset(tmp_path / "photos").train_images[0]
     assert photo[7:21].min() > 200 and not photo[:6].any()  # the object alone fills the width
 
@@ -157,6 +159,7 @@ def test_for_people(tmp_path, run_cli):
     assert (code, err) == (0, "")
     assert out.splitlines() == [
         f"Data set   {tmp_path / 'out'}",
+        "Form       class folders",
         "Pictures   8 training, 2 test",
         "Each one   10×12 pixels, not negated (--invert)",
         "Classes    2: left, right",
@@ -182,18 +185,18 @@ def test_for_people(tmp_path, run_cli):
 def test_folders_that_cannot_be_used(counts, problem, tmp_path):
     (tmp_path / "in").mkdir()
     with pytest.raises(InputError, match=problem):
-        import_folder(write_classes(tmp_path / "in", counts), tmp_path / "out")
+        import_data(write_classes(tmp_path / "in", counts), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_nothing_is_overwritten(tmp_path):
     folder = write_classes(tmp_path / "in", {"a": 5, "b": 5})
     (tmp_path / "out").mkdir()
-    import_folder(folder, tmp_path / "out")  # an empty folder is fine
+    import_data(folder, tmp_path / "out")  # an empty folder is fine
     with pytest.raises(InputError, match="exists already"):
-        import_folder(folder, tmp_path / "out")
-    with pytest.raises(InputError, match="is no folder"):
-        import_folder(tmp_path / "nowhere", tmp_path / "new")
+        import_data(folder, tmp_path / "out")
+    with pytest.raises(InputError, match="does not exist"):
+        import_data(tmp_path / "nowhere", tmp_path / "new")
 
 
 @pytest.mark.parametrize(("option", "value"), [("--size", "0"), ("--size", "8x8x8"), ("--test-fraction", "1")])
@@ -258,7 +261,7 @@ GREY = {"colour": False}
 )
 def test_files_answer_like_the_data_set_that_was_made_of_them(mode, sizes, ground, ink, how, expected, tmp_path):
     folder = drawings(tmp_path / "in", mode, sizes, ground, ink)
-    import_folder(folder, tmp_path / "out", **how)
+    import_data(folder, tmp_path / "out", **how)
     dataset = load_dataset(tmp_path / "out")
     assert dataset.preparation == expected
     images = np.concatenate([dataset.train_images, dataset.test_images])
@@ -295,8 +298,8 @@ def test_colours_are_kept_if_any_picture_has_some(tint, how, channels, tmp_path,
 def test_pictures_in_colour_are_not_negated(tmp_path):
     folder = tinted(tmp_path / "in", 50)
     with pytest.raises(InputError, match="pictures in colour are not negated"):
-        import_folder(folder, tmp_path / "out", invert=True)
-    import_folder(folder, tmp_path / "out", invert=True, colour=False)
+        import_data(folder, tmp_path / "out", invert=True)
+    import_data(folder, tmp_path / "out", invert=True, colour=False)
 
 
 def test_what_a_grey_data_set_writes_is_what_it_always_was(tmp_path):
@@ -305,7 +308,7 @@ def test_what_a_grey_data_set_writes_is_what_it_always_was(tmp_path):
         folder = write_classes(tmp_path / name, {"a": 5, "b": 5})
         for path in folder.rglob("*.png"):
             Image.open(path).convert(mode).save(path)
-        import_folder(folder, tmp_path / "out" / name)
+        import_data(folder, tmp_path / "out" / name)
     first, second = (load_dataset(tmp_path / "out" / name) for name in ("plain", "red, green and blue"))
     assert first.sha256 == second.sha256
     assert read_idx(tmp_path / "out" / "plain" / "train-images-idx3-ubyte.gz").shape == (8, 7, 9)
@@ -332,7 +335,7 @@ def test_photos_become_like_the_images_of_idx_files_that_say_nothing(light, tmp_
 
 @pytest.mark.parametrize("text", ['{"method": "odd", "negate": true}', '{"method": "photo"}', "[]", "{", "null"])
 def test_a_damaged_preparation_is_named(text, tmp_path):
-    import_folder(write_classes(tmp_path / "in", {"a": 9, "b": 9}), tmp_path / "out")
+    import_data(write_classes(tmp_path / "in", {"a": 9, "b": 9}), tmp_path / "out")
     (tmp_path / "out" / "preparation.json").write_text(text)
     with pytest.raises(InputError, match=r"preparation\.json"):
         load_dataset(tmp_path / "out")
@@ -368,10 +371,9 @@ def test_a_split_that_is_given_is_kept(parts, counts, kept, tmp_path, run_cli):
         (place,) = [name for name in parts if name.split("/")[0] in test]
         files = sorted((tmp_path / "in" / place).rglob("*.png"))
         assert shown == sorted(np.asarray(Image.open(path)).tobytes() for path in files)
-    said = run_cli("data", "import", tmp_path / "in", "--out", tmp_path / "again")[1].splitlines()[2]
-    assert said.startswith(f"Split      {' and '.join(kept['train'])} for training, ") and said.endswith(
-        "as the folder has it"
-    )
+    said = run_cli("data", "import", tmp_path / "in", "--out", tmp_path / "again")[1].splitlines()[3]
+    assert said.startswith(f"Split      {' and '.join(kept['train'])} for training, ")
+    assert said.endswith(" for the test, as it came")
 
 
 @pytest.mark.parametrize(
@@ -385,7 +387,7 @@ def test_a_split_that_does_not_fit_is_refused(parts, problem, tmp_path):
     for part, names in parts.items():
         write_classes(tmp_path / "in" / part, dict.fromkeys(names, 3))
     with pytest.raises(InputError, match=problem):
-        import_folder(tmp_path / "in", tmp_path / "out")
+        import_data(tmp_path / "in", tmp_path / "out")
 
 
 @pytest.mark.parametrize("names", [("train", "plane"), ("cats", "dogs"), ("valley", "contest")])
@@ -393,7 +395,7 @@ def test_classes_whose_names_look_like_parts_stay_classes(names, tmp_path):
     """Though their pictures lie in folders of the same names, such as years, or one has the name of a part."""
     for name in names:
         write_classes(tmp_path / "in" / name, {"2024": 5, "2025": 5})
-    facts = import_folder(tmp_path / "in", tmp_path / "out")
+    facts = import_data(tmp_path / "in", tmp_path / "out")
     assert facts["class_names"] == sorted(names) and facts["parts"] is None
 
 
@@ -403,14 +405,14 @@ def test_too_few_pictures_say_how_many_are_needed_and_the_advice_holds(tmp_path)
         counts = {name: int(rng.integers(2, 5)) for name in "abc"}
         folder = write_classes(tmp_path / f"in-{number}", counts)
         try:
-            import_folder(folder, tmp_path / f"out-{number}", test_fraction=0.1)
+            import_data(folder, tmp_path / f"out-{number}", test_fraction=0.1)
         except InputError as error:
             told = re.search(
                 r"needs 10 readable pictures of each class.*; add pictures, or a `test_fraction` of ([\d.]+)",
                 str(error),
             )
-            import_folder(folder, tmp_path / f"out-{number}", test_fraction=float(told[1]))
+            import_data(folder, tmp_path / f"out-{number}", test_fraction=float(told[1]))
     with pytest.raises(
         InputError, match=r"`test_fraction=0.2` needs 5 .* has a 3, b 3, c 3; .* `test_fraction` of 0.34"
     ):
-        import_folder(write_classes(tmp_path / "in", dict.fromkeys("abc", 3)), tmp_path / "out")
+        import_data(write_classes(tmp_path / "in", dict.fromkeys("abc", 3)), tmp_path / "out")

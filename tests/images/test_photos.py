@@ -10,7 +10,8 @@ from support.photos import KINDS, fake_photo, garment, photographed, same_class
 
 import fmnist
 from fmnist.errors import RunError
-from fmnist.images import decode, prepare
+from fmnist.images.decoding import decode
+from fmnist.images.recipe import prepare
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -9,8 +9,9 @@ from support import hostile, hostile_keras
 from support.onnx_models import SHAPE, endless_onnx
 
 from fmnist.errors import InputError
-from fmnist.predictor import open_model, process, trial
+from fmnist.predictor import process, trial
 from fmnist.predictor.keras_file import open_keras
+from fmnist.predictor.opening import open_model
 
 
 @pytest.fixture

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fmnist.data import write_idx
+from fmnist.data.idx import write_idx
 from fmnist.errors import InputError
 from fmnist.evaluation import novelty
-from fmnist.images import CutOut
-from fmnist.predictor import Prediction, Predictor
+from fmnist.images.cutout import CutOut
+from fmnist.predictor.prediction import Prediction
+from fmnist.predictor.predictor import Predictor
 
 NAMES = ("dark", "middling", "light")
 

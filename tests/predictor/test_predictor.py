@@ -13,7 +13,9 @@ from support.onnx_models import IMAGES, NAMES, SHAPE, WEIGHTS, onnx_model
 
 from fmnist.errors import InputError, RunError
 from fmnist.evaluation.calibration import at_temperature
-from fmnist.predictor import MODEL_SUFFIXES, Predictor, open_model, process, trial
+from fmnist.predictor import process, trial
+from fmnist.predictor.opening import MODEL_SUFFIXES, open_model
+from fmnist.predictor.predictor import Predictor
 from fmnist.run.directory import RunDirectory, read_json, write_json
 
 
@@ -326,7 +328,7 @@ def test_an_exported_file_needs_no_tensorflow(suffix, files):
     code = f"""
 import sys
 import numpy as np
-from fmnist.predictor import open_model
+from fmnist.predictor.opening import open_model
 print(open_model({str(files / "thirds") + suffix!r}).probabilities(np.zeros((2, 4, 6), np.uint8)).shape)
 assert not {{"tensorflow", "keras", "jax", "torch", "onnx"}} & sys.modules.keys()
 """

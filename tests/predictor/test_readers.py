@@ -3,6 +3,8 @@
 import io
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -12,10 +14,12 @@ from PIL import Image
 from support import breaking
 from support.onnx_models import SHAPE, onnx_model
 
+from fmnist.data.preparation import Preparation
 from fmnist.errors import InputError, RunError
-from fmnist.images import decode, examine
-from fmnist.predictor import Readers, open_model
-from fmnist.predictor.readers import Preparation
+from fmnist.images.decoding import decode
+from fmnist.images.recipe import examine
+from fmnist.predictor.opening import open_model
+from fmnist.predictor.readers import Readers
 
 
 def photo(level=30):
@@ -107,3 +111,18 @@ def test_among_many_files_the_one_that_crashes_is_named_and_the_others_go_on(tmp
     assert found[0].picture.shape == (*SHAPE, 1)
     name = str(tmp_path / "b.png")
     assert unreadable == {name: f"{name}: cannot be read: decoding it ended its process (SIGFPE)"}
+
+
+@pytest.mark.parametrize(
+    ("module", "unwanted"),
+    [
+        ("cli.predict", {"numpy", "PIL"}),
+        ("predictor.readers", {"numpy", "PIL"}),
+        ("predictor.decoder", {"fmnist.backend", "fmnist.data.dataset", "fmnist.predictor.opening"}),
+    ],
+)
+def test_a_start_imports_no_more_than_it_needs(module, unwanted):
+    """`fmnist predict` waits for all of it."""
+    code = f"import sys, fmnist.{module}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not unwanted & set(loaded)

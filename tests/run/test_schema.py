@@ -19,6 +19,17 @@ FILES = malformed.RUN_FILES | {
         "advice": [{"text": "Try more dropout.", "settings": {"dropout": 0.4}}],
         "notes": [],
     },
+    "robustness.json": {
+        "accuracy": 0.5,
+        "clean": {"accuracy": 0.9, "ece": 0.01, "unfamiliar": None},
+        "kinds": [{"name": "fog", "accuracy": [0.5] * 5, "ece": [0.1] * 5, "unfamiliar": [None] * 5}],
+        "num_images": 20,
+        "slices": {
+            "accuracy": 0.9,
+            "num_images": 100,
+            "failing": [{"traits": ["Shirt", "dark"], "accuracy": 0.5, "num_images": 30}],
+        },
+    },
     "benchmark.json": {
         "environment": {"processor": "x", "cores": 2, "gpu": None},
         "rows": [{"format": "litert", "ms": 1.5}],
@@ -105,6 +116,9 @@ def test_whole_files_are_in_order_and_keys_of_later_versions_are_let_through(nam
         ("benchmark.json", ["environment", "gpu"], [], "environment.gpu is a list, expected text, a number, true or"),
         ("exports.json", ["files", 0, "file"], "a\nb", r"files[0].file is 'a\nb', expected a file's name"),
         ("exports.json", ["files", 0, "accuracy"], "x", "files[0].accuracy is 'x', expected a number from 0 to 1"),
+        ("robustness.json", ["kinds", 0, "accuracy"], [0.5], "kinds[0].accuracy: list should have at least 5 items"),
+        ("robustness.json", ["slices", "failing", 0, "traits"], ["\n"], "slices.failing[0].traits[0] is '\\n'"),
+        ("robustness.json", ["clean", "ece"], 7, "clean.ece is 7, expected a number from 0 to 1"),
         ("benchmark.json", ["rows"], {}, "rows is an object, expected a list"),
         ("benchmark.json", ["rows"], [], "rows: list should have at least 1 item"),
         ("benchmark.json", ["rows", 0, "latency_median_ms"], None, "rows[0].latency_median_ms is None, expected a"),

@@ -72,6 +72,7 @@ def test_settings_from_outside_replace_the_baselines_and_not_a_variants(tmp_path
         ("epochs: 3", "epochs: 3\n  epochs: 4", 5, "'epochs' stands here a second time, after line 4"),
         ("  epochs: 3", "  - epochs", 3, r"got \['epochs'\], expected settings such as"),
         ("seeds: 2", "seeds: 0", 5, "got 0, expected how many seeds"),
+        ("seeds: 2", "seeds: 2\ncorrupted_images: -1", 6, "got -1, expected a number of test images"),
         ("seeds: 2", "seeds: [1, two]", 5, "expected how many seeds"),
         ("seeds: 2", "seeds: [4, 1, 4]", 5, "seed 4 stands there twice"),
         ("flip: true,", "flip: 1,", 7, "flip: got 1, expected true or false"),

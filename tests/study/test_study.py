@@ -1,6 +1,8 @@
 """A study from its plan to its page: what is run, what is skipped, what goes on, and what its result says."""
 
 import copy
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +10,8 @@ from support.pages import Page
 from support.study_runs import write_run
 
 from fmnist.errors import InputError
-from fmnist.run.directory import RunDirectory, list_runs, read_json
+from fmnist.evaluation import robustness
+from fmnist.run.directory import RunDirectory, list_runs, read_json, write_json
 from fmnist.study import (
     Study,
     StudyWatcher,
@@ -19,9 +22,11 @@ from fmnist.study import (
     list_studies,
     page,
     plan,
+    tables,
     words,
     write_results,
 )
+from fmnist.training.progress import Interrupted
 
 QUICK = {"filters": (4, 8, 8), "epochs": 2, "batch_size": 32, "segment_steps": 4}
 TINY = Study("tiny", settings=QUICK, variants={"flip": {"flip": True}}, seeds=(0, 1))
@@ -173,7 +178,7 @@ def test_a_variant_that_diverges_stops_no_other(tiny_dataset, tmp_path):
     base, wild = result["variants"]
     assert base["runs"][0]["state"] == "finished" and wild["runs"][0]["state"] == "diverged"
     assert wild["sentence"].startswith("wild failed with every seed: the loss became ")
-    assert words.value_table(result)[2] == ["wild", *["–"] * 8, "failed"]
+    assert tables.value_table(result)[2] == ["wild", *["–"] * 8, "failed"]
     assert all(is_done(run) for run, _ in plan(study, tiny_dataset, tmp_path / "wild")[0])
 
 
@@ -219,7 +224,7 @@ def test_the_gap_closed_is_a_share_of_the_baselines(made_up):
     gaps = [np.mean([run["gap"] for run in row["runs"]]) for row in (base, helps)]
     assert helps["gap_closed"] == pytest.approx(1 - gaps[1] / gaps[0]) and same["gap_closed"] == pytest.approx(0)
     assert base["summary"]["onset"]["n"] == 3 and helps["summary"]["onset"] is None
-    assert words.value_table({"variants": [base, helps, same]})[2][6] == "never"
+    assert tables.value_table({"variants": [base, helps, same]})[2][6] == "never"
 
 
 UNTOLD = "ith 3 seeds it cannot be told whether it changes"
@@ -315,7 +320,7 @@ def test_the_page_says_it_all_and_needs_nothing_else(made_up):
     told = page.text.replace("\N{NO-BREAK SPACE}", " ")
     for row in result["variants"][1:]:
         assert row["sentence"].removeprefix(row["name"]) in told
-    for table in (words.value_table(result), words.difference_table(result)):
+    for table in (tables.value_table(result), tables.difference_table(result)):
         assert all(cell in told for cells in table for cell in cells)
     assert told.index("helps closes") < told.index("same makes no difference")
     assert len(page.all("svg")) == 2 + 2 + 3  # and no empty part
@@ -331,3 +336,48 @@ def test_the_page_says_it_all_and_needs_nothing_else(made_up):
     before = (folder / "report.html").read_bytes()
     write_results(study, folder)
     assert (folder / "report.html").read_bytes() == before
+
+
+def scored(run, accuracies):
+    """Write what a run reached on corrupted images."""
+    clean = {"accuracy": 0.9, "ece": 0.1, "unfamiliar": None}
+    kinds = [{"name": name, "accuracy": [share] * 5} for name, share in accuracies.items()]
+    mean = float(np.mean([*accuracies.values()]))
+    write_json(run.robustness, {"accuracy": mean, "clean": clean, "kinds": kinds, "num_images": 50})
+
+
+def test_runs_are_scored_on_corrupted_images_once(finished, tiny_dataset, tmp_path, monkeypatch):
+    """All that are finished; the table has a column more, and a table of the corruptions beside it."""
+    folder, study = tmp_path / "tiny", replace(TINY, corrupted_images=50)
+    shutil.copytree(finished[0], folder)
+    measured = []
+
+    def measure(run, dataset, *, num_images):
+        measured.append((run.name, num_images))
+        scored(run, {"fog": 0.5 + 0.1 * run.name.startswith("flip"), "shift": 0.3})
+
+    monkeypatch.setattr(robustness, "measure", measure)
+    result = compare(study, tiny_dataset, folder)
+    names = ["baseline-seed0", "flip-seed0", "baseline-seed1", "flip-seed1"]
+    assert measured == [(name, 50) for name in names]
+    assert "corrupted accuracy, %" in tables.value_table(result)[0]
+    assert tables.corruption_table(result) == [
+        ["corruption", "baseline, %", "flip"],
+        ["fog", "50.0", "+10.0 ± 0.0"],
+        ["shift", "30.0", "0.0 ± 0.0"],
+    ]
+    told = result["variants"][1]["sentence"]
+    assert told.endswith(" On corrupted images it gains 5.0 ± 0.0 points; it gains most with fog (+10.0 ± 0.0).")
+    assert "and 40.00 ± 0.00% on corrupted images" in result["variants"][0]["sentence"]
+    page = Page(folder / "report.html").text
+    assert "+10.0 ± 0.0" in page and "Accuracy on corrupted images" in page
+    compare(study, tiny_dataset, folder)
+    assert len(measured) == 4
+    with pytest.raises(Interrupted):
+        compare(replace(study, corrupted_images=60), tiny_dataset, folder, should_stop=lambda: True)
+
+
+def test_without_corrupted_images_no_table_has_them(finished):
+    result = finished[1]
+    assert "corrupted accuracy, %" not in tables.value_table(result)[0] and len(tables.titled(result)) == 2
+    assert "corrupted" not in result["variants"][0]["sentence"] + result["variants"][1]["sentence"]

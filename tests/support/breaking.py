@@ -10,8 +10,8 @@ from PIL import Image
 _CODE = f"""
 import os, signal, sys
 sys.path[:] = {sys.path!r}
-from fmnist.predictor import readers
-decode = readers.decode
+from fmnist.predictor import decoder
+decode = decoder.decode
 def hostile(content, name):
     if content == b"crash":
         os.kill(os.getpid(), signal.SIGFPE)
@@ -23,8 +23,8 @@ def hostile(content, name):
     if content == b"memory":
         return bytes(2**33)
     return decode(content, name)
-readers.decode = hostile
-readers.main()
+decoder.decode = hostile
+decoder.main()
 """
 
 

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 
 from fmnist.config import preset
-from fmnist.data import FILE_NAMES
+from fmnist.data.sources import FILE_NAMES
 
 MIB = 2**20
 

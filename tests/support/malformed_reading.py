@@ -16,7 +16,8 @@ from pathlib import Path
 
 from fmnist import diagnosis
 from fmnist.config import restore
-from fmnist.data import FILE_NAMES, read_folder
+from fmnist.data.dataset import read_folder
+from fmnist.data.sources import FILE_NAMES
 from fmnist.errors import FmnistError
 from fmnist.run import schema
 from fmnist.run.directory import RunDirectory, read_json

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter, ImageOps
 
-from fmnist.images import decode, prepare
-from fmnist.predictor import Predictor
+from fmnist.images.decoding import decode
+from fmnist.images.recipe import prepare
+from fmnist.predictor.predictor import Predictor
 
 KINDS = ("white", "white, shadow", "light", "dark", "tinted", "shaded", "transparent")
 """What a photo's object lies on. Of the middle four, half have a shadow."""

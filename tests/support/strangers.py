@@ -20,11 +20,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from fmnist.data import load_dataset
+from fmnist import import_data, load_dataset
 from fmnist.data.preparation import PHOTO
 from fmnist.diagnosis import diagnose
 from fmnist.errors import InputError
-from fmnist.images import decode, import_folder, prepare
+from fmnist.images.decoding import decode
+from fmnist.images.recipe import prepare
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from support import tool_histories
@@ -142,7 +143,7 @@ def folders(rng: random.Random, folder: Path) -> str:
                 elsewhere = folder / f"elsewhere {part} {name}"
                 place.rename(elsewhere)
                 place.symlink_to(elsewhere)
-    facts = import_folder(source, folder / "out")
+    facts = import_data(source, folder / "out")
     found = dict(zip(facts["class_names"], facts["class_counts"], strict=True))
     assert found == {name: counts[name] for name in names}, (found, counts)
     assert not parts or facts["test"] == counts[parts[-1]], (facts["test"], counts)

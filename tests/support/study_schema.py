@@ -8,7 +8,7 @@ import typing
 from typing import Any
 
 from fmnist.config import PRESETS, kinds, leaf_fields, leaf_type
-from fmnist.study.definition import MAX_DESCRIPTION, MAX_SEED, MAX_SEEDS, MAX_VARIANTS, SHARED
+from fmnist.study.definition import MAX_DESCRIPTION, MAX_SEED, MAX_SEEDS, MAX_VARIANTS, REFUSED, SHARED
 
 _TYPES = {int: "integer", float: "number", bool: "boolean", str: "string"}
 
@@ -18,7 +18,7 @@ def json_schema() -> dict[str, Any]:
 
     What spans several settings only `read_study` tells, such as a variant that is the same as another.
     """
-    settings = [name for name in leaf_fields() if name != "seed"]  # seeds are the study's
+    settings = [name for name in leaf_fields() if name not in REFUSED]
     sentence = {"type": "string", "maxLength": MAX_DESCRIPTION}
     seed = {"type": "integer", "minimum": 0, "maximum": MAX_SEED}
     fields = {
@@ -31,6 +31,11 @@ def json_schema() -> dict[str, Any]:
                 {"type": "integer", "minimum": 1, "maximum": MAX_SEEDS},
                 {"type": "array", "items": seed, "minItems": 1, "maxItems": MAX_SEEDS, "uniqueItems": True},
             ],
+        },
+        "corrupted_images": {
+            "description": "On how many test images, corrupted in every way, each run is scored; 0 leaves that out.",
+            "type": "integer",
+            "minimum": 0,
         },
         "variants": {
             "description": "A name for each variant, with the settings that it changes.",

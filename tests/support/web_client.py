@@ -1,6 +1,7 @@
 """A server for the tests, without a socket: a model that is counted, and requests to it."""
 
 import asyncio
+import contextlib
 import hashlib
 import io
 import json
@@ -11,11 +12,12 @@ import numpy as np
 from PIL import Image
 
 from fmnist.evaluation.evaluate import scores
-from fmnist.predictor import Predictor
+from fmnist.predictor.predictor import Predictor
 from fmnist.run.directory import RunDirectory, write_json
 from fmnist.web import Limits, Settings
 from fmnist.web.counters import Counters
-from fmnist.web.server import application
+from fmnist.web.server import application, open_predictor
+from fmnist.web.workers import listen
 
 NAMES = tuple(f"class {number}" for number in range(10))
 RAW, JSON = {"content-type": "application/octet-stream"}, {"content-type": "application/json"}
@@ -80,6 +82,22 @@ class Server:
         answer = self.predict(**options)
         assert answer.status_code == 200, answer.text
         return [row["label"] for row in answer.json()["predictions"]]
+
+
+@contextlib.contextmanager
+def listening(settings):
+    """Answer at a free port, in a thread; yield the page's address."""
+    import uvicorn
+
+    guard, _ = application(settings, open_predictor(settings))
+    server = uvicorn.Server(uvicorn.Config(guard, ws="none", log_level="error", timeout_graceful_shutdown=1))
+    with listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{port}/"
+        server.should_exit = True
+        thread.join(20)
 
 
 async def asgi(app, headers, receive, path="/api/v1/predict", method="POST"):

@@ -4,14 +4,15 @@ import base64
 import gc
 import os
 import shutil
-import threading
 import time
 from pathlib import Path
 
 import httpx
 import pytest
 from support.axe import findings
-from support.web_client import bright, made_up_run, png
+from support.web_client import bright, listening, made_up_run, png
+
+from fmnist.web import Settings
 
 # Gradio leaves an event loop open.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")]
@@ -28,23 +29,9 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def address(folder, tiny_data_dir, tiny_dataset):
     """The address of a server with a made-up run of the tiny data."""
-    import uvicorn
-
-    from fmnist.web import Settings
-    from fmnist.web.server import application, open_predictor
-    from fmnist.web.workers import listen
-
     run = made_up_run(folder, "one", tiny_dataset.test_labels.astype(int), 0.8, tiny_dataset.class_names)
-    settings = Settings(str(run.exports / "model.onnx"), folder, tiny_data_dir)
-    guard, _ = application(settings, open_predictor(settings))
-    server = uvicorn.Server(uvicorn.Config(guard, ws="none", log_level="error", timeout_graceful_shutdown=1))
-    with listen("127.0.0.1", 0) as listener:
-        port = listener.getsockname()[1]
-        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{port}/"
-        server.should_exit = True
-        thread.join(20)
+    with listening(Settings(str(run.exports / "model.onnx"), folder, tiny_data_dir)) as address:
+        yield address
 
 
 @pytest.fixture(params=[(1280, "light"), (390, "dark")], ids=["desk", "phone"])

@@ -17,7 +17,7 @@ from fmnist import backend
 from fmnist.audit import findings, folds, page, table
 from fmnist.audit.folds import AuditWatcher
 from fmnist.config import Config
-from fmnist.data import Dataset
+from fmnist.data.dataset import Dataset
 from fmnist.errors import InputError, RunError
 from fmnist.run import environment
 from fmnist.run.directory import STUDY_FILE, RunDirectory, atomic_path, read_json, write_json
@@ -53,9 +53,9 @@ def audit_dataset(
         overwrite: replace an audit of other data or with other settings.
 
     Returns:
-        The contents of `audit.json`: `source`, `data_dir`, `images` (of each part), `preset`, `folds`, `agreement` (the share of
-        the training images whose label the networks give, too), `found` (of each kind the number in each part),
-        `seconds`, `environment`.
+        The contents of `audit.json`: `source`, `data_dir`, `images` (of each part), `preset`, `folds`, `agreement`
+        (the share of the training images whose label the networks give, too), `found` (of each kind the number in each
+        part), `seconds`, `environment`.
 
     Raises:
         InputError: the data set is too small, `config` has decisions, or the folder holds something else.

@@ -10,7 +10,7 @@ import numpy as np
 
 from fmnist.audit import copies
 from fmnist.audit.folds import OutOfFold
-from fmnist.data import Dataset
+from fmnist.data.dataset import Dataset
 from fmnist.data.decisions import TEST, TRAIN, digest
 
 # An outlier is further from what is typical than so many times the distance that 2% of the images lie beyond.

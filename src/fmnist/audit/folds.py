@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from fmnist.config import Config
-from fmnist.data import Dataset, fold_indices
+from fmnist.data.dataset import Dataset
+from fmnist.data.split import fold_indices
 from fmnist.errors import InputError
 from fmnist.evaluation import novelty
 from fmnist.run.directory import TEMPORARY, RunDirectory

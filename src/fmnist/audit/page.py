@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from fmnist.audit.findings import KINDS, Finding
-from fmnist.data import Dataset, shape
+from fmnist.data import shape
+from fmnist.data.dataset import Dataset
 from fmnist.data.decisions import TEST, TRAIN
 from fmnist.report.rendering import page_environment
 from fmnist.run.directory import write_bytes

@@ -17,6 +17,7 @@ COMMANDS = {
     "audit": ("fmnist.cli.audit", "Find wrong labels, copies and odd images in a data set."),
     "train": ("fmnist.cli.train", "Train a model, evaluate it and write a report."),
     "evaluate": ("fmnist.cli.evaluate", "Score a run's model on the test set."),
+    "robustness": ("fmnist.cli.robustness", "Score a run's model on corrupted test images; find where it fails."),
     "diagnose": ("fmnist.cli.diagnose", "Explain a training history in words, and suggest what to try next."),
     "compare": ("fmnist.cli.compare", "Train a baseline and its variants, and tell what each variant changes."),
     "predict": ("fmnist.cli.predict", "Classify pictures."),

@@ -6,7 +6,7 @@ import click
 
 from fmnist.cli import options
 from fmnist.cli.terminal import print_table, say, tell
-from fmnist.data import Dataset
+from fmnist.data.dataset import Dataset
 from fmnist.run.directory import RunDirectory
 from fmnist.text import percent, size
 

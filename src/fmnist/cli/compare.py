@@ -61,8 +61,9 @@ def command(
 ) -> int:
     """Train a baseline and its variants with the same seeds, and say what each variant changes.
 
-    STUDY is remedies, kernels, augmentation, transfer, or a YAML file of your own. The settings below replace the
-    baseline's; a variant keeps the settings that it names. After a stop or a kill, the same command continues.
+    STUDY is remedies, kernels, augmentation, robustness, transfer, or a YAML file of your own. The settings below
+    replace the baseline's; a variant keeps the settings that it names. After a stop or a kill, the same command
+    continues.
     """
     from fmnist import study as studies
 
@@ -109,14 +110,13 @@ def command(
 
 
 def _print_result(result: dict[str, Any]) -> None:
-    from fmnist.study import words
+    from fmnist.study import tables, words
 
     heading = f"Study {result['name']}: {result['description']}".rstrip(": ")
     tell(f"{heading}\n\n{words.setup(result)}")
-    tell(f"\nMean ± standard deviation over {plural(len(result['seeds']), 'seed')}\n")
-    print_table(words.value_table(result))
-    tell("\nDifference to the baseline ± half of its 95% interval\n")
-    print_table(words.difference_table(result))
+    for title, table in tables.titled(result):
+        tell(f"\n{title}\n")
+        print_table(table)
     tell("\n".join(["", *(f"- {row['sentence']}" for row in result["variants"])]))
 
 

@@ -8,7 +8,9 @@ import click
 
 from fmnist.cli import data_import, options
 from fmnist.cli.terminal import print_table, tell, width
-from fmnist.data import Dataset, inspect, shape
+from fmnist.data import shape
+from fmnist.data.dataset import Dataset
+from fmnist.data.inspection import inspect
 from fmnist.errors import RunError
 
 SAMPLES_PER_CLASS = 10
@@ -22,7 +24,7 @@ _BAR_WIDTH, _COLUMNS = 24, 32  # of the bars of the table of classes, and of wha
     "fmnist data --data-dir my-images --samples my-samples.png",
     cls=click.Group,
     invoke_without_command=True,
-    subcommand_metavar="[import FOLDER]",
+    subcommand_metavar="[import SOURCE]",
 )
 @options.data_dir_option
 @click.option(

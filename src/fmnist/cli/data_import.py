@@ -1,4 +1,4 @@
-"""`fmnist data import`: makes a data set of a folder of pictures."""
+"""`fmnist data import`: makes a data set of pictures in any common form."""
 
 import re
 import shlex
@@ -8,8 +8,7 @@ from typing import Any
 import click
 
 from fmnist.cli import options
-from fmnist.cli.terminal import Bar, say, tell
-from fmnist.text import plain, plural
+from fmnist.cli.terminal import say, tell
 
 
 class _Size(click.ParamType):
@@ -29,10 +28,10 @@ class _Size(click.ParamType):
 @options.command(
     "import",
     "fmnist data import my-pictures --out my-data",
-    "fmnist data import shoes --out shoes-28 --photos --strict",
+    "fmnist data import shoes.zip --out shoes-28 --photos --strict",
     short_help="Make a data set from pictures of your own.",
 )
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("source", type=click.Path(path_type=Path))
 @click.option("--out", "target", type=click.Path(path_type=Path), required=True, help="Folder to make.")
 @click.option(
     "--size",
@@ -55,43 +54,46 @@ class _Size(click.ParamType):
     help="Share of each class that is kept for the test.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides split and order.")
-@click.option("--strict", is_flag=True, help="Refuse the folder if a picture cannot be read.")
-def command(folder: Path, target: Path, as_json: bool, **settings: Any) -> None:
-    """Make a data set of FOLDER, which holds a sub-folder of pictures for each class, named like it.
+@click.option("--strict", is_flag=True, help="Refuse all of it if a picture cannot be read.")
+@click.option("--image-column", help="Of a table: the pictures, or their files [default: guessed].")
+@click.option("--label-column", help="Of a table: the classes, by name or number [default: guessed].")
+@click.option("--split-column", help="Of a table: train, val or test [default: guessed].")
+@click.option(
+    "--channels", type=click.Choice(["first", "last"]), help="Of arrays: where the colours lie [default: guessed]."
+)
+@click.option(
+    "--white",
+    type=click.FloatRange(0, min_open=True),
+    help="Of arrays: the value that is white [default: 1 for fractions up to 1, else 255].",
+)
+def command(source: Path, target: Path, as_json: bool, **settings: Any) -> None:
+    """Make a data set of SOURCE: a folder with a sub-folder of pictures for each class, named like it; or a CSV, NPZ
+    or Parquet file, a folder of .npy files, or a .zip or .tar of any of these.
 
-    If FOLDER holds train, test and, perhaps, val with such sub-folders in each, that split is kept: val joins train, of
-    which each run puts a share aside for validation.
+    If SOURCE holds train, test and, perhaps, val, that split is kept: val joins train, of which each run puts a share
+    aside for validation. What has to be guessed is told; docs/data.md lists all forms.
 
     Writes four IDX files and classes.txt, which every command takes with --data-dir. Pictures are shrunk to fit, as a
     whole; with --photos, the object is cut out, centred and put on black, for pictures that are photos. They keep their
     colours if any picture has some. A picture that cannot be read is named and left out.
     """
     from fmnist.data import shape
-    from fmnist.images import import_folder
+    from fmnist.images.importing import import_data, told
 
-    bar = Bar(text="Pictures", delay=1)
-    try:
-        facts = import_folder(
-            folder, target, progress=lambda done, total: bar.move(done, total=total, note=f"of {total:,}"), **settings
-        )
-    finally:
-        bar.close()
-    for row in facts["unreadable"]:
-        say(f"Left out  {plain(row['problem'])}")
-    if others := facts["passed_over"]:
-        more = f" and {len(others) - 3:,} more" if len(others) > 3 else ""
-        say(f"Left out  {plural(len(others), 'file')} with no picture's ending: {plain(', '.join(others[:3]))}{more}")
-    if same := facts["test_in_train"]:
-        say(f"Beware    {plural(same, 'picture')} of the test set also in training: scores on it will be too high")
+    with options.pictures_bar() as move:
+        facts = import_data(source, target, progress=move, **settings)
+    for line in told(facts):
+        say(line)
     if as_json:
         options.print_json(facts)
         return
     left_out = f", {len(facts['unreadable']):,} left out" if facts["unreadable"] else ""
     tell(f"Data set   {facts['folder']}")
+    tell(f"Form       {facts['form']}")
     tell(f"Pictures   {facts['train']:,} training, {facts['test']:,} test{left_out}")
     if parts := facts["parts"]:
         test = " and ".join(parts["test"]) or "a share of them"
-        tell(f"Split      {' and '.join(parts['train'])} for training, {test} for the test, as the folder has it")
+        tell(f"Split      {' and '.join(parts['train'])} for training, {test} for the test, as it came")
     tell(f"Each one   {shape.told(shape.full(facts['image_shape']))}, {_ground(facts)}")
     tell(f"Classes    {len(facts['class_names'])}: {', '.join(facts['class_names'])}")
     tell(f"\nNext: fmnist train --data-dir {shlex.quote(str(facts['folder']))}")

@@ -4,7 +4,7 @@ from typing import Any
 
 from fmnist.cli import options
 from fmnist.cli.terminal import print_table, say, tell
-from fmnist.data import Dataset
+from fmnist.data.dataset import Dataset
 from fmnist.errors import RunError
 from fmnist.run.directory import RunDirectory
 from fmnist.text import percent
@@ -29,11 +29,13 @@ def command(run: RunDirectory, dataset: Dataset, as_json: bool, refused: RunErro
 
 
 def _print(result: dict[str, Any]) -> None:
-    from fmnist.evaluation.metrics import frequent_confusions
+    from fmnist.evaluation.metrics import frequent_confusions, uneven
 
     low, high = result["accuracy_interval"]
     tell(f"Test accuracy  {percent(result['accuracy'], 2)} ({result['correct']:,} of {result['num_images']:,})")
     tell(f"95% interval   {percent(low, 2)} to {percent(high, 2)}")
+    if uneven([row["support"] for row in result["per_class"]]):
+        tell(f"Balanced       {percent(result['balanced_accuracy'], 2)}, the mean of the classes' recalls")
     tell(f"Test loss      {result['loss']:.4f}")
     tell(f"Confidence     {_confidence(result)}\n")
     table = [["class", "precision", "recall", "F1", "images"]]

@@ -8,15 +8,15 @@ import click
 
 from fmnist.cli import completion, options
 from fmnist.cli.terminal import print_table, say, tell
-from fmnist.data import Dataset
+from fmnist.data.dataset import Dataset
 from fmnist.errors import RunError
 from fmnist.export.formats import DEFAULT_FORMATS, FORMATS, check_formats
 from fmnist.run.directory import RunDirectory
 from fmnist.text import percent, size
 
 
-def _formats(context: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:
-    names = tuple(part.strip() for part in text.split(",") if part.strip())
+def _formats(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+    names = tuple(part.strip() for text in texts for part in text.split(",") if part.strip())
     check_formats(names)
     return names
 
@@ -25,7 +25,8 @@ def _formats(context: click.Context, parameter: click.Parameter, text: str) -> t
 @click.option(
     "--format",
     "formats",
-    default=",".join(DEFAULT_FORMATS),
+    multiple=True,
+    default=DEFAULT_FORMATS,
     show_default=True,
     callback=_formats,
     shell_complete=completion.formats,

@@ -1,22 +1,26 @@
 """Holds the options that several commands share, and what makes commands, reads and prints for them."""
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fmnist.cli import completion, terminal
 from fmnist.cli.terminal import Bar, say
-from fmnist.data import Dataset, load, load_dataset
 from fmnist.errors import InputError, RunError
 from fmnist.run import schema
 from fmnist.run.directory import RunDirectory, find_run
 from fmnist.text import plain, size
+
+if TYPE_CHECKING:
+    from fmnist.data.dataset import Dataset
 
 runs_dir_option = click.option(
     "--runs-dir",
@@ -30,8 +34,8 @@ data_dir_option = click.option(
     "--data-dir",
     type=click.Path(path_type=Path),
     default=None,
-    help="Folder of the four IDX files [default: the run's own, or else $FMNIST_DATA, the cache, the system's package, "
-    "a download].",
+    help="Pictures in class folders, or another form of docs/data.md [default: the run's own, or else $FMNIST_DATA, "
+    "Fashion-MNIST from the cache, the system's package or a download].",
 )
 open_option = click.option("--open/--no-open", "show", default=False, help="Show the report in the web browser.")
 
@@ -141,11 +145,23 @@ def plain_name(name: str) -> str:
     return name
 
 
+@contextlib.contextmanager
+def pictures_bar() -> Iterator[Callable[[int, int], None]]:
+    """Give what moves a bar while pictures are imported."""
+    bar = Bar(text="Pictures", delay=1)
+    try:
+        yield lambda done, total: bar.move(done, total=total, note=f"of {total:,}")
+    finally:
+        bar.close()
+
+
 def load_data(data_dir: Path | None, run: RunDirectory | None = None) -> Dataset:
     """Load the data set, or that of a run, with a progress bar on stderr for each file that has to be fetched.
 
-    What is odd about its labels is said.
+    What is made of it where it is no IDX files, and what is odd about its labels, is said.
     """
+    from fmnist.images.loading import load, load_dataset
+
     bars: dict[str, Bar] = {}
 
     def show(received: int, total: int | None, label: str) -> None:
@@ -158,7 +174,9 @@ def load_data(data_dir: Path | None, run: RunDirectory | None = None) -> Dataset
         bars[label].move(received, total=total, note=size(received))
 
     try:
-        dataset = load(run, data_dir, progress=show) if run else load_dataset(data_dir, progress=show)
+        with pictures_bar() as move:
+            how: dict[str, Any] = {"progress": show, "pictures": move, "tell": say}
+            dataset = load(run, data_dir, **how) if run else load_dataset(data_dir, **how)
     finally:
         for bar in bars.values():
             bar.close()

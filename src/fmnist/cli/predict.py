@@ -16,7 +16,7 @@ from fmnist.run.directory import find_run
 from fmnist.text import percent, plain, plural
 
 if TYPE_CHECKING:
-    from fmnist.predictor import Prediction
+    from fmnist.predictor.prediction import Prediction
 
 _SHARE_WIDTH, _SHORTEST = 10, 12  # columns of a probability with its gaps; of the shortest name of a file
 _ORIGINAL = 256  # pixels of a picture that is drawn beside what the model saw
@@ -69,10 +69,13 @@ def command(
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
-    from fmnist.predictor import UNTOLD, Readers, open_model
+    from fmnist.predictor.readers import Readers
 
     readers = Readers()
-    readers.start()  # while the model is opened
+    readers.start()  # while all else is imported and the model is opened
+    from fmnist.predictor.opening import open_model
+    from fmnist.predictor.predictor import UNTOLD
+
     predictor = open_model(model, runs_dir)
     detail(f"Model     answers through {predictor.format}")
     if predictor.format == "keras" and not Path(model).is_file():
@@ -121,7 +124,7 @@ def _label(row: dict[str, Any]) -> str:
 
 def _print(rows: list[dict[str, Any]]) -> None:
     """Print a line a picture; on a narrow terminal, more lines and the end of a long name."""
-    from fmnist.images import NOTHING
+    from fmnist.images.cutout import NOTHING
 
     columns = width(sys.stdout)
     rows = [row | {"top": [guess | {"class": plain(guess["class"])} for guess in row["top"]]} for row in rows]
@@ -167,7 +170,9 @@ def _show(path: Path, found: list[Prediction]) -> None:
     """Draw what the model saw, where files hold one picture each beside these, with names, answers and warnings."""
     import numpy as np
 
-    from fmnist.images import MAX_PICTURES, STDIN, contact_sheet, decode
+    from fmnist.images.decoding import decode
+    from fmnist.images.reading import STDIN
+    from fmnist.images.sheet import MAX_PICTURES, contact_sheet
     from fmnist.run.directory import write_bytes
 
     found = found[:MAX_PICTURES]

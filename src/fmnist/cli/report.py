@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from fmnist.cli import options
-from fmnist.data import Dataset
+from fmnist.data.dataset import Dataset
 from fmnist.errors import RunError
 from fmnist.run.directory import RunDirectory
 from fmnist.text import plain

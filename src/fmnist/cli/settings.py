@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from fmnist.cli import completion
-from fmnist.config import PRESETS, kinds, leaf_fields, leaf_title, leaf_type, leaves, preset
+from fmnist.config import DEFAULT_PRESET, PRESETS, kinds, leaf_fields, leaf_title, leaf_type, leaves, preset
 from fmnist.run.directory import find_run, find_run_or_file
 
 _ALL = "fmnist.help-all"  # where a context keeps that every setting is to be listed
@@ -41,8 +41,8 @@ class SettingsCommand(click.Command):
 
     def _preset(self, ctx: click.Context) -> str:
         """Return the preset that is given, or else the default one; nothing for a command without presets."""
-        default = next((option.default for option in self.params if option.name == "preset_name"), "")
-        return str(ctx.params.get("preset_name") or default)
+        has_presets = any(option.name == "preset_name" for option in self.params)
+        return str(ctx.params.get("preset_name") or DEFAULT_PRESET) if has_presets else ""
 
 
 def _told(name: str, value: Any) -> str:

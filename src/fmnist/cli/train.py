@@ -16,7 +16,7 @@ import click
 
 from fmnist.cli import completion, options, settings
 from fmnist.cli.terminal import say, tell
-from fmnist.config import DEFAULT_PRESET, preset
+from fmnist.config import DEFAULT_PRESET, Config, preset
 from fmnist.errors import InputError
 from fmnist.run import lock, results
 from fmnist.run.directory import RunDirectory, runs_dir_flags
@@ -79,11 +79,10 @@ class StopSignals:
 @click.option(
     "--preset",
     "preset_name",
-    default=DEFAULT_PRESET,
-    show_default=True,
+    default=None,
     is_eager=True,  # help shows its values
     shell_complete=completion.presets,
-    help="Network and recipe.",
+    help=f"Network and recipe [default: {DEFAULT_PRESET}; with --data-dir what fits the pictures].",
 )
 @click.option("--name", default=None, help="Name of the run [default: preset, date, number].")
 @options.runs_dir_option
@@ -96,7 +95,7 @@ class StopSignals:
 @options.open_option
 @settings.setting_options
 def command(
-    preset_name: str,
+    preset_name: str | None,
     name: str | None,
     runs_dir: Path,
     data_dir: Path | None,
@@ -112,9 +111,12 @@ def command(
         raise click.UsageError("--open shows the report, and --train-only writes none")
     given = {key: value for key, value in flags.items() if value is not None}
     settings.find_runs(given, runs_dir)
+    config = preset(preset_name or DEFAULT_PRESET, **given)
+    all_folds = config.data.folds > 0 and config.data.fold is None
+    if all_folds and (show or train_only):
+        raise click.UsageError("--folds trains several runs, without a report; leave out --open and --train-only")
     if resume_name is None:
-        config = preset(preset_name, **given)
-        run = RunDirectory(_path(runs_dir, name, preset_name))
+        run = RunDirectory(_path(runs_dir, name, config))
     elif given or name or overwrite:
         raise InputError("--resume continues with the run's own settings; leave out the other settings")
     else:
@@ -124,12 +126,25 @@ def command(
         from fmnist import backend, pipeline
 
         # Before anything slow; training checks again, under its lock.
-        if resume_name is None:
-            pipeline.check_place(run, overwrite)
-        else:
+        if resume_name is not None:
             pipeline.check_resumable(run, train_only)
+        elif not all_folds:
+            pipeline.check_place(run, overwrite)
         dataset = options.load_data(data_dir, run if resume_name else None)
         say(f"Data      {dataset.source}")
+        if resume_name is None and preset_name is None and dataset.folder:
+            from fmnist.models.pretrained import preset_for
+
+            config, reason = preset_for(dataset, **given)
+            run = RunDirectory(_path(runs_dir, name, config))
+            say(f"Preset    {reason}")
+        if all_folds:
+            from fmnist.cli import folds
+
+            backend.prepare()
+            if folds.train(config, dataset, run.path, should_stop=stop, overwrite=overwrite, as_json=as_json):
+                return 0
+            return 128 + (stop.received or signal.SIGINT)
         say(f"Run       {run.path}")
 
         from fmnist.cli.progress import ProgressBar
@@ -156,11 +171,16 @@ def command(
     return 0
 
 
-def _path(runs_dir: Path, name: str | None, preset_name: str) -> Path:
-    """Return the run's path; without a name it is the preset, today's date and the first free number."""
+def _path(runs_dir: Path, name: str | None, config: Config) -> Path:
+    """Return the run's path; without a name it is the preset, today's date and the first free number.
+
+    That of all folds is the preset and their number, so that the same command goes on with them.
+    """
     if name is not None:
         return runs_dir / options.plain_name(name)
-    stem = f"{preset_name}-{datetime.date.today().isoformat()}"
+    if config.data.folds and config.data.fold is None:
+        return runs_dir / f"{config.preset}-{config.data.folds}-folds"
+    stem = f"{config.preset}-{datetime.date.today().isoformat()}"
     return next(path for n in range(1, 1_000_000) if not (path := runs_dir / f"{stem}-{n}").exists())
 
 

@@ -1,5 +1,7 @@
 """The presets: whole configurations by name, and the flags in which a configuration differs from its preset."""
 
+import math
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from fmnist.config.families import FAMILIES
@@ -83,6 +85,15 @@ WITH_TIME: tuple[tuple[float, dict[str, Any]], ...] = (
 )
 DEFAULT_PRESET = "standard"
 
+# What pictures of one's own are trained with where nothing else is asked for: the first row whose most training images
+# and least side, in pixels, they keep to. Chosen by validation accuracy (benchmarks/own_pictures.py).
+FITTING: tuple[tuple[float, int, str, str], ...] = (
+    (5_000, 96, "transfer", "are few and large: what ImageNet taught helps them most"),
+    (math.inf, 0, DEFAULT_PRESET, "a small network learns by itself"),
+)
+# Steps that `standard` takes at least, in epochs of at most 100.
+FEWEST_STEPS = 200
+
 
 def preset(name: str = DEFAULT_PRESET, **overrides: Any) -> Config:
     """Return a preset, with the named settings replaced; `standard` suits network and augmentation to a `time_budget`.
@@ -102,6 +113,26 @@ def preset(name: str = DEFAULT_PRESET, **overrides: Any) -> Config:
     if {"family", "filters"} & overrides.keys():  # a network of the user's own; half of ours would be neither
         suited = {name: value for name, value in suited.items() if name not in ("family", "filters")}
     return PRESETS[name][1].with_overrides(**suited | overrides)
+
+
+def fitting(
+    num_images: int, image_shape: Sequence[int], *, without: Collection[str] = ()
+) -> tuple[str, dict[str, Any], str]:
+    """Return the preset that fits a data set, the settings in which its run differs from it, and why it fits.
+
+    Args:
+        num_images: training images, those for validation included.
+        image_shape: height and width, in pixels, and channels.
+        without: presets that are not to be had.
+    """
+    side = max(image_shape[:2])
+    rows = (row for row in FITTING if num_images <= row[0] and side >= row[1] and row[2] not in without)
+    _, _, name, reason = next(rows)
+    recipe = PRESETS[name][1]
+    steps = math.ceil(num_images * (1 - recipe.data.validation_fraction) / recipe.training.batch_size)
+    epochs = min(100, math.ceil(FEWEST_STEPS / steps))
+    longer = {"epochs": epochs} if name == DEFAULT_PRESET and epochs > recipe.training.epochs else {}
+    return name, longer, reason
 
 
 def _suited(name: str, budget: Any) -> dict[str, Any]:

@@ -12,31 +12,11 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import Any
 
+from fmnist.config.data import DataConfig
 from fmnist.config.families import FAMILIES
 from fmnist.config.fields import problem, setting
 from fmnist.config.model import ModelConfig, TransferConfig
 from fmnist.errors import InputError, did_you_mean, listed
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Which of the training images are used for what."""
-
-    validation_fraction: float = setting(
-        0.2, "Share of the training set kept for validation, stratified by class.", minimum=0.0, maximum=0.9
-    )
-    limit: int | None = setting(
-        None,
-        "Use only N training images, for a quick look: the first ones, or some of each class where these lack one. The "
-        "test set stays whole.",
-        minimum=1,
-        common=True,
-    )
-    decisions: str | None = setting(
-        None,
-        "Obey what this CSV file, such as an audit's, decides about training images: keep, relabel or drop.",
-        common=True,
-    )
 
 
 @dataclass(frozen=True)
@@ -73,6 +53,12 @@ class TrainingConfig:
         maximum=0.99999,
     )
     label_smoothing: float = setting(0.0, "Share of each label spread over all classes.", minimum=0.0, maximum=0.9)
+    class_weights: str = setting(
+        "auto",
+        "Let each class count the same in the loss (balanced), by weights of its images, or each image (none); auto: "
+        "balanced where the largest class has more than 3 times the images of the smallest.",
+        choices=("auto", "balanced", "none"),
+    )
     early_stopping: int = setting(
         0,
         "Stop after N epochs without a lower validation loss; the model has the weights of the best one. 0: never.",
@@ -208,6 +194,11 @@ class Config:
         for name, value, off in whole:
             if value and transfer.frozen_epochs:
                 problems.append(f"{name}: only for a whole network; take {off}, or `frozen_epochs=0`")
+        if self.data.folds and self.training.early_stopping:
+            problems.append("early_stopping: it would choose the epoch by the images that are held out; leave it out")
+        if self.data.fold is not None and self.data.fold >= self.data.folds:
+            expected = f"0 to {self.data.folds - 1}" if self.data.folds else "`folds` as well"
+            problems.append(f"fold: got {self.data.fold}, expected {expected}")
         return problems
 
     def with_overrides(self, **overrides: Any) -> Config:

@@ -82,30 +82,18 @@ class Dataset:
         return shape.full(self.train_images.shape[1:])
 
 
-def load_dataset(data_dir: str | os.PathLike[str] | None = None, *, progress: Progress | None = None) -> Dataset:
-    """Return the data set in a folder of four IDX files, or else the official Fashion-MNIST.
+def load_official(*, progress: Progress | None = None) -> Dataset:
+    """Return the official Fashion-MNIST, verified by SHA-256 each time.
 
-    The folder is `data_dir`, else the environment's `FMNIST_DATA`. With neither, the official files are taken from the
-    user's cache, the system's package, the official addresses or the distribution's package, whichever has them first,
-    verified by SHA-256 each time.
+    It is taken from the user's cache, the system's package, the official addresses or the distribution's package,
+    whichever has it first.
 
     Args:
-        data_dir: a folder as `read_folder` wants it.
         progress: called as `progress(received_bytes, total_bytes or None, label)` while data is fetched.
 
     Raises:
-        InputError: the folder's files can't be used.
-        RunError: no source had the official files.
+        RunError: no source had the files.
     """
-    if data_dir is not None:
-        return read_folder(data_dir)
-    if given := os.environ.get("FMNIST_DATA"):
-        return read_folder(Path(given).expanduser(), named_by="FMNIST_DATA")
-    return load_official(progress=progress)
-
-
-def load_official(*, progress: Progress | None = None) -> Dataset:
-    """Return the official Fashion-MNIST, as `load_dataset` does where no folder is named."""
     official = sources.obtain(progress=progress)
     train_x, train_y, test_x, test_y = (parse_idx(official.contents[name], name=name) for name in sources.FILE_NAMES)
     names, digests = sources.OFFICIAL_CLASS_NAMES, sources.official_sha256()  # which obtain has verified
@@ -117,7 +105,7 @@ def read_folder(folder: str | os.PathLike[str], *, named_by: str = "the data fol
 
     The names of the classes are the lines of `classes.txt`, if it is there; else, if the files are the official
     Fashion-MNIST, its names; else 0, 1, ... up to the largest label. How pictures became its images says
-    `preparation.json`, which `import_folder` writes; without it, photos are made like them: light on black, or negated
+    `preparation.json`, which `import_data` writes; without it, photos are made like them: light on black, or negated
     where their borders are light; in colour they are taken as a whole.
 
     Args:
@@ -146,7 +134,7 @@ def read_folder(folder: str | os.PathLike[str], *, named_by: str = "the data fol
         except InputError as error:
             problems.append(str(error))
     try:
-        names = _read_class_names(folder / CLASSES_FILE)
+        names = read_class_names(folder / CLASSES_FILE)
         told = read_preparation(folder)
     except InputError as error:
         problems.append(str(error))
@@ -161,19 +149,28 @@ def read_folder(folder: str | os.PathLike[str], *, named_by: str = "the data fol
     return Dataset(train_x, train_y, test_x, test_y, names, str(folder), digests, prepared, folder.resolve())
 
 
-def _holding(folder: Path) -> Path:
-    """Return the folder itself if it holds IDX files, else the only one that does, in it or in a folder in it."""
+def holds_idx(folder: Path) -> bool:
+    """Whether there is an IDX file, by its name, in a folder, in one in it, or in one in that."""
+    return bool(_holders(folder))
+
+
+def _holders(folder: Path) -> list[Path]:
     files = "*idx?-ubyte*"
     if any(folder.glob(files)):
-        return folder
-    found = sorted({path.parent for pattern in ("*/", "*/*/") for path in folder.glob(pattern + files)})
+        return [folder]
+    return sorted({path.parent for pattern in ("*/", "*/*/") for path in folder.glob(pattern + files)})
+
+
+def _holding(folder: Path) -> Path:
+    """Return the folder itself if it holds IDX files, else the only one that does, in it or in a folder in it."""
+    found = _holders(folder)
     if len(found) > 1:
         names = some([str(path.relative_to(folder)) for path in found], 5)
         raise InputError(f"{folder} holds several data sets, {names}; name the folder of one")
     return found[0] if found else folder
 
 
-def _read_class_names(path: Path) -> tuple[str, ...] | None:
+def read_class_names(path: Path) -> tuple[str, ...] | None:
     """Return the names in a `classes.txt`, one a line, or `None` where there is no such file."""
     try:
         lines = read_bounded(path, MAX_CLASSES_BYTES).decode("utf-8-sig").splitlines()

@@ -100,7 +100,7 @@ def write_idx(path: str | os.PathLike[str], array: NDArray[np.uint8]) -> None:
         got = f"got an array of {array.dtype} with shape {array.shape}"
         raise InputError(f"{path}: {got}, expected uint8 images (N, H, W) or (N, H, W, 3), or uint8 labels (N,)")
     content = struct.pack(f">BBBB{array.ndim}I", 0, 0, _UNSIGNED_BYTE, array.ndim, *array.shape) + array.tobytes()
-    Path(path).write_bytes(gzip.compress(content, mtime=0) if str(path).endswith(".gz") else content)
+    Path(path).write_bytes(gzip.compress(content, 6, mtime=0) if str(path).endswith(".gz") else content)
 
 
 def find_idx(folder: Path, name: str) -> Path | None:
@@ -123,6 +123,11 @@ def find_idx(folder: Path, name: str) -> Path | None:
     return None
 
 
+def unpacks_too_far(unpacked: int, packed: int) -> bool:
+    """Whether a file unpacks to more bytes than pictures would: over 16 MiB, and over a hundred times its size."""
+    return unpacked > max(_FREE_BYTES, _MAX_EXPANSION * packed)
+
+
 def _read_plain(raw: io.BytesIO | io.BufferedReader, size: int, name: str, limit: int) -> bytearray:
     shape = _shape(raw.read(_HEADER_BYTES), name, limit)
     _check_length(size, shape, name)
@@ -140,7 +145,7 @@ def _read_gzip(raw: io.BytesIO | io.BufferedReader, size: int, name: str, limit:
             # One byte beyond the promised end proves that it is the end, and makes gzip check its checksum.
             while (room := _file_size(shape) + 1 - len(content)) > 0 and (chunk := stream.read(min(room, _CHUNK))):
                 content += chunk
-                if len(content) > max(_FREE_BYTES, _MAX_EXPANSION * size):
+                if unpacks_too_far(len(content), size):
                     grown = f"unpacks from {size:,} bytes to over {_MAX_EXPANSION} times as many"
                     raise InputError(f"{name}: {grown}; expected images")
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:

@@ -1,46 +1,10 @@
-"""Finds the data of a run again, where it lay when the run was trained. The run tells the place and the SHA-256."""
+"""Tells where the data of a run lay when the run was trained, and how a command names it. Reads no data."""
 
-import os
 from pathlib import Path
 
 from fmnist.data import sources
-from fmnist.data.cache import Progress
-from fmnist.data.dataset import Dataset, load_dataset, load_official, read_folder
-from fmnist.errors import InputError
 from fmnist.run import results
 from fmnist.run.directory import STUDY_FILE, RunDirectory, runs_dir_flags
-
-
-def load(
-    run: RunDirectory, data_dir: str | os.PathLike[str] | None = None, *, progress: Progress | None = None
-) -> Dataset:
-    """Return the data set that a run was trained on.
-
-    Args:
-        run: tells the folder and the SHA-256 of its data; one without these takes what `load_dataset` takes.
-        data_dir: is read instead, whatever is in it.
-        progress: as for `load_dataset`.
-
-    Raises:
-        InputError: the run's data has gone or was changed, or the folder's files can't be used.
-        RunError: no source had the official files.
-    """
-    known = results.environment(run).get("data_sha256")
-    if data_dir is not None or not known:
-        return load_dataset(data_dir, progress=progress)
-    folder = folder_of(run)
-    if folder is not None and folder.is_dir():
-        dataset = read_folder(folder)
-    elif known == sources.official_sha256():
-        dataset = load_official(progress=progress)
-    elif os.environ.get("FMNIST_DATA"):
-        dataset = load_dataset()
-    else:
-        raise InputError(f"{run.path} was trained on data from {folder}, which has gone; give its data with `data_dir`")
-    if dataset.sha256 != known:
-        where = f"in {folder}, which has changed" if dataset.folder == folder else f"other data than {dataset.source}"
-        raise InputError(f"{run.path} was trained on {where}; give its data with `data_dir`")
-    return dataset
 
 
 def folder_of(run: RunDirectory) -> Path | None:

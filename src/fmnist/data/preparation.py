@@ -18,7 +18,7 @@ _LOOKED_AT = 1000  # images that tell whether a data set's grounds are light
 
 @dataclass(frozen=True)
 class Preparation:
-    """How a picture becomes an image of the data set; `fmnist.images.prepare` does it.
+    """How a picture becomes an image of the data set; `fmnist.images.recipe.prepare` does it.
 
     Whether that is grey or in colour, the images themselves tell.
     """

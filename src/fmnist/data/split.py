@@ -80,11 +80,15 @@ def run_split(config: dict[str, Any], labels: NDArray[np.integer]) -> tuple[NDAr
     """Return the training and validation images of a run, from its `config.json` and all training labels (N,).
 
     With a limit these are the first images, as long as they have all the classes that there are. Otherwise, as where
-    the images are sorted by class, they are a stratified sample, drawn from the seed.
+    the images are sorted by class, they are a stratified sample, drawn from the seed. Where the run is one of several
+    folds, the images that it holds out are those for validation.
     """
     data, seed = config["data"], config["training"]["seed"]
     used = np.arange(len(labels))[: data["limit"]]
     if len(np.unique(labels[used])) < len(np.unique(labels)):
         _, used = split_indices(labels, len(used) / len(labels), seed)
-    train, validation = split_indices(labels[used], data["validation_fraction"], seed)
+    if data.get("folds"):  # which runs of earlier versions do not have
+        train, validation = fold_indices(labels[used], data["folds"], data["fold"], seed)
+    else:
+        train, validation = split_indices(labels[used], data["validation_fraction"], seed)
     return used[train], used[validation]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fmnist.config import Config
-from fmnist.data import train_flags
+from fmnist.data.place import train_flags
 from fmnist.diagnosis import words
 from fmnist.diagnosis.advice import Advice, advise
 from fmnist.diagnosis.finding import Diagnosis, Estimate, Moment

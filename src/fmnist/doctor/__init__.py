@@ -54,9 +54,9 @@ def _runs(target: str, runs_dir: Path) -> Iterator[Check]:
 
 def _file(path: Path) -> Check:
     """Return whether a file can be used for what it seems to be."""
-    from fmnist.data import read_idx
+    from fmnist.data.idx import read_idx
     from fmnist.diagnosis.history import read_history_file
-    from fmnist.predictor import open_model
+    from fmnist.predictor.opening import open_model
     from fmnist.study import read_study
 
     def history() -> str:

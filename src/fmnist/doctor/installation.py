@@ -10,8 +10,9 @@ from importlib import metadata
 from pathlib import Path
 
 from fmnist import backend
-from fmnist.data import Dataset, read_folder, sources
+from fmnist.data import sources
 from fmnist.data.cache import Cache, Unavailable, default_cache_dir
+from fmnist.data.dataset import Dataset
 from fmnist.doctor.check import NOTE, OK, WRONG, Check, attempt
 from fmnist.errors import FmnistError, RunError
 from fmnist.run import environment, lock
@@ -136,9 +137,11 @@ def _told(dataset: Dataset) -> str:
 
 def check_data(data_dir: Path | None) -> Check:
     """Return whether there is data, and whether it is whole. Fetches nothing."""
+    from fmnist.images.loading import load_dataset
+
     given = data_dir or (Path(os.environ["FMNIST_DATA"]).expanduser() if os.environ.get("FMNIST_DATA") else None)
     if given is not None:
-        return attempt("data", lambda: _told(read_folder(given)), "give another folder with --data-dir or FMNIST_DATA")
+        return attempt("data", lambda: _told(load_dataset(given)), "give another folder with --data-dir or FMNIST_DATA")
     cache, damages, missing = Cache(default_cache_dir() / "fashion-mnist"), [], []
     for file in sources.OFFICIAL_FILES:
         try:

@@ -8,7 +8,8 @@ from fmnist.doctor.check import NOTE, OK, WRONG, Check, attempt
 from fmnist.errors import FmnistError, InputError
 from fmnist.evaluation import metrics
 from fmnist.evaluation.novelty import Novelty
-from fmnist.predictor import Predictor, open_model
+from fmnist.predictor.opening import open_model
+from fmnist.predictor.predictor import Predictor
 from fmnist.run import checkpoints, lock, results, schema
 from fmnist.run.directory import RunDirectory, read_json, sha256
 from fmnist.run.history import read_history
@@ -39,7 +40,8 @@ def check_run(run: RunDirectory) -> Iterator[Check]:
 _MAKERS = {
     "status.json": "train --resume", "history.csv": "train --resume", "model.keras": "train --resume",
     "first_epoch.json": "", "calibration.json": "evaluate", "familiarity.json": "evaluate", "metrics.json": "evaluate",
-    "diagnosis.json": "diagnose", "exports.json": "export", "benchmark.json": "benchmark",
+    "robustness.json": "robustness", "diagnosis.json": "diagnose", "exports.json": "export",
+    "benchmark.json": "benchmark",
 }  # fmt: skip
 
 

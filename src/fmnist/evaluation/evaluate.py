@@ -1,6 +1,6 @@
 """Calibrates a finished run on its validation images and scores it on the test set.
 
-No other file scores on the test set.
+Only this file and `robustness` score on the test set.
 """
 
 import time
@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from fmnist import backend
-from fmnist.data import Dataset, decisions, run_split, shape
+from fmnist.data import decisions, shape
+from fmnist.data.dataset import Dataset
+from fmnist.data.split import run_split
 from fmnist.errors import InputError
 from fmnist.evaluation import calibration, metrics, novelty
 from fmnist.run import results
@@ -73,9 +75,9 @@ def evaluate(run: RunDirectory, dataset: Dataset, *, write: bool = True) -> dict
 
     Returns:
         What `metrics.json` holds: accuracy and loss (fractions, nats), a 95% Wilson interval for the accuracy, the
-        expected calibration error `ece`, `calibrated` (temperature, loss and ece with it; None where there is none),
-        precision, recall and F1 for each class and their means over the classes that have images, the confusion matrix
-        (rows true, columns predicted).
+        `balanced_accuracy` (the mean of the classes' recalls), the expected calibration error `ece`, `calibrated`
+        (temperature, loss and ece with it; None where there is none), precision, recall and F1 for each class and their
+        means over the classes that have images, the confusion matrix (rows true, columns predicted).
 
     Raises:
         InputError: the run has no model yet, or the data set does not fit it.
@@ -109,14 +111,16 @@ def scores(
     correct, total = int(np.trace(confusion)), len(labels)
     rows = metrics.per_class(confusion)
     present = [row for row in rows if row["support"]]  # of a class without images nothing is known
+    macro = {name: float(np.mean([row[name] for row in present])) for name in ("precision", "recall", "f1")}
     return {
         "accuracy": correct / total,
+        "balanced_accuracy": macro["recall"],
         **calibration.scores(probabilities, labels),
         "accuracy_interval": list(metrics.wilson_interval(correct, total)),
         "calibrated": calibrated,
         "correct": correct,
         "num_images": total,
-        "macro": {name: float(np.mean([row[name] for row in present])) for name in ("precision", "recall", "f1")},
+        "macro": macro,
         "per_class": [{"name": name, **row} for name, row in zip(class_names, rows, strict=True)],
         "class_names": list(class_names),
         "confusion_matrix": confusion.tolist(),

@@ -1,7 +1,7 @@
 """Computes a classifier's scores from its probabilities, in plain numpy. Knows no model and no files."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import NormalDist
 from typing import Any
 
@@ -10,6 +10,16 @@ import numpy as np
 # Probabilities are clipped here before the logarithm, so that one certain mistake costs 16.1 and not infinity
 # (1e-7 is Keras's epsilon).
 EPSILON = 1e-7
+
+
+# A class that has so many times the images of another makes a data set uneven.
+UNEVEN = 3
+
+
+def uneven(counts: Sequence[int] | np.ndarray) -> bool:
+    """Whether the largest class has more than 3 times the images of the smallest; classes without any are left out."""
+    present = [count for count in counts if count]
+    return max(present) > UNEVEN * min(present)
 
 
 def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:

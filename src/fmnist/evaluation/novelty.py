@@ -9,6 +9,7 @@ import base64
 import binascii
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -49,11 +50,18 @@ class Novelty:
         It is minus twice the logarithm of the class's density, without the constant that all classes share.
         """
         seen = see(images, self.looks)
-        # The logarithm of a determinant, twice: that of a triangle is the product of its diagonal.
-        volumes = -2 * np.log(np.abs(np.diagonal(self.whitening, axis1=1, axis2=2))).sum(axis=1)
-        gaussians = zip(self.means, self.whitening, volumes, strict=True)
-        distances = [(((seen - mean) @ triangle) ** 2).sum(axis=1) + volume for mean, triangle, volume in gaussians]
-        return np.asarray(np.min(distances, axis=0), np.float32)
+        parts = [seen[start : start + _TOGETHER] for start in range(0, max(len(seen), 1), _TOGETHER)]
+        return np.concatenate([self._distances(part).min(axis=0) for part in parts])
+
+    def _distances(self, seen: np.ndarray) -> np.ndarray:
+        """Return how far what is seen, float32 (N, seen), is from each class: float32 (classes, N)."""
+        away = (seen - self.means[:, np.newaxis]) @ self.whitening
+        return np.einsum("cns,cns->cn", away, away) + self._volumes
+
+    @cached_property
+    def _volumes(self) -> np.ndarray:
+        """The logarithm of each class's determinant, float32 (classes, 1): a triangle's is that of its diagonal."""
+        return -2 * np.log(np.abs(np.diagonal(self.whitening, axis1=1, axis2=2))).sum(axis=1, keepdims=True)
 
     def unfamiliarity(self, images: np.ndarray) -> np.ndarray:
         """Return how unfamiliar images, uint8 (N, H, W, C), are: float32 (N,), 0 for a typical one, unbounded.
@@ -105,7 +113,7 @@ class Novelty:
 
 def fit(images: np.ndarray, labels: np.ndarray, validation_images: np.ndarray, looks: Looks = LOOKS) -> Novelty:
     """Describe training images, uint8 (N, H, W, C), and place the threshold, above which 2% of the others lie."""
-    seen = see(images, looks)
+    seen = see(images, looks).astype(np.float64)
     groups = [seen[labels == label] for label in np.unique(labels)]
     means = np.stack([group.mean(axis=0) for group in groups])
     scatters = np.stack([(group - mean).T @ (group - mean) for group, mean in zip(groups, means, strict=True)])
@@ -123,16 +131,19 @@ def fit(images: np.ndarray, labels: np.ndarray, validation_images: np.ndarray, l
 def see(images: np.ndarray, looks: Looks = LOOKS) -> np.ndarray:
     """Return what is seen of images, uint8 (N, H, W, C), in the cells of each look, 0 to 255: float32 (N, seen)."""
     parts = [images[start : start + _TOGETHER] for start in range(0, max(len(images), 1), _TOGETHER)]
-    return np.concatenate([np.concatenate([_look(part, *look) for look in looks], axis=1) for part in parts])
+    return np.concatenate([_see(part, looks) for part in parts])
 
 
-def _look(images: np.ndarray, name: str, count: int) -> np.ndarray:
-    """Return the means of count × count cells; a pixel that two cells share counts in each by its part.
+def _see(images: np.ndarray, looks: Looks) -> np.ndarray:
+    """Return what is seen of a few images; of a colour the mean of its channels counts."""
+    levels = images[..., 0].astype(np.float32) if images.shape[-1] == 1 else images.mean(axis=-1, dtype=np.float32)
+    return np.concatenate([_look(levels, *look) for look in looks], axis=1)
 
-    Of a colour the mean of its channels counts.
-    """
-    down, across = (_shares(side, count) for side in images.shape[1:3])
-    means = (down @ _MAPS[name](images.mean(axis=-1, dtype=np.float32)) @ across.T).reshape(len(images), count**2)
+
+def _look(levels: np.ndarray, name: str, count: int) -> np.ndarray:
+    """Return the means of count × count cells of images, (N, H, W); a pixel in two cells counts in each by its part."""
+    down, across = (_shares(side, count) for side in levels.shape[1:])
+    means = (down @ _MAPS[name](levels) @ across.T).reshape(len(levels), count**2)
     return means if name == PLAIN else np.sqrt(255 * means)
 
 
@@ -142,11 +153,12 @@ _MAPS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     PLAIN: lambda images: images,
     "levels": lambda images: images,
     "squares": lambda images: images**2 / 255,
-    "across": lambda images: np.abs(np.diff(images, axis=2, append=0)),
-    "down": lambda images: np.abs(np.diff(images, axis=1, append=0)),
+    "across": lambda images: np.abs(np.diff(images, axis=2, append=np.float32(0))),
+    "down": lambda images: np.abs(np.diff(images, axis=1, append=np.float32(0))),
 }
 
 
+@cache
 def _shares(side: int, count: int) -> np.ndarray:
     """Return how much of each cell's mean is a pixel's: float32 (cells, side), rows that sum to 1."""
     edges, pixels = np.linspace(0, side, count + 1), np.arange(side)

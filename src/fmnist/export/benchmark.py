@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fmnist.data import Dataset
+from fmnist.data.dataset import Dataset
 from fmnist.errors import InputError
 from fmnist.evaluation.evaluate import check_dataset
 from fmnist.export.exporter import size

@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from fmnist.data import Dataset, run_split, shape
+from fmnist.data import shape
+from fmnist.data.dataset import Dataset
+from fmnist.data.split import run_split
 from fmnist.errors import FmnistError, RunError
 from fmnist.evaluation import evaluate
 from fmnist.export.formats import DEFAULT_FORMATS, FORMATS, check_formats
 from fmnist.export.gate import compare
-from fmnist.predictor import remember
 from fmnist.predictor.process import call
+from fmnist.predictor.trial import remember
 from fmnist.run import environment, results
 from fmnist.run.directory import TEMPORARY, RunDirectory, parts, read_json, sha256, sync_directory, write_json
 

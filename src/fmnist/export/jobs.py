@@ -10,7 +10,7 @@ import numpy as np
 from fmnist.errors import RunError
 from fmnist.evaluation import metrics
 from fmnist.export.formats import FORMATS
-from fmnist.predictor import open_model
+from fmnist.predictor.opening import open_model
 from fmnist.predictor.process import Answer
 
 

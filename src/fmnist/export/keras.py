@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from fmnist import backend
-from fmnist.predictor import METADATA_KEY, open_model
+from fmnist.predictor.opening import open_model
+from fmnist.predictor.predictor import METADATA_KEY
 
 
 def write(source: Path, path: Path, quantization: str, examples: np.ndarray) -> None:

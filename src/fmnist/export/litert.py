@@ -13,7 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from fmnist.errors import RunError
 from fmnist.export import network
-from fmnist.predictor import METADATA_KEY
+from fmnist.predictor.predictor import METADATA_KEY
 
 
 def write(source: Path, path: Path, quantization: str, examples: np.ndarray) -> None:

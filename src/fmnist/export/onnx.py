@@ -13,7 +13,7 @@ import numpy as np
 
 from fmnist.errors import RunError
 from fmnist.export import network
-from fmnist.predictor import METADATA_KEY
+from fmnist.predictor.predictor import METADATA_KEY
 
 _OPSET = 15  # the lowest that has all we need: the most runtimes read it
 # Ops that move values and do not change them.

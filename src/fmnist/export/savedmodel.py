@@ -9,7 +9,7 @@ import numpy as np
 
 from fmnist import backend
 from fmnist.export import network
-from fmnist.predictor import METADATA_KEY
+from fmnist.predictor.predictor import METADATA_KEY
 
 _BATCH_SIZE = 500
 

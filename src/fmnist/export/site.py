@@ -18,7 +18,8 @@ from PIL import Image
 
 from fmnist.evaluation.novelty import THRESHOLD
 from fmnist.export.runtime import load_runtime
-from fmnist.images import DOUBTS, NOTHING, decoding, recipe
+from fmnist.images import decoding, recipe
+from fmnist.images.cutout import DOUBTS, NOTHING
 
 # A garment of 8 × 8 pixels, as small as pictures are here.
 _ICON = ("........", ".##..##.", "########", "#.####.#", "..####..", "..####..", "..####..", "........")

@@ -11,8 +11,7 @@ from typing import IO
 
 import numpy as np
 
-from fmnist.data import read_idx
-from fmnist.data.idx import MAX_BYTES
+from fmnist.data.idx import MAX_BYTES, read_idx
 from fmnist.data.preparation import Preparation
 from fmnist.data.shape import Shape, fitting, full
 from fmnist.errors import InputError

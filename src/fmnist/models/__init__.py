@@ -1,7 +1,8 @@
 """Networks by family name: `build` makes any of them.
 
 The contract of all: input uint8 (N, H, W, C), output float32 (N, classes), stock Keras layers only, rescaling to
-[0, 1] as the first layer.
+[0, 1] as the first layer. A network that is built to be trained, in `backend.arithmetic`, has the same layers but for
+batch normalisation, which has a faster twin.
 
 A family is a row of `FAMILIES` in `fmnist.config` and a file of its name here. The file has a function
 `build(config, image_shape, num_classes, activation)`, whose `config` is resolved and whose `activation`, the output's,
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from fmnist import backend
 from fmnist.config import FAMILIES, ModelConfig
 from fmnist.data import shape
 from fmnist.errors import InputError
@@ -48,6 +50,7 @@ def build(
     if num_classes < 2 or min(size[:2]) < 4:
         given = f"{num_classes} class(es) and images of {shape.told(size)}"
         raise InputError(f"got {given}; expected at least 2 classes and 4×4 pixels")
+    backend.prepare()  # whoever builds a network before anything else
     activation = None if logits or config.flip_average else "softmax"
     family = import_module(f"fmnist.models.{config.family}")
     model: keras.Model = family.build(config.resolved(), size, num_classes, activation)

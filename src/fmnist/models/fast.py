@@ -1,8 +1,11 @@
 """The fast network: a frozen stem that whitens patches, one strided convolution, and a hidden dense layer.
 
-The sides shrink at once, 28 → 14 → 7. Where nothing trained lies before the convolution that strides, a step needs no
-gradient of its input; 1×1 convolutions between the two are worth their time only in longer runs.
+The sides shrink at once, 28 → 14 → 7; those of large images by more behind the stem, 224 → 32 → 16. Where nothing
+trained lies before the convolution that strides, a step needs no gradient of its input; 1×1 convolutions between the
+two are worth their time only in longer runs.
 """
+
+import math
 
 import keras
 from keras import layers
@@ -12,6 +15,8 @@ from fmnist.data.shape import Shape
 from fmnist.models import parts, whitening
 
 HIDDEN_UNITS = 64
+# Of an image's longer side, at most so many places are left behind the stem.
+POOLED_SIDE = 32
 
 
 def build(config: ModelConfig, image_shape: Shape, num_classes: int, activation: str | None) -> keras.Model:
@@ -27,7 +32,8 @@ def build(config: ModelConfig, image_shape: Shape, num_classes: int, activation:
     hidden = layers.Dense(HIDDEN_UNITS, kernel_regularizer=parts.penalty(config), name="hidden")
     logits = parts.logits(config, num_classes)
     stem_rate, *rates, hidden_rate = config.dropout_rates()
-    pooling = layers.MaxPooling2D(2, padding="same", name="stem_pooling")
+    window = max(2, math.ceil(max(image_shape[:2]) / POOLED_SIDE))
+    pooling = layers.MaxPooling2D(window, padding="same", name="stem_pooling")
     steps = [stem, pooling, whitening.rectifier(), *parts.dropout(stem_rate, "stem_dropout")]
     for number, (block, rate) in enumerate(zip(blocks, rates, strict=True), start=1):
         steps += [*block, *parts.dropout(rate, f"dropout_{number}")]

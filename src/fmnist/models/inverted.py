@@ -13,6 +13,7 @@ from keras import layers
 from fmnist.config import ModelConfig
 from fmnist.data.shape import Shape
 from fmnist.models import parts
+from fmnist.models.batch_normalization import batch_normalization
 
 STEM_FILTERS, FEATURES = 32, 1280
 EPSILON = 1e-3
@@ -88,5 +89,5 @@ def _convolution(
 
 
 def _normalized(x: Any, name: str, *, relu: bool = True) -> Any:
-    x = layers.BatchNormalization(momentum=parts.MOMENTUM, epsilon=EPSILON, name=f"{name}_normalization")(x)
+    x = batch_normalization(epsilon=EPSILON, name=f"{name}_normalization")(x)
     return layers.ReLU(max_value=6, name=f"{name}_relu")(x) if relu else x

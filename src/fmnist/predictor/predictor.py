@@ -14,7 +14,8 @@ from fmnist.data.preparation import Preparation
 from fmnist.data.shape import Shape, fitting, full
 from fmnist.errors import InputError, RunError, first_line, listed
 from fmnist.evaluation.novelty import THRESHOLD, Novelty
-from fmnist.images import CutOut, find_pictures, read_and_examine
+from fmnist.images.cutout import CutOut
+from fmnist.images.reading import find_pictures, read_and_examine
 from fmnist.predictor.prediction import Prediction
 from fmnist.predictor.readers import Readers
 from fmnist.text import plain, plural, some

@@ -3,6 +3,8 @@
 Job and answer go through pipes, as a line of JSON and then arrays in NumPy's format; nothing is pickled.
 """
 
+from __future__ import annotations
+
 import contextlib
 import io
 import json
@@ -15,13 +17,14 @@ import sys
 import tempfile
 import traceback
 from dataclasses import asdict, dataclass
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fmnist.errors import FmnistError, InputError, RunError, first_line
 
-Answer = tuple[dict[str, Any], dict[str, np.ndarray]]
+if TYPE_CHECKING:
+    import numpy as np
+
+Answer: TypeAlias = "tuple[dict[str, Any], dict[str, np.ndarray]]"
 """What a function returns that is run in a child process: plain values, as JSON has them, and arrays."""
 # The child finds the package where the parent did, wherever it is started.
 _START = "import json, pkgutil, sys; sys.path[:] = json.loads(sys.argv[1]); pkgutil.resolve_name(sys.argv[2])()"
@@ -81,17 +84,21 @@ def python(function: str) -> list[str]:
 
 
 def _pack(message: dict[str, Any], arrays: dict[str, np.ndarray]) -> memoryview:
+    from numpy.lib.format import write_array
+
     stream = io.BytesIO()
     stream.write(json.dumps(message | {"arrays": [*arrays]}).encode() + b"\n")
     for array in arrays.values():
-        np.lib.format.write_array(stream, array, allow_pickle=False)
+        write_array(stream, array, allow_pickle=False)
     return stream.getbuffer()
 
 
 def _unpack(content: bytes) -> Answer:
+    from numpy.lib.format import read_array
+
     stream = io.BytesIO(content)
     message = json.loads(stream.readline())
-    return message, {key: np.lib.format.read_array(stream, allow_pickle=False) for key in message.pop("arrays")}
+    return message, {key: read_array(stream, allow_pickle=False) for key in message.pop("arrays")}
 
 
 def end(code: int) -> str:

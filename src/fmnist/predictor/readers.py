@@ -1,30 +1,31 @@
 """Reads picture files in processes of their own, so that a file that stalls or breaks its decoder costs nobody else.
 
-Such a process has bounds on memory and on the seconds that a file may take. It has no stderr: what decoders write there
-a file can make endless. Knows no model.
+Such a process does the work of `predictor/decoder.py`. It has no stderr: what decoders write there a file can make
+endless. Knows no model, and imports little, so that processes can be started before anything slow is imported.
 """
+
+from __future__ import annotations
 
 import contextlib
 import json
 import math
 import os
 import queue
-import signal
 import subprocess
-import sys
 import weakref
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from fmnist.errors import InputError, RunError
+from fmnist.images.cutout import CutOut
+from fmnist.predictor.process import end, python
 
-from fmnist.data.preparation import Preparation
-from fmnist.data.shape import Shape
-from fmnist.errors import InputError, RunError, first_line
-from fmnist.images import CutOut, decode, examine
-from fmnist.predictor.process import Bounds, end, limit, python
+if TYPE_CHECKING:
+    import numpy as np
 
-_BOUNDS = Bounds(memory=2 * 2**30, seconds=math.inf)  # of a process; the seconds are those of each file
+    from fmnist.data.preparation import Preparation
+    from fmnist.data.shape import Shape
+
 _MAX_ANSWER_BYTES = 2**16  # without the picture; a problem names the file
 
 
@@ -44,14 +45,14 @@ class Readers:
             self._idle.put(None)
         self.close = weakref.finalize(self, _kill, self._running)
 
-    def __enter__(self) -> "Readers":
+    def __enter__(self) -> Readers:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
 
     def start(self) -> None:
-        """Start all processes, and do not wait the half second that this takes."""
+        """Start all processes, and do not wait the quarter of a second that this takes."""
         for process in [self._idle.get() for _ in range(self._idle.qsize())]:
             self._idle.put(self._living(process))
 
@@ -87,6 +88,8 @@ class Readers:
             self._idle.put(process)
         if "problem" in answer:
             raise InputError(answer["problem"])
+        import numpy as np
+
         return np.frombuffer(levels, np.uint8).reshape(image_shape), CutOut(**answer)
 
     def _living(self, process: subprocess.Popen[bytes] | None) -> subprocess.Popen[bytes]:
@@ -99,7 +102,7 @@ class Readers:
             self._running.remove(process)
             _kill([process])
         variables = os.environ | {"OPENBLAS_NUM_THREADS": "1"}  # which would take address space for each core
-        command, pipe = python("fmnist.predictor.readers:main"), subprocess.PIPE
+        command, pipe = python("fmnist.predictor.decoder:main"), subprocess.PIPE
         process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=variables)
         self._running.append(process)
         return process
@@ -127,34 +130,3 @@ def _ask(process: subprocess.Popen[bytes], job: dict[str, Any], content: bytes) 
     if len(levels) != size:
         raise ValueError
     return answer, levels
-
-
-def main() -> None:
-    """Read the pictures that come on stdin, one after the other, until it ends."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # of a terminal or a service manager: our parent ends us
-        signal.signal(number, signal.SIG_IGN)
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    limit(_BOUNDS)
-    while line := sys.stdin.buffer.readline():
-        job = json.loads(line)
-        content = sys.stdin.buffer.read(job["bytes"])
-        how = None if job["how"] is None else Preparation(**job["how"])
-        levels = b""
-        _alarm(job["seconds"])
-        try:
-            picture, found = examine(decode(content, job["name"]), tuple(job["shape"]), how)
-            levels, answer = picture.tobytes(), asdict(found)
-        except InputError as error:
-            answer = {"problem": str(error)}
-        except Exception as error:
-            answer = {"problem": f"{job['name']}: cannot be prepared: {first_line(error)}"}
-        _alarm(0)
-        answers.write(json.dumps(answer).encode() + b"\n" + levels)
-        answers.flush()
-
-
-def _alarm(seconds: float) -> None:
-    """Let the system end this process in so many seconds, whatever it is doing; never, with 0."""
-    if hasattr(signal, "setitimer"):  # not on Windows
-        signal.setitimer(signal.ITIMER_REAL, seconds)

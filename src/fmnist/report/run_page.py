@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from fmnist.config import PRESETS, command_flags, leaf_fields, restore
-from fmnist.data import train_flags
+from fmnist.data.place import train_flags
 from fmnist.errors import InputError
-from fmnist.evaluation.metrics import frequent_confusions, mistake_strengths
+from fmnist.evaluation.metrics import frequent_confusions, mistake_strengths, uneven
+from fmnist.evaluation.slices import sentence
 from fmnist.export.formats import outdated
 from fmnist.report.plots import PLOTS
 from fmnist.report.rendering import page_environment, picture
@@ -53,6 +54,9 @@ def write_report(run: RunDirectory, out: Path | None = None) -> Path:
         "best": best_epoch(history),
         "curve_sentence": curve_sentence(history, diagnosis) if history else "",
         "metrics": metrics,
+        "robustness": (found := results.robustness(run)),
+        "corrupted": _extremes(found) if found else [],
+        "failing": [sentence(row, found["slices"]["accuracy"]) for row in found["slices"]["failing"]] if found else [],
         "exported": (exported := results.exported_files(run)),
         "outdated": outdated(exported),
         "confusions": frequent_confusions(metrics, _CONFUSIONS) if metrics else [],
@@ -78,6 +82,9 @@ def _cards(
         low, high = metrics["accuracy_interval"]
         span = f"95% interval {percent(low, 2)} to {percent(high, 2)}, n = {metrics['num_images']:,}"
         cards.append(("Test accuracy", percent(metrics["accuracy"], 2), span))
+        if uneven([row["support"] for row in metrics["per_class"]]):
+            balanced = percent(metrics["macro"]["recall"], 2)
+            cards.append(("Balanced accuracy", balanced, "mean of the classes' recalls"))
         cards.append(("Test loss", f"{metrics['loss']:.4f}", "mean cross-entropy"))
     elif history and "val_accuracy" in history[-1]:
         cards.append(("Validation accuracy", percent(history[-1]["val_accuracy"], 2), "after the last epoch"))
@@ -94,6 +101,12 @@ def _cards(
         cores = f" ({environment['cores']} cores)" if environment.get("cores") else ""
         cards.append(("Training time", duration(seconds), f"{environment.get('processor') or ''}{cores}"))
     return cards
+
+
+def _extremes(robustness: Content) -> list[tuple[str, float]]:
+    """Return the corruption that costs the least accuracy and the one that costs the most, each with its mean."""
+    means = sorted((float(np.mean(row["accuracy"])), row["name"]) for row in robustness["kinds"])
+    return [(name, mean) for mean, name in (means[-1], means[0])]
 
 
 def _matrix(metrics: Content) -> dict[str, list[tuple[int, float]]]:

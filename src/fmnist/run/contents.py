@@ -48,6 +48,7 @@ _Share = Annotated[float, Field(strict=True, ge=0, le=1), _expected("a number fr
 # A file of 3 MiB can hold a million wrong values: of a list or an object only the first is told.
 _T = TypeVar("_T")
 _List = Annotated[list[_T], Field(fail_fast=True)]
+_Five = Annotated[list[_T], Field(fail_fast=True, min_length=5, max_length=5)]
 _Object = Annotated[dict[str, _T], Field(fail_fast=True)]
 _Settings = _Object[
     Annotated[_Text | _Flag | _Number | _List[_Number] | None, _expected("text, a number, true or false, or numbers")]
@@ -116,6 +117,7 @@ class ClassScores(Scores):
 
 class Metrics(BaseModel):
     accuracy: _Share
+    balanced_accuracy: _Share = 0
     loss: _Number
     accuracy_interval: Annotated[_List[_Share], Field(min_length=2, max_length=2)]
     correct: _Whole
@@ -134,6 +136,39 @@ class Metrics(BaseModel):
         if sum(map(sum, self.confusion_matrix)) != self.num_images:
             raise ValueError("its confusion matrix does not count its images")
         return self
+
+
+class CleanScores(BaseModel):
+    accuracy: _Share
+    ece: _Share
+    unfamiliar: _Share | None
+
+
+class Kind(BaseModel):
+    name: _Name
+    accuracy: _Five[_Share]
+    ece: _Five[_Share]
+    unfamiliar: _Five[_Share | None]
+
+
+class Slice(BaseModel):
+    traits: Annotated[_List[_Name], Field(min_length=1)]
+    accuracy: _Share
+    num_images: _Whole
+
+
+class Slices(BaseModel):
+    accuracy: _Share
+    num_images: _Whole
+    failing: _List[Slice]
+
+
+class Robustness(BaseModel):
+    accuracy: _Share
+    clean: CleanScores
+    kinds: Annotated[_List[Kind], Field(min_length=1)]
+    num_images: _Whole
+    slices: Slices
 
 
 class Moment(BaseModel):
@@ -187,6 +222,7 @@ FILES: dict[str, type[BaseModel]] = {
     "first_epoch.json": FirstEpoch,
     "calibration.json": Calibration,
     "metrics.json": Metrics,
+    "robustness.json": Robustness,
     "diagnosis.json": Diagnosis,
     "exports.json": Exports,
     "benchmark.json": Benchmark,

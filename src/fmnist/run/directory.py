@@ -42,6 +42,7 @@ class RunDirectory:
         self.familiarity = self.path / "familiarity.json"
         self.metrics = self.path / "metrics.json"
         self.predictions = self.path / "predictions.npz"
+        self.robustness = self.path / "robustness.json"
         self.diagnosis = self.path / "diagnosis.json"
         self.plots = self.path / "plots"
         self.report = self.path / "report.html"

@@ -76,6 +76,11 @@ def temperature(run: RunDirectory) -> float | None:
         raise _damaged(run, f"{run.calibration} has no temperature", "evaluate") from error
 
 
+def robustness(run: RunDirectory) -> dict[str, Any]:
+    """Return `robustness.json`: what `evaluation.robustness.measure` returned."""
+    return _stored(run, run.robustness, "robustness")
+
+
 def diagnosis(run: RunDirectory) -> dict[str, Any]:
     """Return `diagnosis.json`: what `Diagnosis.to_dict` returned."""
     return _stored(run, run.diagnosis, "diagnose")

@@ -28,7 +28,8 @@ def problems(run: RunDirectory) -> list[str]:
     from fmnist.run import contents
 
     found = []
-    results = (run.first_epoch, run.calibration, run.metrics, run.diagnosis, run.exports_index, run.benchmark)
+    scores = (run.calibration, run.metrics, run.robustness, run.diagnosis)
+    results = (run.first_epoch, *scores, run.exports_index, run.benchmark)
     for path in (run.config, run.environment, run.status, *results):
         try:
             if path.is_file():

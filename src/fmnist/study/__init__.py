@@ -9,21 +9,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fmnist.config import Config, leaves, restore
-from fmnist.data import Dataset, decisions
-from fmnist.errors import FmnistError, InputError
-from fmnist.run import results
+from fmnist.data.dataset import Dataset
+from fmnist.errors import FmnistError
 from fmnist.run.directory import STUDY_FILE, RunDirectory, list_runs, read_json, write_bytes, write_json
-from fmnist.study import words
+from fmnist.study import execution, words
 from fmnist.study.definition import BASELINE, Study, builtin_studies, folder_name, read_study
 from fmnist.study.duration import forecast, total
+from fmnist.study.folds import cross_validate
 from fmnist.study.result import collect
-from fmnist.study.runner import Forecast, Job, Runner, StudyWatcher, is_done, run_in_turn
-from fmnist.text import plain, plural
+from fmnist.study.runner import Forecast, Job, Runner, StudyWatcher, corrupt, is_done, run_in_turn
+from fmnist.text import plain
 
 __all__ = [
-    "BASELINE", "Forecast", "Job", "Study", "StudyWatcher", "builtin_studies", "compare", "folder_name",
-    "forecast", "is_done", "list_studies", "plan", "read_study", "run_in_turn", "total", "words", "write_results",
+    "BASELINE", "Forecast", "Job", "Study", "StudyWatcher", "builtin_studies", "compare", "cross_validate",
+    "folder_name", "forecast", "is_done", "list_studies", "plan", "read_study", "run_in_turn", "total", "words",
+    "write_results",
 ]  # fmt: skip
 
 TABLE = "table.md"
@@ -63,15 +63,9 @@ def compare(
     """
     folder = Path(folder)
     jobs, stale = plan(study, dataset, folder)
-    if stale and not overwrite:
-        raise InputError(_stale_message(folder, stale))
-    with RunDirectory(folder).lock():
-        for run in stale:
-            run.config.unlink(missing_ok=True)  # so that it counts as no run, and is made again
-        write_json(folder / STUDY_FILE, {"name": study.name, "state": "running", "num_runs": len(jobs)})
-        if watcher:
-            watcher.start(jobs, forecast(jobs, dataset, tell=watcher.note, should_stop=should_stop))
-        runner(jobs, dataset, watcher or StudyWatcher(), should_stop)
+    with execution.carried_out(folder, jobs, stale, dataset, watcher, should_stop, overwrite, runner):
+        if study.corrupted_images:
+            corrupt(jobs, dataset, study.corrupted_images, watcher or StudyWatcher(), should_stop)
         return write_results(study, folder)
 
 
@@ -98,43 +92,9 @@ def plan(study: Study, dataset: Dataset, folder: Path) -> tuple[list[Job], dict[
     Raises:
         InputError: the folder holds a single run, or a setting leaves nothing to train on.
     """
-    from fmnist import pipeline
-
-    if RunDirectory(folder).exists():
-        raise InputError(f"{folder} holds a run, not a study; choose another name")
     each = [(name, seed) for seed in study.seeds for name in study.names()]
     jobs = [(RunDirectory(folder / folder_name(*one)), study.config(*one)) for one in each]
-    for _, config in jobs:
-        pipeline.check(config, dataset)
-    return jobs, {run: reason for run, config in jobs if run.exists() and (reason := _stale(run, config, dataset))}
-
-
-def _stale(run: RunDirectory, config: Config, dataset: Dataset) -> str:
-    """Say in which settings a stored run differs from the plan, or nothing."""
-    try:
-        stored = restore(read_json(run.config))
-        same_data = results.trained_on(results.environment(run), dataset.sha256)
-        decided = decisions.of_run(run, dataset) if same_data else None
-    except FmnistError:
-        return "its files are damaged"
-    was, now = leaves(stored), leaves(config)
-    told = [f"{name} was {was[name]}, is {now[name]}" for name in now if was[name] != now[name]]
-    if stored.preset != config.preset:
-        told.insert(0, f"preset was {stored.preset}, is {config.preset}")
-    if not same_data:
-        told.append("other data")
-    elif decided and decided.content != decisions.read_decisions(config.data.decisions, dataset).content:
-        told.append("other decisions")
-    return ", ".join(told)
-
-
-def _stale_message(folder: Path, stale: dict[RunDirectory, str]) -> str:
-    lines = [f"{run.name}: {reason}" for run, reason in stale.items()]
-    more = [f"and {len(lines) - 5} more"] if len(lines) > 5 else []
-    return (
-        f"{plural(len(lines), 'stored run differs', 'stored runs differ')} in {folder} from what the study says now; "
-        "choose another name, or make what differs again with `overwrite=True`:\n  " + "\n  ".join(lines[:5] + more)
-    )
+    return jobs, execution.check(folder, jobs, dataset)
 
 
 def list_studies(runs_dir: Path) -> list[dict[str, Any]]:

@@ -15,9 +15,12 @@ from fmnist.errors import InputError, did_you_mean, listed
 
 BASELINE = "baseline"
 MAX_VARIANTS, MAX_SEEDS, MAX_SEED, MAX_DESCRIPTION = 50, 100, 2**31 - 1, 500
-FIELDS = ("description", "preset", "settings", "seeds", "variants")
+FIELDS = ("description", "preset", "settings", "seeds", "corrupted_images", "variants")
 # Variants are compared on the same images: what would change the split is the study's, not a variant's.
 SHARED = ("limit", "validation_fraction")
+# What is no setting of a study's runs, and why.
+REFUSED = {"seed": "seeds are the study's: list them in its field 'seeds'"}
+REFUSED |= dict.fromkeys(("folds", "fold"), "a study's runs are scored on the test set, which folds leave alone")
 
 Place = tuple[str | int, ...]  # keys from the top down to a value
 
@@ -33,6 +36,7 @@ class Study:
         settings: leaf settings in which the baseline differs from the preset.
         variants: by name, the leaf settings in which each differs from the baseline.
         seeds: each decides split, first weights, order and augmentation of one run of every variant.
+        corrupted_images: on how many test images, corrupted in every way, each run is scored; 0 leaves that out.
 
     Raises:
         InputError: a setting is unknown or not valid, two variants are the same, or there are none; all at once.
@@ -44,6 +48,7 @@ class Study:
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     variants: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     seeds: tuple[int, ...] = (0, 1, 2)
+    corrupted_images: int = 0
 
     def __post_init__(self) -> None:
         content = {name: getattr(self, name) for name in FIELDS} | {"seeds": list(self.seeds)}
@@ -131,6 +136,8 @@ def _problems(content: Any) -> Iterator[tuple[Place, str]]:
         yield ("preset",), f"no preset is named '{base}'; expected one of {', '.join(PRESETS)}{hint}"
         return
     yield from _seed_problems(content.get("seeds"))
+    if type(corrupted := content.get("corrupted_images") or 0) is not int or corrupted < 0:
+        yield ("corrupted_images",), f"got {corrupted!r}, expected a number of test images, or 0"
     settings, variants = content.get("settings") or {}, content.get("variants") or {}
     faults = list(_setting_problems(("settings",), settings, base, {}, ()))
     if not isinstance(variants, Mapping) or not 1 <= len(variants) <= MAX_VARIANTS:
@@ -166,8 +173,8 @@ def _setting_problems(
         return
     found = [((*place, name), text) for name, value in settings.items() if (text := _fault(base, {name: value}))]
     for name in settings:
-        if name == "seed":
-            yield (*place, name), "seeds are the study's: list them in its field 'seeds'"
+        if name in REFUSED:
+            yield (*place, name), REFUSED[name]
         elif name in refused:
             yield (*place, name), f"'{name}' would change the split between variants; set it under 'settings'"
     if together := _fault(base, {**below, **settings}):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fmnist.config import Config
-from fmnist.data import Dataset
+from fmnist.data.dataset import Dataset
 from fmnist.errors import Diverged
 from fmnist.run import results
 from fmnist.run.directory import RunDirectory
@@ -33,8 +33,8 @@ def forecast(
 ) -> list[Forecast]:
     """Return a forecast for each job that is not done yet, in their order.
 
-    A job takes what the finished runs with the same settings but for the seed took; where there is none, its settings
-    are probed: two epochs on 1,920 images in a temporary folder, the second of which is taken for the pace.
+    A job takes what the finished runs with the same settings but for seed and fold took; where there is none, its
+    settings are probed: two epochs on 1,920 images in a temporary folder, the second of which is taken for the pace.
 
     Raises:
         Interrupted: `should_stop` said so.
@@ -116,4 +116,4 @@ def _forecast(seconds: float, span: tuple[float, float], source: str) -> Forecas
 
 
 def _seedless(config: Config) -> Config:
-    return config.with_overrides(seed=0)
+    return config.with_overrides(seed=0, **({"fold": 0} if config.data.folds else {}))

@@ -10,8 +10,8 @@ from fmnist.report.plots import study as pictures
 from fmnist.report.rendering import page_environment, picture
 from fmnist.run.directory import RunDirectory, write_bytes
 from fmnist.run.history import read_history
-from fmnist.study import words
-from fmnist.study.result import HELPS, METRICS, outcome
+from fmnist.study import tables, words
+from fmnist.study.result import BY_NAME, HELPS, outcome, shown
 from fmnist.text import duration, plural
 
 
@@ -25,9 +25,8 @@ def write_page(result: Mapping[str, Any], folder: Path) -> None:
         "cards": _cards(result),
         "baseline": result["variants"][0],
         "variants": _ranked(result),
-        "values": words.value_table(result),
-        "differences": words.difference_table(result),
-        "metrics": METRICS,
+        "tables": tables.titled(result),
+        "metrics": shown(result),
         "environment": {key: value for key, value in result["environment"].items() if value not in (None, {}, "")},
         "folder": shlex.quote(str(folder)),
         "picture": lambda name: picture(plots / f"{name}.svg"),
@@ -53,10 +52,10 @@ def averages(result: Mapping[str, Any], folder: Path) -> pictures.Averages:
 def draw(result: Mapping[str, Any], curves: pictures.Averages, plots: Path) -> None:
     """Draw a study's pictures into a folder."""
     title, seeds = f"Study {result['name']}", len(result["seeds"])
-    accuracy, gap = "Test accuracy, points: more is better", "Final gap, points: less is better"
     effects = {
-        accuracy: _effects(result, "test_difference", "test_accuracy"),
-        gap: _effects(result, "difference", "gap"),
+        "Test accuracy, points: more is better": _effects(result, "test_difference", "test_accuracy"),
+        "Accuracy on corrupted images, points": _effects(result, "difference", "corrupted"),
+        "Final gap, points: less is better": _effects(result, "difference", "gap"),
     }
     if shown := {panel: found for panel, found in effects.items() if found}:
         pictures.effects(shown, plots / "effects", f"{title}: difference to the baseline")
@@ -67,9 +66,11 @@ def draw(result: Mapping[str, Any], curves: pictures.Averages, plots: Path) -> N
 
 def _effects(result: Mapping[str, Any], part: str, metric: str) -> list[pictures.Effect]:
     return [
-        pictures.Effect(row["name"], 100 * found["mean"], None if (half := words.margin(found)) is None else 100 * half)
+        pictures.Effect(
+            row["name"], 100 * found["mean"], None if (half := tables.margin(found)) is None else 100 * half
+        )
         for row in _ranked(result)
-        if (found := row[part][metric])
+        if (found := row[part].get(metric))
     ]
 
 
@@ -87,23 +88,23 @@ def _gain(row: Mapping[str, Any]) -> float:
 def _cards(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Return the headline figures: label, value, note."""
     base = result["variants"][0]
-    accuracy, gap = METRICS[0], next(metric for metric in METRICS if metric.name == "gap")
+    accuracy, gap = BY_NAME["test_accuracy"], BY_NAME["gap"]
     cards = []
     found = [(row["name"], gain) for row in _ranked(result) if (gain := row["test_difference"]["test_accuracy"])]
     if gains := [pair for pair in found if outcome(pair[1], accuracy) == HELPS]:
         name, gain = gains[0]
-        cards.append(("Largest gain", words.with_margin(gain, accuracy, 1), f"points of test accuracy: {name}"))
+        cards.append(("Largest gain", tables.with_margin(gain, accuracy, 1), f"points of test accuracy: {name}"))
     elif found:
         seeds = plural(len(result["seeds"]), "seed")
         cards.append(("Largest gain", "none", f"that could be told from chance with {seeds}"))
     if summary := base["summary"]["test_accuracy"]:
-        cards.append(("Baseline", words.mean_cell(summary, accuracy) + "%", "on the test set"))
+        cards.append(("Baseline", tables.mean_cell(summary, accuracy) + "%", "on the test set"))
     if with_gap := [row for row in result["variants"] if row["summary"]["gap"]]:
         least = min(with_gap, key=lambda row: row["summary"]["gap"]["mean"])
         note = f"points: {least['name']}"
         if base["summary"]["gap"]:
-            note += f"; the baseline has {words.mean_cell(base['summary']['gap'], gap)}"
-        cards.append(("Smallest gap", words.mean_cell(least["summary"]["gap"], gap), note))
+            note += f"; the baseline has {tables.mean_cell(base['summary']['gap'], gap)}"
+        cards.append(("Smallest gap", tables.mean_cell(least["summary"]["gap"], gap), note))
     runs = [run for row in result["variants"] for run in row["runs"]]
     spent = sum(run.get("seconds", 0.0) for run in runs)
     cards.append(("Runs", str(len(runs)), f"{duration(spent)} of training in all"))

@@ -29,6 +29,7 @@ class Metric:
     scale: float = 1.0  # the stored value is shown multiplied by it: shares, by 100, as percentages
     digits: int = 0  # shown after the point
     better: int = 0  # 1 if more is better, -1 if less is, 0 where neither is said
+    optional: bool = False  # whether a table leaves it out where no run has it
     worth: float = 0.0  # the smallest difference worth having; an interval within it shows that there is none
 
 
@@ -42,15 +43,18 @@ def _onset(run: RunDirectory, last: Mapping[str, float]) -> float | None:
 
 
 METRICS = (
-    Metric("test_accuracy", lambda run, last: results.metrics(run)["accuracy"], "test accuracy, %", 100, 2, 1, 0.005),
+    Metric("test_accuracy", lambda run, last: results.metrics(run)["accuracy"], "test accuracy, %", 100, 2, 1,
+           worth=0.005),
     Metric("test_loss", lambda run, last: results.metrics(run)["loss"], "test loss", 1, 4, -1),
     Metric("val_accuracy", lambda run, last: last.get("val_accuracy"), "validation accuracy, %", 100, 2),
     Metric("val_loss", lambda run, last: last.get("val_loss"), "validation loss", 1, 4),
-    Metric("gap", _gap, "final gap, points", 100, 2, -1, 0.01),
+    Metric("gap", _gap, "final gap, points", 100, 2, -1, worth=0.01),
     Metric("onset", _onset, "gap opens at epoch", 1, 1),
+    Metric("corrupted", lambda run, last: results.robustness(run).get("accuracy"), "corrupted accuracy, %", 100, 2, 1,
+           worth=0.01, optional=True),
     Metric("seconds", lambda run, last: run.read_status()["seconds"], "seconds", 1, 1),
     Metric("parameters", lambda run, last: read_json(run.config)["parameters"], "parameters"),
-)
+)  # fmt: skip
 BY_NAME = {metric.name: metric for metric in METRICS}
 HELPS, HURTS, SAME, CANNOT_TELL = "helps", "hurts", "no difference worth having", "cannot tell"
 
@@ -68,6 +72,12 @@ def outcome(difference: Mapping[str, Any], metric: Metric) -> str:
     if low <= 0 <= high:
         return SAME if max(-low, high) <= metric.worth else CANNOT_TELL
     return HELPS if metric.better * difference["mean"] > 0 else HURTS
+
+
+def shown(result: Mapping[str, Any]) -> list[Metric]:
+    """Return the metrics that the tables of a study's result have."""
+    summaries = [row["summary"] for row in result["variants"]]
+    return [metric for metric in METRICS if not metric.optional or any(one.get(metric.name) for one in summaries)]
 
 
 def collect(study: Study, folder: Path) -> dict[str, Any]:
@@ -113,6 +123,8 @@ def _run_row(folder: Path, variant: str, seed: int) -> dict[str, Any]:
     row |= {metric.name: value for metric in METRICS if (value := metric.value(run, last)) is not None}
     if "val_accuracy" in last:
         row["verdict"] = results.diagnosis(run)["verdict"]
+    if kinds := results.robustness(run).get("kinds"):
+        row["corruptions"] = {kind["name"]: float(np.mean(kind["accuracy"])) for kind in kinds}
     return row
 
 
@@ -133,7 +145,7 @@ def _summary(runs: list[Row], name: str) -> dict[str, Any] | None:
 def _comparison(name: str, rows: Mapping[str, list[Row]], images: Mapping[str, list[Any]]) -> dict[str, Any]:
     """Compare a variant with the baseline, seed by seed; None in place of each result for the baseline itself."""
     if name == BASELINE:
-        return dict.fromkeys(("difference", "test_difference", "gap_closed"))
+        return dict.fromkeys(("difference", "test_difference", "gap_closed", "corruptions"))
     pairs = {metric.name: _pairs(rows[name], rows[BASELINE], metric.name) for metric in METRICS}
     return {
         "difference": {metric: _plain(paired(*values), metric) for metric, values in pairs.items()},
@@ -142,7 +154,15 @@ def _comparison(name: str, rows: Mapping[str, list[Row]], images: Mapping[str, l
             for metric in ("test_accuracy", "test_loss")
         },
         "gap_closed": _gap_closed(*pairs["gap"]),
+        "corruptions": _corruptions(rows[name], rows[BASELINE]),
     }
+
+
+def _corruptions(runs: list[Row], baseline: list[Row]) -> dict[str, Any]:
+    """Return for each corruption the difference in accuracy to the baseline, seed by seed."""
+    mine, base = ([run.get("corruptions", {}) for run in part] for part in (runs, baseline))
+    kinds = dict.fromkeys(kind for run in base for kind in run)
+    return {kind: _plain(paired(*_pairs(mine, base, kind)), "corrupted") for kind in kinds}
 
 
 def _test_difference(scores: list[Any], baseline: list[Any], name: str) -> dict[str, Any] | None:

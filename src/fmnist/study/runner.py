@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fmnist.config import Config
-from fmnist.data import Dataset
+from fmnist.data.dataset import Dataset
 from fmnist.errors import Diverged, FmnistError, RunError
-from fmnist.run.directory import RunDirectory, has_validation
+from fmnist.run import results
+from fmnist.run.directory import RunDirectory, has_validation, read_json
 
 if TYPE_CHECKING:
     from fmnist.training.progress import Watcher
@@ -95,10 +96,42 @@ def _complete(
         else:
             pipeline.train(config, dataset, run, overwrite=True, **told)
     with run.lock():
-        if not (run.metrics.is_file() and run.predictions.is_file()):
+        if not _is_scored(run):
             evaluate.evaluate(run, dataset)
         if has_validation(run):
             diagnosis.diagnose_run(run)
+
+
+def corrupt(
+    jobs: Sequence[Job],
+    dataset: Dataset,
+    num_images: int,
+    watcher: StudyWatcher,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Score each finished run on so many corrupted test images, all on the same ones; skip what has it.
+
+    Raises:
+        Interrupted: `should_stop`, asked before each run, said so.
+    """
+    from fmnist.evaluation import robustness
+    from fmnist.training.progress import Interrupted
+
+    wanted = min(num_images, len(dataset.test_labels))
+    finished = [run for run, _ in jobs if run.state() == "finished"]
+    waiting = [run for run in finished if results.robustness(run).get("num_images") != wanted]
+    for number, run in enumerate(waiting, 1):
+        if should_stop():
+            raise Interrupted
+        watcher.note(f"Scoring on corrupted images: {number} of {len(waiting)}")
+        with run.lock():
+            robustness.measure(run, dataset, num_images=wanted)
+
+
+def _is_scored(run: RunDirectory) -> bool:
+    """Whether a run has its scores; those of one that holds out a fold are in its history."""
+    is_fold = bool(read_json(run.config)["data"].get("folds"))
+    return is_fold or (run.metrics.is_file() and run.predictions.is_file())
 
 
 def is_done(run: RunDirectory) -> bool:
@@ -106,7 +139,7 @@ def is_done(run: RunDirectory) -> bool:
     try:
         if not run.exists():
             return False
-        state, scored = run.state(), run.metrics.is_file() and run.predictions.is_file()
+        state, scored = run.state(), _is_scored(run)
         diagnosed = run.diagnosis.is_file() or not has_validation(run)
         return state == "diverged" or (state == "finished" and scored and diagnosed)
     except (FmnistError, KeyError, TypeError):  # a damaged file: done again

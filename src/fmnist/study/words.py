@@ -1,14 +1,12 @@
-"""Puts a study's result into tables and a plain sentence for each variant. Reads no files."""
+"""Tells a study's result in a plain sentence for each variant, and as a text with its tables. Reads no files."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fmnist.study.definition import MAX_SEEDS
-from fmnist.study.result import BY_NAME, CANNOT_TELL, HELPS, HURTS, METRICS, SAME, Metric, outcome
+from fmnist.study.result import BY_NAME, CANNOT_TELL, HELPS, HURTS, SAME, outcome
+from fmnist.study.tables import Row, mean_cell, pipes, titled, with_margin
 from fmnist.text import number, percent, plural
 
-Row = Mapping[str, Any]
 # A run that takes this much more or less time than the baseline's is worth a word.
 _SLOWER, _FASTER = 1.15, 0.87
 
@@ -45,6 +43,7 @@ def sentence(row: Row, base: Row, seeds: int) -> str:
         told += f" {with_seeds.capitalize()} it cannot be told whether it changes {cannot}." if cannot else ""
     else:
         told = f"{row['name']}: {with_seeds} it cannot be told whether it changes {cannot or 'anything'}{time}."
+    told += _corrupted_words(row)
     if lost:
         told += f" Its loss stopped being a number with {len(lost)} of {seeds} seeds, which are left out here."
     return told
@@ -81,6 +80,29 @@ def _accuracy_words(difference: Row) -> str:
     return f"{verb} {with_margin(difference, BY_NAME['test_accuracy'], 1, sign=False)} points of test accuracy"
 
 
+def _corrupted_words(row: Row) -> str:
+    """Say what a variant does on corrupted images, on average and most with which; nothing where none were met."""
+    whole, metric = row["difference"].get("corrupted"), BY_NAME["corrupted"]
+    if not whole:
+        return ""
+    verbs = {HELPS: "gains", HURTS: "costs"}
+    found, points = outcome(whole, metric), with_margin(whole, metric, 1)
+    if found in verbs:
+        told = f"On corrupted images it {verbs[found]} {with_margin(whole, metric, 1, sign=False)} points"
+    elif found == SAME:
+        told = f"On corrupted images it makes no difference worth having ({points} points)"
+    else:
+        told = f"On corrupted images it cannot be told ({points} points)"
+    for wanted, verb in verbs.items():
+        kinds = [(kind, one) for kind, one in row["corruptions"].items() if one and outcome(one, metric) == wanted]
+        kinds = sorted(kinds, key=lambda pair: -abs(pair[1]["mean"]))
+        if kinds:
+            told += f"; it {verb} most with " + " and ".join(
+                f"{kind} ({with_margin(one, metric, 1)})" for kind, one in kinds[:2]
+            )
+    return f" {told}."
+
+
 def _loss_words(row: Row, goes_on: bool) -> str:
     difference, metric = row["test_difference"]["test_loss"], BY_NAME["test_loss"]
     if difference is None or outcome(difference, metric) not in (HELPS, HURTS):
@@ -102,71 +124,17 @@ def _about_baseline(base: Row) -> str:
     told = f"The baseline reaches {mean_cell(found['test_accuracy'], BY_NAME['test_accuracy'])}% on the test set"
     if found["gap"]:
         told += f", with a gap of {mean_cell(found['gap'], BY_NAME['gap'])} points between training and validation"
+    if found.get("corrupted"):
+        told += f", and {mean_cell(found['corrupted'], BY_NAME['corrupted'])}% on corrupted images"
     return told + "."
-
-
-def _verdicts(row: Row) -> str:
-    """Return the diagnoses of a variant's runs: `overfitting`, or `overfitting 2, good fit 1`; or how many failed."""
-    counts = Counter(run.get("verdict", "failed" if run["state"] != "finished" else "–") for run in row["runs"])
-    return ", ".join(f"{name} {count}" if len(counts) > 1 else name for name, count in counts.most_common())
-
-
-def value_table(result: Row) -> list[list[str]]:
-    """Return the table of means, its header first."""
-    table = [["variant", *(metric.title for metric in METRICS), "diagnosis"]]
-    for row in result["variants"]:
-        table.append([row["name"], *(_value_cell(row, metric) for metric in METRICS), _verdicts(row)])
-    return table
-
-
-def difference_table(result: Row) -> list[list[str]]:
-    """Return the table of differences to the baseline, its header first."""
-    table = [["variant", *(metric.title.replace(", %", ", points") for metric in METRICS), "gap closed"]]
-    for row in result["variants"][1:]:
-        closed = "–" if row["gap_closed"] is None else percent(row["gap_closed"], 0)
-        table.append([row["name"], *(_difference_cell(row, metric) for metric in METRICS), closed])
-    return table
-
-
-def _difference_cell(row: Row, metric: Metric) -> str:
-    # Those on the test set hold for other images too.
-    difference = row["test_difference"].get(metric.name) or row["difference"][metric.name]
-    if difference is None:
-        return "–"
-    if metric.name == "parameters":
-        return _signed(difference, metric)
-    return with_margin(difference, metric, metric.digits)
-
-
-def _value_cell(row: Row, metric: Metric) -> str:
-    """Return one cell of the table of means; an onset says in how many runs the gap opens at all."""
-    summary, runs = row["summary"][metric.name], [run for run in row["runs"] if run["state"] == "finished"]
-    if summary is None:
-        judged = [run for run in runs if run.get("verdict", "too short to tell") != "too short to tell"]
-        return "never" if metric.name == "onset" and judged else "–"
-    text = mean_cell(summary, metric)
-    return f"{text} ({summary['n']} of {len(runs)})" if metric.name == "onset" and summary["n"] < len(runs) else text
-
-
-def mean_cell(summary: Row, metric: Metric) -> str:
-    """Return `91.52 ± 0.20`: mean and standard deviation over seeds, as far as there are several."""
-    mean = number(metric.scale * summary["mean"], metric.digits)
-    if summary["sd"] is None or (metric.name == "parameters" and not summary["sd"]):
-        return mean
-    return f"{mean} ± {number(metric.scale * summary['sd'], metric.digits)}"
-
-
-def margin(difference: Row) -> float | None:
-    """Return the half-width of a difference's 95% interval, or None where it has none."""
-    return None if difference["interval"] is None else (difference["interval"][1] - difference["interval"][0]) / 2
 
 
 def markdown(result: Row) -> str:
     """Return the contents of `table.md`."""
     parts = [f"# Study {result['name']}", result["description"], setup(result)]
     parts += ["## What it shows", "\n".join(f"- {row['sentence']}" for row in result["variants"])]
-    parts += [f"## Mean ± standard deviation over {plural(len(result['seeds']), 'seed')}", pipes(value_table(result))]
-    parts += ["## Difference to the baseline, with its 95% interval", pipes(difference_table(result))]
+    for title, table in titled(result):
+        parts += [f"## {title}", pipes(table)]
     parts += ["\n".join(f"- {note}" for note in result["notes"])]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -206,22 +174,3 @@ def _notes(result: Row) -> list[str]:
             f"would still seem to, in about {percent(1 - 0.95**count, 0)} of such studies."
         )
     return notes
-
-
-def with_margin(difference: Row, metric: Metric, digits: int, sign: bool = True) -> str:
-    """Return `+0.9 ± 0.2`; with a digit more where the margin would round to nothing."""
-    half, mean = margin(difference), metric.scale * difference["mean"]
-    if half is not None and 0 < metric.scale * half < 0.5 * 10**-digits:
-        digits += 1
-    told = number(mean if sign else abs(mean), digits, sign=sign)
-    return told if half is None else f"{told} ± {number(metric.scale * half, digits)}"
-
-
-def _signed(difference: Row, metric: Metric) -> str:
-    return number(metric.scale * difference["mean"], metric.digits, sign=True)
-
-
-def pipes(table: Sequence[Sequence[str]]) -> str:
-    """Return a table in Markdown; all columns but the first lean to the right."""
-    lines = ["| " + " | ".join(cells) + " |" for cells in table]
-    return "\n".join([lines[0], "| --- |" + " ---: |" * (len(table[0]) - 1), *lines[1:]])

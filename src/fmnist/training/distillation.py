@@ -9,7 +9,8 @@ import numpy as np
 from keras import ops
 
 from fmnist.config import Config
-from fmnist.data import Dataset, shape
+from fmnist.data import shape
+from fmnist.data.dataset import Dataset
 from fmnist.data.split import run_split
 from fmnist.errors import InputError
 from fmnist.evaluation.calibration import at_temperature

@@ -9,11 +9,12 @@ import numpy as np
 
 from fmnist import backend, models
 from fmnist.config import Config
-from fmnist.data import Dataset, decisions
+from fmnist.data import decisions
+from fmnist.data.dataset import Dataset
 from fmnist.models import pretrained
 from fmnist.run.directory import RunDirectory, atomic_path, write_json
 from fmnist.run.history import best_epoch, is_over, write_history
-from fmnist.training import cached_outputs, distillation
+from fmnist.training import cached_outputs, distillation, weighting
 from fmnist.training.phase import Examples, head_features, phases, split
 from fmnist.training.progress import Interrupted, Watcher
 from fmnist.training.state import TrainingState
@@ -62,6 +63,8 @@ def train(
 
     model, final = _networks(config, dataset, examples)
     watcher.network(model)
+    if told := weighting.sentence(recipe.class_weights, examples.train_labels):
+        watcher.note(told)
     state = TrainingState(run, model, steps, length.epochs)
     restored = resume and state.restore(watcher)
     if not restored and (source := pretrained.load(model, config, dataset.class_names)):

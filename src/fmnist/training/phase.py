@@ -15,13 +15,14 @@ from keras import ops
 
 from fmnist import backend
 from fmnist.config import FAMILIES, AugmentationConfig, Config
-from fmnist.data import Dataset, run_split
+from fmnist.data.dataset import Dataset
 from fmnist.data.decisions import Decisions
+from fmnist.data.split import run_split
 from fmnist.evaluation import metrics
 from fmnist.models import head
 from fmnist.run.directory import RunDirectory
 from fmnist.run.history import TRAIN_SAMPLE
-from fmnist.training import augmentation, cached_outputs, distillation, optimizers
+from fmnist.training import augmentation, cached_outputs, distillation, optimizers, weighting
 from fmnist.training.distillation import Targets
 from fmnist.training.progress import Watcher
 
@@ -62,10 +63,11 @@ class Phase:
     ) -> None:
         """Prepare; nothing is traced before the first step. `model` gives logits, `final` probabilities."""
         self.model, self.final, self.first, self.end = model, final, first, end
-        self._examples, self._targets, self._recipe = examples, targets, config.training
+        self._examples, self._recipe = examples, config.training
         self.optimizer = optimizers.build(self._recipe)
         rows = 2 if config.distillation.teacher else 1
-        loss = distillation.loss(config)
+        mode, loss = self._recipe.class_weights, distillation.loss(config)
+        self._targets, loss = weighting.weighted(targets, loss, mode, examples.train_labels)
         self._steps = backend.Steps(model, self.optimizer, loss, self._recipe.batch_size, rows)
         self._epochs = augmentation.Epochs(examples.train, config.augmentation, self._recipe.seed)
         self._predict = backend.Predictor(final)

@@ -6,15 +6,14 @@ A path that is not listed here does not exist for the outside, whichever paths G
 import asyncio
 import hashlib
 import hmac
-import ipaddress
 import logging
 import re
 from base64 import b64decode
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
-from urllib.parse import unquote_plus, urlsplit
+from urllib.parse import unquote_plus
 
-from fmnist.web import api, bodies, events
+from fmnist.web import api, bodies, events, hosts
 from fmnist.web.problems import CLOSE, KINDS, Problem
 from fmnist.web.service import Place, Service
 from fmnist.web.settings import Settings
@@ -57,7 +56,7 @@ class Guard:
         self._app, self._page, self._service = in_one_form(app), page, service
         self._counters, self.root_path = service.counters, settings.root_path
         self._origins = frozenset(origin.rstrip("/").lower() for origin in settings.origins)
-        self._hosts = _known_hosts(settings)
+        self._hosts, self._private = hosts.known(settings), hosts.private(settings)
         self._token = hashlib.sha256(settings.token.encode()).digest() if settings.token else b""
         self._page_bytes = int(_SHARE_OF_BASE64 * settings.limits.body_bytes)
 
@@ -135,7 +134,7 @@ class Guard:
         host = headers.get(b"host", "").lower()
         if path in _OPEN:
             return ""
-        if self._hosts is not None and _name(host) not in self._hosts:
+        if self._hosts is not None and hosts.name(host) not in self._hosts:
             unknown = f"the request is meant for '{host[:100]}', which this server is not known as"
             raise Problem("unknown_host", f"{unknown}; start it with --origin to add a name")
         origin = headers.get(b"origin", "").lower()
@@ -164,6 +163,8 @@ class Guard:
 
     async def _for_page(self, path: str, method: str, scope: Message, receive: bodies.Receive, send: Send) -> None:
         known = path in events.PATHS if method == "POST" else bool(_PAGE_GET.fullmatch(path)) and ".." not in path
+        if path == events.TEACH and not (self._private and hosts.asked_here(scope)):
+            known = False
         if self._page is None or not known:
             raise Problem("not_found", f"there is nothing at {path[:200]}")
         if method not in ("GET", "HEAD", "POST"):
@@ -232,24 +233,3 @@ def in_one_form(app: App) -> App:
             raise Problem(code, f"{KINDS[code].meaning}: {scope['method']} {path[:200]}", allow)
 
     return ask
-
-
-def _known_hosts(settings: Settings) -> frozenset[str] | None:
-    """Return the names that requests may be meant for; None where any will do.
-
-    A server on the loopback would otherwise answer any page whose owner lets its name point there (DNS rebinding).
-    """
-    own = {_name(urlsplit(origin).netloc) for origin in settings.origins}
-    local = {"localhost", "127.0.0.1", "::1"}
-    try:
-        loopback = settings.host == "localhost" or ipaddress.ip_address(settings.host).is_loopback
-    except ValueError:
-        loopback = False
-    return frozenset(own | local | {settings.host.lower()}) if loopback or own else None
-
-
-def _name(host: str) -> str:
-    """Return a Host header without its port."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.rpartition(":")[0] if host.count(":") == 1 else host

@@ -9,7 +9,7 @@ from fastapi.security import HTTPBearer
 from pydantic import BaseModel, Field
 
 from fmnist.data.shape import stored, without_channel
-from fmnist.images import DOUBTS
+from fmnist.images.cutout import DOUBTS
 from fmnist.run.environment import machine
 from fmnist.web import reference
 from fmnist.web.bodies import FORM, JSON, PIXEL_BYTES, RAW

@@ -1,12 +1,13 @@
 """Checks what a page sends before Gradio sees it: every field's type and length, and that nothing names a file."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fmnist.web.problems import Problem
 
 JOIN, RESET, CANCEL = (f"/gradio_api/{name}" for name in ("queue/join", "reset", "cancel"))
+TEACH = "/teach"
 SESSION = r"\w{1,64}"
 """Pattern of the name that a page gives itself."""
 _MOST = 20  # values of an event
@@ -38,7 +39,16 @@ class _Cancel(_Reset):
     fn_index: _Number
 
 
-_FORMS: dict[str, type[_Form]] = {JOIN: _Join, RESET: _Reset, CANCEL: _Cancel}
+class Teach(_Form):
+    """What the tab Teach asks for, about the collection `name` and its class `label`."""
+
+    do: Literal["show", "class", "picture", "undo", "remove", "train", "progress", "look"]
+    name: Annotated[str, Field(max_length=200)] = ""
+    label: Annotated[str, Field(max_length=200)] = ""
+    picture: Annotated[str, Field(pattern="^data:image/")] | None = None
+
+
+_FORMS: dict[str, type[_Form]] = {JOIN: _Join, RESET: _Reset, CANCEL: _Cancel, TEACH: Teach}
 PATHS = frozenset(_FORMS)
 """To which a page may send."""
 

@@ -14,7 +14,8 @@ from typing import Any
 import uvicorn
 
 from fmnist.errors import FmnistError
-from fmnist.predictor import Predictor, open_model
+from fmnist.predictor.opening import open_model
+from fmnist.predictor.predictor import Predictor
 from fmnist.run.environment import cores
 from fmnist.web import api
 from fmnist.web.access import Guard

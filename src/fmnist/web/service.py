@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import orjson
 
-from fmnist.images import CutOut
-from fmnist.predictor import Predictor, Readers
+from fmnist.images.cutout import CutOut
+from fmnist.predictor.predictor import Predictor
+from fmnist.predictor.readers import Readers
 from fmnist.run.environment import cores
 from fmnist.web import bodies
 from fmnist.web.batcher import Batcher
@@ -91,13 +92,16 @@ class Service:
         self.counters.took(time.perf_counter() - started)
         return answer
 
-    async def read(self, content: bytes, name: str) -> tuple[np.ndarray, CutOut]:
+    async def read(self, content: bytes, name: str, **form: Any) -> tuple[np.ndarray, CutOut]:
         """Return a picture file, which messages call by `name`, as the model takes it, and what was found out.
+
+        `form` has an `image_shape` and a preparation `how` that differ from the model's.
 
         Raises:
             InputError: it is no picture.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, content, name)
+        reading = partial(self._read, content, name, **form)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, reading)
 
     def _compute(self, images: np.ndarray) -> np.ndarray:
         """Return the probabilities, and in a last column the unfamiliarity, NaN where the model can't tell."""

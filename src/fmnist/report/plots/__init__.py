@@ -11,16 +11,17 @@ from pathlib import Path
 import matplotlib  # noqa: F401 (first, so that where it is missing the error names it and not one of its parts)
 import numpy as np
 
-from fmnist.data import Dataset
+from fmnist.data.dataset import Dataset
 from fmnist.errors import InputError
 from fmnist.report.plots.confusion import confusion
 from fmnist.report.plots.curves import curves, within_epoch
 from fmnist.report.plots.reliability import draw_reliability
+from fmnist.report.plots.robustness import draw_robustness
 from fmnist.report.plots.tiles import mistakes, sample_sheet
 from fmnist.run import results
 from fmnist.run.directory import RunDirectory
 from fmnist.run.history import read_history
-from fmnist.text import shorten
+from fmnist.text import plural, shorten
 
 __all__ = ["PLOTS", "Plot", "draw_all", "sample_sheet"]
 
@@ -84,6 +85,12 @@ def _reliability(run: RunDirectory, data: Dataset, stem: Path) -> list[Path]:
     return draw_reliability(_probabilities(run, data), data.test_labels, stem, title, results.temperature(run))
 
 
+def _robustness(run: RunDirectory, data: Dataset, stem: Path) -> list[Path]:
+    found = results.robustness(run)
+    title = f"{len(found['kinds'])} corruptions of {plural(found['num_images'], 'test image')}"
+    return draw_robustness(found, stem, title)
+
+
 def _probabilities(run: RunDirectory, dataset: Dataset) -> np.ndarray:
     """Return a run's answers to the test images, float (N, classes), unless they belong to other data."""
     found = results.predictions(run).probabilities
@@ -119,6 +126,11 @@ PLOTS = (
          "Reliability diagram: the accuracy of the answers in each of 15 bins of confidence, beside the confidence.",
          "Blue: how often answers of that confidence are correct. Orange: what it lacks to the confidence, or beyond "
          "it. Thin lines are 95% intervals.", drawable=_has("predictions")),
+    Plot("robustness", _robustness, "robustness",
+         "Heat maps of the accuracy, the calibration error and the share called unfamiliar, for each corruption and "
+         "strength.",
+         "The stronger the orange, the worse than on the images as they are; of what is called unfamiliar, the more.",
+         drawable=_has("robustness")),
 )  # fmt: skip
 
 

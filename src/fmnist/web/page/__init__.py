@@ -1,4 +1,4 @@
-"""Builds the page with Gradio: try the model, look at its training, fetch its files."""
+"""Builds the page with Gradio: try the model, look at its training, fetch its files, teach another one."""
 
 import logging
 import os
@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from fmnist.errors import first_line
+from fmnist.web import hosts
 from fmnist.web.access import App, in_one_form
 from fmnist.web.service import Service
 from fmnist.web.settings import Settings
@@ -39,7 +40,7 @@ def build(api: FastAPI, service: Service, settings: Settings) -> App:
     from gradio import queueing
     from gradio.state_holder import SessionState
 
-    from fmnist.web.page import models, training, try_it
+    from fmnist.web.page import models, teach, training, try_it
     from fmnist.web.page.rendering import asset, render
     from fmnist.web.page.runs import Runs
     from fmnist.web.page.sessions import Sessions
@@ -47,9 +48,10 @@ def build(api: FastAPI, service: Service, settings: Settings) -> App:
     served = _run_of(settings)
     runs = Runs(settings.runs_dir, settings.data_dir, served)
     name = service.predictor.metadata.get("run") or Path(settings.model).name
+    teacher = teach.Teacher(service, settings) if hosts.private(settings) else None
     with gradio.Blocks(title=TITLE, analytics_enabled=False, fill_width=False) as blocks:
-        header = render("header.html", name=name, facts=runs.facts(name), predictor=service.predictor)
-        gradio.HTML(header, js_on_load=None)
+        facts = {"facts": runs.facts(name), "predictor": service.predictor, "teaches": teacher is not None}
+        gradio.HTML(render("header.html", name=name, **facts), js_on_load=None)
         with gradio.Tabs():
             with gradio.Tab("Try it"):
                 try_it.build(service)
@@ -57,8 +59,13 @@ def build(api: FastAPI, service: Service, settings: Settings) -> App:
                 training.build(blocks, runs, name)
             with gradio.Tab("Models"):
                 models.build(blocks, runs, name)
+            if teacher:
+                with gradio.Tab("Teach"):
+                    teach.build(service)
     blocks.queue(max_size=_QUEUE, default_concurrency_limit=4, api_open=False)
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=teacher.life if teacher else None)
+    if teacher:
+        teacher.offer(app)
     models.offer(app, runs)
     blocks.state_session_capacity = _SESSIONS
     # For links to a page's state, which we don't offer, Gradio keeps what each page was last given: pictures of 10 MB.

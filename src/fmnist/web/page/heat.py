@@ -48,7 +48,7 @@ def overlay(image: np.ndarray, values: np.ndarray) -> np.ndarray:
     """
     from PIL import Image
 
-    from fmnist.images import picture
+    from fmnist.images.recipe import picture
 
     size = (image.shape[1] * _FACTOR, image.shape[0] * _FACTOR)
     light = np.asarray(picture(image).resize(size, Image.Resampling.NEAREST).convert("RGB"), np.float64) / 255

@@ -44,7 +44,7 @@ def panel(name: str, content: str = "", **options: Any) -> gradio.HTML:
 
 def png(pixels: np.ndarray) -> Markup:
     """Return a picture, uint8 (H, W, C), as the address of a PNG that carries itself."""
-    from fmnist.images import picture
+    from fmnist.images.recipe import picture
 
     file = io.BytesIO()
     picture(pixels).save(file, "PNG")

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from fmnist.data import Dataset, load
+from fmnist.data.dataset import Dataset
 from fmnist.errors import FmnistError, InputError
 from fmnist.evaluation.evaluate import check_dataset
+from fmnist.images.loading import load
 from fmnist.run import results, schema
 from fmnist.run.directory import STUDY_FILE, RunDirectory, list_runs, read_json, train_command
 from fmnist.run.history import read_history

@@ -11,8 +11,8 @@ import numpy as np
 
 from fmnist.data.sources import OFFICIAL_CLASS_NAMES
 from fmnist.errors import FmnistError, InputError
-from fmnist.images import DOUBTS, NOTHING
-from fmnist.predictor import UNTOLD
+from fmnist.images.cutout import DOUBTS, NOTHING
+from fmnist.predictor.predictor import UNTOLD
 from fmnist.web.page import heat
 from fmnist.web.page.rendering import QUIET, asset, panel, png, render
 from fmnist.web.service import Service
@@ -37,7 +37,7 @@ def build(service: Service) -> None:
 async def look_at(service: Service, content: str | None) -> AsyncIterator[str]:
     """Yield what the page shows for a picture, a data address: the answer, and then the answer with what mattered."""
     try:
-        image, cut_out = await service.read(_bytes(content, service.limits.body_bytes), "this picture")
+        image, cut_out = await service.read(picture_bytes(content, service.limits.body_bytes), "this picture")
         *shares, unfamiliarity = (await service.batcher.answer(image[np.newaxis]))[0]
         probabilities = np.array(shares)
         strange = service.threshold is not None and unfamiliarity > service.threshold
@@ -58,7 +58,8 @@ async def look_at(service: Service, content: str | None) -> AsyncIterator[str]:
         yield render("answer.html", problem=str(error))
 
 
-def _bytes(content: str | None, limit: int) -> bytes:
+def picture_bytes(content: str | None, limit: int) -> bytes:
+    """Return the file in a data address; an `InputError` if it is no picture, or larger than `limit` bytes."""
     kind, _, data = (content or "").partition(";base64,")
     try:
         if not kind.startswith("data:image/"):

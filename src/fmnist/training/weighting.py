@@ -1,0 +1,66 @@
+"""Weighs training images by how rare their class is, so that each class counts as much as the others in the loss."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from fmnist.evaluation.metrics import uneven
+from fmnist.training.distillation import Targets
+
+
+def class_weights(mode: str, labels: np.ndarray) -> np.ndarray | None:
+    """Return what an image of each class weighs, float32 (largest label + 1,); None where all images weigh the same.
+
+    The weight is inverse to the number of the class's images, and the mean over all images is 1.
+    Source: G. King and L. Zeng, "Logistic regression in rare events data", Political Analysis 9 (2001).
+
+    Args:
+        mode: `balanced`; `auto`, which is balanced where `uneven` says so; or `none`.
+        labels: integer (N,), of the training images.
+    """
+    counts = np.bincount(labels)
+    if mode == "none" or (mode == "auto" and not uneven(counts)):
+        return None
+    weights: np.ndarray = (len(labels) / np.maximum(counts, 1) / np.count_nonzero(counts)).astype(np.float32)
+    return weights
+
+
+def sentence(mode: str, labels: np.ndarray) -> str:
+    """Say that and why images weigh more or less; nothing where all weigh the same."""
+    if class_weights(mode, labels) is None:
+        return ""
+    counts = np.bincount(labels)
+    few, most = counts[counts > 0].min(), counts.max()
+    told = f"The classes have {few:,} to {most:,} training images, and count the same in the loss"
+    return f"{told}; with `class_weights='none'` the images do"
+
+
+class WeightedLoss(keras.losses.Loss):
+    """Another loss, in which an image weighs as much as the labels in its row add up to."""
+
+    def __init__(self, loss: keras.losses.Loss) -> None:
+        """Take the loss of rows whose labels add up to 1."""
+        super().__init__(name="weighted")
+        self.loss = loss
+
+    def call(self, wanted: Any, logits: Any) -> Any:
+        """Return the loss of each image, float32 (N,), of float32 (N, classes or more) and logits (N, classes)."""
+        weights = ops.sum(wanted[:, : logits.shape[-1]], axis=-1)
+        return weights * self.loss.call(wanted / weights[:, None], logits)
+
+
+def weighted(
+    targets: Targets, loss: keras.losses.Loss, mode: str, labels: np.ndarray
+) -> tuple[Targets, keras.losses.Loss]:
+    """Return targets and loss for training images with these labels; both as they are where all images weigh the same.
+
+    The weights travel in the targets, so that they are mixed where images are.
+    """
+    weights = class_weights(mode, labels)
+    if weights is None:
+        return targets, loss
+    own = weights[labels][:, None]
+    mirrored = targets.mirrored if targets.mirrored is None else targets.mirrored * own
+    return Targets(targets.rows * own, mirrored), WeightedLoss(loss)
