@@ -235,7 +235,7 @@ def check(config: Config, dataset: Dataset) -> None:
 
 def _num_images(config: Config, dataset: Dataset) -> tuple[int, int]:
     """Return how many images there are to train on and to validate on."""
-    train, validation = run_split(config.to_dict(), dataset.train_labels)
+    train, validation = run_split(config.to_dict(), dataset.train_labels, dataset.num_validation)
     learnt, _ = decisions.read_decisions(config.data.decisions, dataset).obey(train, dataset.train_labels)
     return len(learnt), len(validation)
 

@@ -12,7 +12,11 @@ class DataConfig:
     """Which of the training images are used for what."""
 
     validation_fraction: float = setting(
-        0.2, "Share of the training set kept for validation, stratified by class.", minimum=0.0, maximum=0.9
+        0.2,
+        "Share of the training set kept for validation, stratified by class. Where the data has a part for validation, "
+        "that is taken instead; with 0 all is learnt from.",
+        minimum=0.0,
+        maximum=0.9,
     )
     folds: int = setting(
         0,

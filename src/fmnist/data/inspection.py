@@ -17,7 +17,8 @@ def inspect(dataset: Dataset) -> dict[str, Any]:
 
     Returns:
         `source`, `sha256` (file name -> hexadecimal), `dtype`, `image_shape` ([H, W], [H, W, 3] in colour),
-        `num_classes`, `class_names`, `notes` (what is odd about the labels);
+        `num_classes`, `class_names`, `notes` (what is odd about the labels), `num_validation` (how many of the training
+        images came as a part for validation);
         `train` and `test`, each with
             `num_images`, `class_counts` (a number a class),
             `minimum` and `maximum` (0 to 255), `mean` and `std` of the pixels scaled to [0, 1],
@@ -38,6 +39,7 @@ def inspect(dataset: Dataset) -> dict[str, Any]:
         "num_classes": dataset.num_classes,
         "class_names": list(dataset.class_names),
         "notes": dataset.notes,
+        "num_validation": dataset.num_validation,
         "train": _part(dataset.train_images, dataset.train_labels, train_digests, dataset.num_classes),
         "test": _part(dataset.test_images, dataset.test_labels, test_digests, dataset.num_classes),
         "test_in_train": len(same_label),

@@ -55,7 +55,7 @@ def calibrate(run: RunDirectory, dataset: Dataset, predict: backend.Predictor | 
     if run.calibration.is_file() and run.familiarity.is_file():
         return True
     images, labels = dataset.train_images, dataset.train_labels
-    training, validation = run_split(read_json(run.config), labels)
+    training, validation = run_split(read_json(run.config), labels, dataset.num_validation)
     if len(validation) < FEWEST or results.trained_on(results.environment(run), dataset.sha256) is False:
         return False
     learnt, learnt_labels = decisions.of_run(run, dataset).obey(training, labels)

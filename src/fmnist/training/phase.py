@@ -43,7 +43,7 @@ def split(config: Config, dataset: Dataset, decisions: Decisions | None = None) 
     Decisions are obeyed for the first.
     """
     images, labels = dataset.train_images, dataset.train_labels
-    train, val = run_split(config.to_dict(), labels)
+    train, val = run_split(config.to_dict(), labels, dataset.num_validation)
     learnt, train_labels = (decisions or Decisions()).obey(train, labels)
     return Examples(images[learnt], train_labels, images[val], labels[val])
 
