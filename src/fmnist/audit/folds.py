@@ -1,6 +1,7 @@
 """Answers for every image by networks that did not learn from it, and how unlike all others it is: out of fold."""
 
 import math
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -20,6 +21,7 @@ from fmnist.training.progress import Watcher
 # A preset that takes fewer steps than these on the images that there are gets more epochs: 300 images are three steps
 # an epoch of `fast`, after which its network knows nothing.
 FEWEST_STEPS = 300
+_RUN = f"{TEMPORARY}fold"  # in the audit's folder; a killed audit's is removed by the next one, with its lock
 # So many images describe what is familiar, 54 numbers an image, and a tenth of them place the threshold.
 _DESCRIBING = 10_000
 
@@ -118,6 +120,7 @@ def out_of_fold(
         few, others = mixed(learnt)[:_DESCRIBING], mixed(held_out)[: _DESCRIBING // 10]
         known = novelty.fit(images[few], labels[few], images[others])
         unfamiliarity[held_out] = known.unfamiliarity(images[held_out])
+    shutil.rmtree(folder.path / _RUN, ignore_errors=True)
     mean = np.asarray(np.mean(of_tests, axis=0, dtype=np.float32))
     return OutOfFold(probabilities, mean, unfamiliarity, known.unfamiliarity(tests))
 
@@ -132,7 +135,7 @@ def _network(
         from fmnist import pipeline
         from fmnist.evaluation.evaluate import load_model
 
-        run = RunDirectory(folder.path / f"{TEMPORARY}fold")
+        run = RunDirectory(folder.path / _RUN)
         how: dict[str, Any] = {"watcher": watcher, "should_stop": should_stop, "overwrite": True, "train_only": True}
         return load_model(pipeline.train(config, dataset, run, **how))
 
