@@ -32,3 +32,8 @@ class DataConfig:
         minimum=1,
         common=True,
     )
+    decisions: str | None = setting(
+        None,
+        "Obey what this CSV file, such as an audit's, decides about training images: keep, relabel or drop.",
+        common=True,
+    )

@@ -26,7 +26,7 @@ def inspect(dataset: Dataset) -> dict[str, Any]:
         `test_in_train`: test images that are in the training set too, byte for byte, and `test_in_train_other_label`:
         those of them whose label no such training image has.
     """
-    train_digests, test_digests = _digests(dataset.train_images), _digests(dataset.test_images)
+    train_digests, test_digests = digests(dataset.train_images), digests(dataset.test_images)
     known, labelled = set(train_digests), set(zip(train_digests, dataset.train_labels.tolist(), strict=True))
     tested = zip(test_digests, dataset.test_labels.tolist(), strict=True)
     same_label = [pair in labelled for pair in tested if pair[0] in known]
@@ -68,5 +68,6 @@ def _part(
     }
 
 
-def _digests(images: NDArray[np.uint8]) -> list[bytes]:
+def digests(images: NDArray[np.uint8]) -> list[bytes]:
+    """Return the SHA-256 of each image's bytes."""
     return [hashlib.sha256(image).digest() for image in np.ascontiguousarray(images)]
