@@ -112,7 +112,8 @@ def figures() -> list[str]:
     return [
         f"Measured in Chromium with a camera that plays drawn scenes, two classes with {result['pictures']} pictures "
         f"each: {span('recording_seconds')} of recording for both, and {span('answered_seconds')} from *Train* to the "
-        f"first correct answer; the server and all that it started took {span('processor_seconds')} of processor time, its own start included. "
+        f"first correct answer; the server and all that it started took {span('processor_seconds')} of processor time, "
+        "its own start included. "
         f"{plural(len(rows), 'round')} on {where}.",
     ]
 
