@@ -122,11 +122,19 @@ def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path):
 
 
 class TestSignals:
-    def test_sigterm_ends_a_process_that_does_not_save_in_time(self):
+    @pytest.mark.parametrize(
+        "work",
+        ["time.sleep(60)", "lock = ctypes.create_string_buffer(64); take(lock); take(lock)"],
+        ids=["Python", "C"],
+    )
+    def test_sigterm_ends_a_process_that_does_not_save_in_time(self, work):
+        """In Python and in a library, where Python's handlers of signals wait."""
         code = (
-            "import os, signal, time; from fmnist.cli.train import StopSignals\n"
-            "StopSignals.seconds = 0.2\n"
-            "with StopSignals():\n    os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)"
+            "import ctypes, os, signal, threading, time; from fmnist.cli.train import StopSignals\n"
+            "take, StopSignals.seconds = ctypes.CDLL(None).pthread_mutex_lock, 0.2\n"
+            "with StopSignals():\n"
+            "    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()\n"
+            f"    {work}"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50)
         assert done.returncode == 143
@@ -138,7 +146,7 @@ class TestSignals:
             signal.raise_signal(signal.SIGTERM)
             assert stop()
         time.sleep(0.4)  # the process would have ended by now
-        assert not any(isinstance(thread, threading.Timer) and thread.is_alive() for thread in threading.enumerate())
+        assert not any("_watch" in thread.name for thread in threading.enumerate())
 
     @pytest.mark.parametrize(("number", "end"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
     def test_a_second_one_ends_at_once(self, number, end):

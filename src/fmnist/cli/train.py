@@ -7,6 +7,7 @@ import itertools
 import os
 import shlex
 import signal
+import socket
 import threading
 from pathlib import Path
 from types import FrameType
@@ -37,17 +38,24 @@ class StopSignals:
     def __init__(self) -> None:
         self.received: int | None = None
         self._before: dict[int, Any] = {}
-        self._end = threading.Timer(self.seconds, self._give_up)
+        self._over = threading.Event()
 
     def __enter__(self) -> StopSignals:
         """Listen."""
         for number in (signal.SIGINT, signal.SIGTERM):
             self._before[number] = signal.signal(number, self._remember)
+        # Python's own handler waits until the main thread comes back from a computation; this thread does not.
+        hears, self._tells = socket.socketpair()
+        self._tells.setblocking(False)
+        self._woken = signal.set_wakeup_fd(self._tells.fileno(), warn_on_full_buffer=False)
+        threading.Thread(target=self._watch, args=(hears,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Listen no more."""
-        self._end.cancel()
+        self._over.set()
+        signal.set_wakeup_fd(self._woken)
+        self._tells.close()
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -55,14 +63,15 @@ class StopSignals:
         if self.received is not None:
             raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
         self.received = number
-        if number == signal.SIGTERM:
-            self._end.daemon = True
-            self._end.start()
         say("\nStopping: saving the work so far (a second Ctrl-C stops at once)")
 
-    def _give_up(self) -> None:
-        say("Not saved in time; --resume continues from the last checkpoint")
-        os._exit(128 + signal.SIGTERM)  # a thread in a long computation hears nothing else
+    def _watch(self, hears: socket.socket) -> None:
+        """End the process a while after SIGTERM, unless nobody listens any more."""
+        with hears:
+            while number := hears.recv(1):
+                if number[0] == signal.SIGTERM and not self._over.wait(self.seconds):
+                    say("Not saved in time; --resume continues from the last checkpoint")
+                    os._exit(128 + signal.SIGTERM)
 
     def __call__(self) -> bool:
         """Whether a signal has come."""
