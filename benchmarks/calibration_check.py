@@ -35,7 +35,7 @@ def chance(probabilities: np.ndarray, rounds: int = 100) -> list[float]:
 def measure(run: RunDirectory, dataset: Dataset) -> dict[str, Any]:
     """Return the figures of one run."""
     config, calibration, metrics = (read_json(path) for path in (run.config, run.calibration, run.metrics))
-    _, validation = run_split(config, dataset.train_labels)
+    _, validation = run_split(config, dataset.train_labels, dataset.num_validation)
     temperature, images = calibration["temperature"], dataset.train_images[validation]
     probabilities = at_temperature(evaluate.load_model(run)(images), temperature)
     return {

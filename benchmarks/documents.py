@@ -18,7 +18,7 @@ from pathlib import Path
 import measured
 
 SCRIPTS = (
-    "calibration_check", "diagnosis_check", "exports", "history_forms", "novelty", "predict", "robustness",
+    "audit", "calibration_check", "diagnosis_check", "exports", "history_forms", "novelty", "predict", "robustness",
     "serve_load", "studies", "tables", "teach", "torture_docs",
 )  # fmt: skip
 MARKER = re.compile(r"<!-- (\w+: made by benchmarks/\w+\.py) -->")

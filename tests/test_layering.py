@@ -32,6 +32,7 @@ ROOMS: dict[str, set[str] | None] = {
     "report": None,
     "web": None,
     "pipeline": None,
+    "audit": None,
     "study": None,
     "doctor": None,
     "cli": None,

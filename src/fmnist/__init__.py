@@ -26,6 +26,7 @@ _HOMES = {
     "open_model": "predictor.opening",
     "Prediction": "predictor.prediction",
     "build": "models",
+    "audit_dataset": "audit",
     "train": "pipeline",
     "resume": "pipeline",
     "evaluate": "evaluation.evaluate",

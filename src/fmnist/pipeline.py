@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from fmnist import backend, diagnosis, models
 from fmnist.config import Config, restore
-from fmnist.data import shape
+from fmnist.data import decisions, shape
 from fmnist.data.dataset import Dataset
 from fmnist.data.split import run_split
 from fmnist.errors import Diverged, InputError, RunError
 from fmnist.models import pretrained
 from fmnist.run import environment, results
-from fmnist.run.directory import STUDY_FILE, RunDirectory, has_validation, read_json, write_json
+from fmnist.run.directory import STUDY_FILE, RunDirectory, has_validation, read_json, sha256, write_bytes, write_json
 from fmnist.text import plural
 
 if TYPE_CHECKING:
@@ -61,12 +61,16 @@ def train(
         from fmnist.training.distillation import Teacher
 
         teacher = Teacher(config, dataset) if config.distillation.teacher else None
+        decided = decisions.read_decisions(config.data.decisions, dataset)
         _clear(run)
         place = str(dataset.folder) if dataset.folder else None
         data = {"data_source": dataset.source, "data_dir": place, "data_sha256": dataset.sha256}
         data["started"] = datetime.datetime.now(datetime.UTC).isoformat()
         write_json(run.environment, environment.environment() | data)
         facts = _facts(config, dataset) | ({"teacher": teacher.facts} if teacher else {})
+        if config.data.decisions:
+            write_bytes(run.decisions, decided.content)
+            facts["decisions"] = decided.facts
         write_json(run.config, config.to_dict() | facts)
         return _go(config, dataset, run, watcher, should_stop, train_only, teacher, resume=False)
 
@@ -99,6 +103,7 @@ def resume(
             raise InputError(
                 f"{run.path} was trained on other data than {dataset.source}; give the same data with `data_dir`"
             )
+        _check_decisions(run, config)
         backend.prepare(config.engine)
         from fmnist.training.distillation import Teacher
 
@@ -112,6 +117,15 @@ def resume(
                     "put the first one back, or start again with `overwrite=True`"
                 )
         return _go(config, dataset, run, watcher, should_stop, train_only, teacher, resume=True)
+
+
+def _check_decisions(run: RunDirectory, config: Config) -> None:
+    """Refuse to go on where a run's decisions are not those that it was started with."""
+    was = read_json(run.config).get("decisions", {}).get("sha256")
+    if config.data.decisions and (sha256(run.decisions) if run.decisions.is_file() else "") != was:
+        raise InputError(
+            f"{run.decisions} has gone or was changed since the run was started; start again with `overwrite=True`"
+        )
 
 
 def check_place(run: RunDirectory, overwrite: bool) -> None:
@@ -221,8 +235,9 @@ def check(config: Config, dataset: Dataset) -> None:
 
 def _num_images(config: Config, dataset: Dataset) -> tuple[int, int]:
     """Return how many images there are to train on and to validate on."""
-    train, validation = run_split(config.to_dict(), dataset.train_labels)
-    return len(train), len(validation)
+    train, validation = run_split(config.to_dict(), dataset.train_labels, dataset.num_validation)
+    learnt, _ = decisions.read_decisions(config.data.decisions, dataset).obey(train, dataset.train_labels)
+    return len(learnt), len(validation)
 
 
 def _facts(config: Config, dataset: Dataset) -> dict[str, Any]:

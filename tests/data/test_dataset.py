@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 
@@ -12,7 +13,7 @@ import pytest
 from fmnist import load_dataset
 from fmnist.data import sources
 from fmnist.data.cache import KnownFile
-from fmnist.data.dataset import Dataset, read_folder
+from fmnist.data.dataset import VALIDATION_FILES, Dataset, read_folder
 from fmnist.data.download import Folder
 from fmnist.data.idx import read_idx, write_idx
 from fmnist.data.inspection import inspect
@@ -448,6 +449,7 @@ def test_inspection_of_a_set_worked_by_hand():
         "num_classes": 4,
         "class_names": ["a", "b", "c", "d"],
         "notes": ["no training image has the class d"],
+        "num_validation": 0,
         "test_in_train": 2,  # 0 and 51
         "test_in_train_other_label": 1,  # 51 is 1 or 2 in training, 0 in test
     }
@@ -486,3 +488,34 @@ def test_a_limit_takes_some_of_each_class_where_they_are_sorted(limit):
     assert len({*train} | {*validation}) == limit and len(validation) == round(limit * 0.2)
     again = run_split(settings(limit), labels)
     np.testing.assert_array_equal(np.concatenate(again), np.concatenate([train, validation]))
+
+
+@pytest.mark.parametrize("limit", [None, 50])
+def test_a_part_for_validation_is_taken_whole(limit):
+    labels = np.concatenate([np.arange(200) % 10, np.arange(30) % 3]).astype(np.uint8)
+    train, validation = run_split(settings(limit), labels, num_validation=30)
+    assert train.tolist() == list(range(limit or 200)) and validation.tolist() == list(range(200, 230))
+    train, validation = run_split(settings(limit, 0.0), labels, num_validation=30)
+    assert train.tolist() == list(range(limit or 230)) and not len(validation)
+
+
+def write_validation(folder, images, labels):
+    for name, array in zip(VALIDATION_FILES, (images, labels), strict=True):
+        write_idx(folder / name, array)
+
+
+def test_files_for_validation_lie_behind_the_training_images(tiny_data_dir, tmp_path):
+    whole, folder = load_dataset(tiny_data_dir), shutil.copytree(tiny_data_dir, tmp_path / "data")
+    images, labels = whole.test_images[:7, ..., 0], whole.test_labels[:7]
+    write_validation(folder, images, labels)
+    data = load_dataset(folder)
+    assert data.num_validation == 7 and {*VALIDATION_FILES} < {*data.sha256} and len(data.train_labels) == 607
+    np.testing.assert_array_equal(data.train_images[-7:, ..., 0], images)
+    np.testing.assert_array_equal(data.train_labels[-7:], labels)
+    for wrong in ((images[:, :5], labels), (images[:5], labels)):
+        write_validation(folder, *wrong)
+        with pytest.raises(InputError, match=r"validation: images \(\d, .* expected images of one size, and a label"):
+            load_dataset(folder)
+    (folder / VALIDATION_FILES[1]).unlink()
+    with pytest.raises(InputError, match="val-labels-idx1-ubyte is missing"):
+        load_dataset(folder)

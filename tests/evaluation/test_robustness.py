@@ -12,6 +12,7 @@ from fmnist.evaluation import calibration, robustness
 from fmnist.evaluation.corruptions import CORRUPTIONS, corrupt
 from fmnist.evaluation.evaluate import load_model
 from fmnist.evaluation.novelty import Novelty
+from fmnist.report import plots
 from fmnist.run import results, schema
 from fmnist.run.directory import read_json, write_json
 
@@ -77,11 +78,13 @@ def test_the_report_shows_it(measured, tiny_dataset, tmp_path):
     content["slices"]["failing"] = [row]
     write_json(run.robustness, content)
     assert schema.problems(run) == []
-    assert run.plots / "robustness.svg" in fmnist.draw_all(run, tiny_dataset)
+    (plot,) = [one for one in plots.PLOTS if one.name == "robustness"]
+    assert plot.drawable(run)
+    drawn = plot.draw(run, tiny_dataset, run.plots / plot.name)
     page = Page(fmnist.write_report(run))
     assert "Of 24 test images" in page.text and "class 3, dark: 25.0% of 20 images correct" in page.text
-    for plot in run.plots.glob("robustness.*"):
-        plot.unlink()
+    for path in drawn:
+        path.unlink()
     assert f"fmnist report {run.path}" in Page(fmnist.write_report(run)).text
 
 

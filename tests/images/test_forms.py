@@ -1,5 +1,6 @@
 """Every form of data sets is read, and what is broken is told; archives from anybody do no harm."""
 
+import contextlib
 import pickle
 import sys
 import tarfile
@@ -137,9 +138,9 @@ def too_many(path):
     return path.with_suffix(".tar")
 
 
-def cut(path):
+def cut(path, end=-3000):
     source = forms.tarred(path.with_suffix(".tar.gz"), forms.class_folders(path.parent / "in", TWO))
-    source.write_bytes(source.read_bytes()[:-3000])
+    source.write_bytes(source.read_bytes()[:end])
     return source
 
 
@@ -158,6 +159,8 @@ HOSTILE = {
     "too many members": (too_many, "has more than 50 members"),
     "control characters": (zip_of(("../\x1b[2J", b"x", 0)), r"its member \.\./\\x1b\[2J lies outside"),
     "cut off": (cut, "is a damaged archive"),
+    "cut off early": (lambda path: cut(path, 32), "is a damaged archive"),
+    "a member without a name": (zip_of(("", b"x", 0)), "is a damaged archive"),
 }
 
 
@@ -257,6 +260,7 @@ BROKEN = {
     "too large a number": (
         lambda at: text(at / "a.csv", f"0,{PIXELS}\n1,{PIXELS}77\n"), "values from 7 to 777; expected 0 to 255"
     ),
+    "no name of a file": (lambda at: text(at / "a.csv", "file,label\na\0.png,1\n"), r"names a\\x00\.png; expected"),
     "empty table": (lambda at: text(at / "a.csv", ""), "has no row; expected a row an image"),
     "header alone": (lambda at: text(at / "a.csv", "file,label\n"), "has no row below its header"),
     "no text": (lambda at: binary(at / "a.csv"), "cannot be read as a table of text"),
@@ -290,6 +294,30 @@ def test_what_is_broken_is_told(name, tmp_path):
     with pytest.raises(InputError, match=problem):
         import_data(write(tmp_path / "in"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+FILES = {
+    "NPZ": lambda at: forms.keras_npz(at / "a.npz", TWO),
+    "packed NPZ": lambda at: forms.medmnist_npz(at / "a.npz", GREY),
+    "Parquet": lambda at: forms.parquet(at / "a.parquet", X, Y),
+    "CSV of files": lambda at: forms.csv_of_files(at / "in", TWO) / "labels.csv",
+    "CSV of pixels": lambda at: forms.csv_of_pixels(at / "a.csv", *GREY["train"]),
+    "zip": lambda at: forms.zipped(at / "a.zip", forms.class_folders(at / "in", TWO)),
+    "tar.gz": lambda at: forms.tarred(at / "a.tar.gz", forms.class_folders(at / "in", TWO)),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_whatever_is_damaged_ends_in_an_error_of_ours(name, tmp_path):
+    source, rng = FILES[name](tmp_path), np.random.default_rng(0)
+    whole = source.read_bytes()
+    for number in range(12):
+        place = int(rng.integers(min(len(whole), 400 if number % 2 else len(whole))))
+        damaged = bytearray(whole[:place] if number < 4 else whole)
+        damaged[place : place + 8] = rng.bytes(8) if number < 9 else bytes(8)
+        source.write_bytes(damaged)
+        with contextlib.suppress(InputError):
+            import_data(source, tmp_path / f"out-{number}")
 
 
 def test_a_refusal_names_all_forms(tmp_path):

@@ -342,15 +342,19 @@ def test_a_damaged_preparation_is_named(text, tmp_path):
 
 
 SPLITS = {
-    "train, val, test": ({"train": 4, "val": 2, "test": 3}, (12, 6), {"train": ["train", "val"], "test": ["test"]}),
-    "sets": ({"training_set": 5, "test_set": 2}, (10, 4), {"train": ["training_set"], "test": ["test_set"]}),
+    "train, val, test": (
+        {"train": 4, "val": 2, "test": 3},
+        (8, 4, 6),
+        {"train": ["train"], "val": ["val"], "test": ["test"]},
+    ),
+    "sets": ({"training_set": 5, "test_set": 2}, (10, 0, 4), {"train": ["training_set"], "test": ["test_set"]}),
     "twice": (
         {"seg_train/seg_train": 4, "seg_test/seg_test": 1},
-        (8, 2),
+        (8, 0, 2),
         {"train": ["seg_train"], "test": ["seg_test"]},
     ),
-    "no test": ({"train": 4, "Validation": 2}, (8, 4), {"train": ["train"], "test": ["Validation"]}),
-    "train alone": ({"train": 5}, (8, 2), {"train": ["train"], "test": []}),
+    "no test": ({"train": 4, "Validation": 2}, (8, 0, 4), {"train": ["train"], "test": ["Validation"]}),
+    "train alone": ({"train": 5}, (8, 0, 2), {"train": ["train"], "test": []}),
 }
 
 
@@ -362,15 +366,16 @@ def test_a_split_that_is_given_is_kept(parts, counts, kept, tmp_path, run_cli):
     Image.new("L", (9, 7)).save(tmp_path / "in" / "predict" / "predict" / "0.png")
     code, out, err = run_cli("data", "import", tmp_path / "in", "--out", tmp_path / "out", "--json")
     facts = json.loads(out)
-    assert code == 0 and facts["class_names"] == ["cat", "dog"] and facts["parts"] == kept
-    assert (facts["train"], facts["test"]) == counts
+    assert code == 0 and facts["class_names"] == ["cat", "dog"] and facts["parts"] == {"val": []} | kept
+    assert (facts["train"], facts["val"], facts["test"]) == counts
     assert f"Left out  {tmp_path / 'in' / 'predict'}: 1 picture of no known class\n" in err
-    test = {path.name for path in (tmp_path / "in").iterdir()} & {*kept["test"]}
-    if test:
-        shown = sorted(bytes(image) for image in load_dataset(tmp_path / "out").test_images)
-        (place,) = [name for name in parts if name.split("/")[0] in test]
-        files = sorted((tmp_path / "in" / place).rglob("*.png"))
-        assert shown == sorted(np.asarray(Image.open(path)).tobytes() for path in files)
+    data = load_dataset(tmp_path / "out")
+    assert data.num_validation == counts[1]
+    for part, images in (("test", data.test_images), ("val", data.train_images[counts[0] :])):
+        if names := kept.get(part):
+            (place,) = [name for name in parts if name.split("/")[0] in names]
+            files = sorted((tmp_path / "in" / place).rglob("*.png"))
+            assert sorted(map(bytes, images)) == sorted(np.asarray(Image.open(path)).tobytes() for path in files)
     said = run_cli("data", "import", tmp_path / "in", "--out", tmp_path / "again")[1].splitlines()[3]
     assert said.startswith(f"Split      {' and '.join(kept['train'])} for training, ")
     assert said.endswith(" for the test, as it came")

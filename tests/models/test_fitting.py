@@ -30,7 +30,9 @@ def with_weights(monkeypatch):
 @pytest.mark.parametrize(
     ("count", "shape", "expected"),
     [
-        (1_500, (64, 64, 3), "standard"),
+        (1_000, (64, 64, 3), "transfer"),
+        (1_001, (64, 64, 3), "standard"),
+        (1_000, (63, 63, 3), "standard"),
         (1_500, (120, 96, 3), "transfer"),
         (5_001, (120, 96, 3), "standard"),
         (100_000, (224, 224, 3), "standard"),
@@ -54,7 +56,7 @@ def test_what_is_given_is_kept(with_weights):
     few = dataset(60, (96, 96, 3))
     config, told = fmnist.preset_for(few, epochs=3, seed=7)
     assert config == preset("transfer", epochs=3, seed=7)
-    assert told.startswith("transfer, 3 epochs, for 60 images of 96×96 pixels in colour, which are few")
+    assert told.startswith("transfer, 3 epochs, for 60 images of 96×96 pixels in colour, which are few, so")
     assert "`preset='standard'` chooses otherwise" in told
     config, told = fmnist.preset_for(few, filters=(18, 8))
     assert config == preset(DEFAULT_PRESET, filters=(18, 8)) and "`filters`" in told
@@ -80,7 +82,7 @@ def test_the_hidden_layer_has_at_most_16_by_16_places_to_look_at(name, side, inp
 
 
 @pytest.mark.parametrize("name", ["standard", pytest.param("reference", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("side", [8, 64, 224])
+@pytest.mark.parametrize("side", [8, 224])
 def test_images_of_all_sizes_are_learnt(name, side, tmp_path):
     config = preset(name, epochs=2, batch_size=8)
     run = fmnist.train(config, dataset(40, (side, side)), tmp_path / "run", train_only=True)

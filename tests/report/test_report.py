@@ -372,3 +372,17 @@ def test_only_what_was_just_drawn_is_shown(bare, tiny_dataset):
 def test_a_path_that_is_no_utf_8_is_written_out(tmp_path, tiny_dataset):
     run = write_run(tmp_path / os.fsdecode(b"caf\xe9"), tiny_dataset)
     assert r"caf\udce9" in Page(run_page.write_report(run)).text
+
+
+@pytest.mark.parametrize(("counts", "told"), [((31, 10), True), ((30, 10), False)])
+def test_where_the_test_set_is_uneven_the_balanced_accuracy_is_told(counts, told, capsys):
+    from fmnist.cli import evaluate as command
+    from fmnist.evaluation.evaluate import scores
+
+    labels = np.repeat([0, 1], counts)
+    probabilities = np.eye(2)[np.where(np.arange(len(labels)) % 2, labels, 0)]
+    found = scores(probabilities, labels, ("a", "b"))
+    _, _, note = run_page._cards({}, {}, {}, found, [])[0]
+    assert ("balanced accuracy 75.00%" in note) is told
+    command._print(found)
+    assert ("Balanced       75.00%, the mean of the classes' recalls" in capsys.readouterr().out) is told

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from support.small_data import StopAfter
 
 import fmnist
 from fmnist import backend
@@ -12,7 +13,7 @@ from fmnist.evaluation import metrics
 from fmnist.run.directory import read_json
 from fmnist.training import distillation, weighting
 from fmnist.training.distillation import Targets
-from fmnist.training.progress import Watcher
+from fmnist.training.progress import Interrupted, Watcher
 
 UNEVEN = np.repeat([0, 1, 3], [6, 2, 1])  # no image of class 2
 
@@ -89,7 +90,7 @@ def uneven_dataset(tiny_dataset):
     kept = np.sort(np.concatenate([few, np.flatnonzero(tiny_dataset.train_labels >= 5)]))
     parts = tiny_dataset.train_images[kept], tiny_dataset.train_labels[kept]
     tests = tiny_dataset.test_images, tiny_dataset.test_labels
-    return fmnist.Dataset(*parts, *tests, tiny_dataset.class_names, "uneven")
+    return fmnist.Dataset(*parts, *tests, tiny_dataset.class_names, "uneven", {"labels": "1"})
 
 
 def test_a_run_weighs_images_and_says_so(uneven_dataset, tmp_path):
@@ -107,6 +108,22 @@ def test_a_run_weighs_images_and_says_so(uneven_dataset, tmp_path):
     # Rare classes are predicted more often.
     rare = [np.mean(found[mode].argmax(axis=1) < 5) for mode in ("balanced", "none")]
     assert rare[0] > rare[1]
+
+
+@pytest.mark.slow
+def test_frozen_features_are_weighed_and_a_resumed_run_ends_in_the_same_weights(uneven_dataset, tiny_run, tmp_path):
+    own = {"filters": (4, 8, 8), "initial_weights": str(tiny_run.path), "frozen_epochs": 1, "epochs": 2}
+    config = preset("reference", **own, segment_steps=2, batch_size=32)
+    whole = fmnist.train(config, uneven_dataset, tmp_path / "whole", train_only=True)
+    even = config.with_overrides(class_weights="none", epochs=1)
+    even = fmnist.train(even, uneven_dataset, tmp_path / "even", train_only=True)
+    assert fmnist.read_history(whole.history)[0]["loss"] != fmnist.read_history(even.history)[0]["loss"]
+    with pytest.raises(Interrupted):
+        fmnist.train(config, uneven_dataset, tmp_path / "cut", should_stop=StopAfter(9), train_only=True)
+    cut = fmnist.resume(fmnist.RunDirectory(tmp_path / "cut"), uneven_dataset, train_only=True)
+    images = uneven_dataset.test_images
+    first, second = (fmnist.open_model(run).probabilities(images) for run in (whole, cut))
+    np.testing.assert_array_equal(first, second)
 
 
 def test_scores_have_the_mean_of_the_recalls(tiny_run):

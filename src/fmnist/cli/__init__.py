@@ -14,6 +14,7 @@ from fmnist.errors import FmnistError, did_you_mean
 # name: (module, what it does). The order is that of `fmnist --help`.
 COMMANDS = {
     "data": ("fmnist.cli.data", "Fetch, check and describe the data set."),
+    "audit": ("fmnist.cli.audit", "Find wrong labels, copies and odd images in a data set."),
     "train": ("fmnist.cli.train", "Train a model, evaluate it and write a report."),
     "evaluate": ("fmnist.cli.evaluate", "Score a run's model on the test set."),
     "robustness": ("fmnist.cli.robustness", "Score a run's model on corrupted test images; find where it fails."),

@@ -59,9 +59,11 @@ def _lines(facts: dict[str, Any]) -> list[str]:
     train, test = facts["train"], facts["test"]
     pixels = f"{shape.told(shape.full(facts['image_shape']))}, {facts['dtype']}"
     other = train["duplicates_other_label"], test["duplicates_other_label"], facts["test_in_train_other_label"]
+    own = facts["num_validation"]
+    validation = f"{own:,} validation, " if own else ""
     rows = [
         ("source", facts["source"]),
-        ("images", f"{train['num_images']:,} training, {test['num_images']:,} test"),
+        ("images", f"{train['num_images'] - own:,} training, {validation}{test['num_images']:,} test"),
         ("each image", f"{pixels}, {train['minimum']} to {train['maximum']}"),
         ("training mean", f"{train['mean']:.4f}, standard deviation {train['std']:.4f} (pixels scaled to 0..1)"),
         ("test mean", f"{test['mean']:.4f}, standard deviation {test['std']:.4f}"),

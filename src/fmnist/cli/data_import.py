@@ -70,8 +70,8 @@ def command(source: Path, target: Path, as_json: bool, **settings: Any) -> None:
     """Make a data set of SOURCE: a folder with a sub-folder of pictures for each class, named like it; or a CSV, NPZ
     or Parquet file, a folder of .npy files, or a .zip or .tar of any of these.
 
-    If SOURCE holds train, test and, perhaps, val, that split is kept: val joins train, of which each run puts a share
-    aside for validation. What has to be guessed is told; docs/data.md lists all forms.
+    If SOURCE holds train, test and, perhaps, val, that split is kept. What has to be guessed is told; docs/data.md
+    lists all forms.
 
     Writes four IDX files and classes.txt, which every command takes with --data-dir. Pictures are shrunk to fit, as a
     whole; with --photos, the object is cut out, centred and put on black, for pictures that are photos. They keep their
@@ -90,10 +90,12 @@ def command(source: Path, target: Path, as_json: bool, **settings: Any) -> None:
     left_out = f", {len(facts['unreadable']):,} left out" if facts["unreadable"] else ""
     tell(f"Data set   {facts['folder']}")
     tell(f"Form       {facts['form']}")
-    tell(f"Pictures   {facts['train']:,} training, {facts['test']:,} test{left_out}")
+    validation = f"{facts['val']:,} validation, " if facts["val"] else ""
+    tell(f"Pictures   {facts['train']:,} training, {validation}{facts['test']:,} test{left_out}")
     if parts := facts["parts"]:
         test = " and ".join(parts["test"]) or "a share of them"
-        tell(f"Split      {' and '.join(parts['train'])} for training, {test} for the test, as it came")
+        validation = f"{' and '.join(parts['val'])} for validation, " if parts["val"] else ""
+        tell(f"Split      {' and '.join(parts['train'])} for training, {validation}{test} for the test, as it came")
     tell(f"Each one   {shape.told(shape.full(facts['image_shape']))}, {_ground(facts)}")
     tell(f"Classes    {len(facts['class_names'])}: {', '.join(facts['class_names'])}")
     tell(f"\nNext: fmnist train --data-dir {shlex.quote(str(facts['folder']))}")

@@ -58,8 +58,9 @@ def command(
     MODEL is a run (a path, a name or `latest`) or a file: .tflite, .onnx or .keras. A run answers through its LiteRT
     export, if it has one, and needs no TensorFlow then.
 
-    The page shows the model's answers about your pictures, the runs in the folder and the exported files. The API is at
-    /api/v1/predict; the page /docs describes it. No request leaves this machine.
+    The page shows the model's answers about your pictures, the runs in the folder and the exported files; in a browser
+    on this machine it also records pictures of classes and trains on them. The API is at /api/v1/predict; the page
+    /docs describes it. No request leaves this machine.
     """
     from fmnist.web import Settings, serve
 

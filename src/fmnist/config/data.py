@@ -12,7 +12,11 @@ class DataConfig:
     """Which of the training images are used for what."""
 
     validation_fraction: float = setting(
-        0.2, "Share of the training set kept for validation, stratified by class.", minimum=0.0, maximum=0.9
+        0.2,
+        "Share of the training set kept for validation, stratified by class. Where the data has a part for validation, "
+        "that is taken instead; with 0 all is learnt from.",
+        minimum=0.0,
+        maximum=0.9,
     )
     folds: int = setting(
         0,
@@ -30,5 +34,10 @@ class DataConfig:
         "Use only N training images, for a quick look: the first ones, or some of each class where these lack one. The "
         "test set stays whole.",
         minimum=1,
+        common=True,
+    )
+    decisions: str | None = setting(
+        None,
+        "Obey what this CSV file, such as an audit's, decides about training images: keep, relabel or drop.",
         common=True,
     )

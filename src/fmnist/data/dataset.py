@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from fmnist.run.directory import read_bounded
 from fmnist.text import plain, some
 
 CLASSES_FILE = "classes.txt"
+VALIDATION_FILES = ("val-images-idx3-ubyte", "val-labels-idx1-ubyte")
 MAX_CLASSES_BYTES = 2**16
 _FROM_ONE = "the labels begin at 1, expected 0"
 _MEND = "`fmnist.write_idx(path, fmnist.read_idx(path) - 1)` mends a file of labels"
@@ -36,6 +38,7 @@ class Dataset:
         sha256: file name -> SHA-256 of its decompressed bytes, in hexadecimal.
         preparation: how pictures became its images, if that is known.
         folder: that it was read from, absolute; None for the official data, wherever that came from.
+        num_validation: how many training images, the last ones, came as a part for validation; 0 where none did.
 
     Raises:
         InputError: arrays and names don't fit together; tells every problem at once.
@@ -50,6 +53,7 @@ class Dataset:
     sha256: dict[str, str] = field(default_factory=dict)
     preparation: Preparation | None = None
     folder: Path | None = None
+    num_validation: int = 0
 
     def __post_init__(self) -> None:
         """Give grey images their channel, and check that everything fits together."""
@@ -111,7 +115,8 @@ def read_folder(folder: str | os.PathLike[str], *, named_by: str = "the data fol
     Args:
         folder: holds `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
             `t10k-labels-idx1-ubyte`, with or without `.gz`, or spelled like `train-images.idx3-ubyte` or as EMNIST
-            does; or a folder in it does, or one in that, such as torchvision's `FashionMNIST/raw`.
+            does; or a folder in it does, or one in that, such as torchvision's `FashionMNIST/raw`. If
+            `val-images-idx3-ubyte` and `val-labels-idx1-ubyte` lie beside them, runs validate on these.
         named_by: what named the folder, for messages.
 
     Raises:
@@ -122,8 +127,9 @@ def read_folder(folder: str | os.PathLike[str], *, named_by: str = "the data fol
         state = "is not a folder" if folder.exists() else "does not exist"
         raise InputError(f"{folder} ({named_by}) {state}; expected a folder with {', '.join(sources.FILE_NAMES)}")
     folder = _holding(folder)
+    own = VALIDATION_FILES if any(find_idx(folder, name) for name in VALIDATION_FILES) else ()
     arrays, digests, problems = [], {}, []
-    for name in sources.FILE_NAMES:
+    for name in (*sources.FILE_NAMES, *own):
         try:
             path = find_idx(folder, name)
             if path is None:
@@ -139,14 +145,26 @@ def read_folder(folder: str | os.PathLike[str], *, named_by: str = "the data fol
     except InputError as error:
         problems.append(str(error))
     _raise_all(str(folder), problems)
-    train_x, train_y, test_x, test_y = arrays
+    train_x, train_y, test_x, test_y, *validation = arrays
+    if validation:
+        train_x, train_y = _joined((train_x, train_y), validation, str(folder))
     if names is None and digests == sources.official_sha256():
         names = sources.OFFICIAL_CLASS_NAMES
     elif names is None:
         largest = max((int(labels.max()) for labels in (train_y, test_y) if labels.size), default=-1)
         names = tuple(str(label) for label in range(largest + 1))
     prepared = told or Preparation.of(shape.with_channels(train_x))
-    return Dataset(train_x, train_y, test_x, test_y, names, str(folder), digests, prepared, folder.resolve())
+    known = (names, str(folder), digests, prepared, folder.resolve())
+    return Dataset(train_x, train_y, test_x, test_y, *known, num_validation=len(validation[1]) if validation else 0)
+
+
+def _joined(training: Sequence[np.ndarray], validation: Sequence[np.ndarray], where: str) -> list[np.ndarray]:
+    """Return training images and labels, with those for validation behind them."""
+    (train_x, train_y), (val_x, val_y) = training, validation
+    if (val_x.shape[1:], len(val_x), len(train_x)) != (train_x.shape[1:], len(val_y), len(train_y)):
+        told = f"validation: images {val_x.shape} and labels {val_y.shape} beside training images {train_x.shape}"
+        _raise_all(where, [f"{told} and labels {train_y.shape}; expected images of one size, and a label an image"])
+    return [np.concatenate(pair) for pair in zip(training, validation, strict=True)]
 
 
 def holds_idx(folder: Path) -> bool:

@@ -17,7 +17,8 @@ def inspect(dataset: Dataset) -> dict[str, Any]:
 
     Returns:
         `source`, `sha256` (file name -> hexadecimal), `dtype`, `image_shape` ([H, W], [H, W, 3] in colour),
-        `num_classes`, `class_names`, `notes` (what is odd about the labels);
+        `num_classes`, `class_names`, `notes` (what is odd about the labels), `num_validation` (how many of the training
+        images came as a part for validation);
         `train` and `test`, each with
             `num_images`, `class_counts` (a number a class),
             `minimum` and `maximum` (0 to 255), `mean` and `std` of the pixels scaled to [0, 1],
@@ -26,7 +27,7 @@ def inspect(dataset: Dataset) -> dict[str, Any]:
         `test_in_train`: test images that are in the training set too, byte for byte, and `test_in_train_other_label`:
         those of them whose label no such training image has.
     """
-    train_digests, test_digests = _digests(dataset.train_images), _digests(dataset.test_images)
+    train_digests, test_digests = digests(dataset.train_images), digests(dataset.test_images)
     known, labelled = set(train_digests), set(zip(train_digests, dataset.train_labels.tolist(), strict=True))
     tested = zip(test_digests, dataset.test_labels.tolist(), strict=True)
     same_label = [pair in labelled for pair in tested if pair[0] in known]
@@ -38,6 +39,7 @@ def inspect(dataset: Dataset) -> dict[str, Any]:
         "num_classes": dataset.num_classes,
         "class_names": list(dataset.class_names),
         "notes": dataset.notes,
+        "num_validation": dataset.num_validation,
         "train": _part(dataset.train_images, dataset.train_labels, train_digests, dataset.num_classes),
         "test": _part(dataset.test_images, dataset.test_labels, test_digests, dataset.num_classes),
         "test_in_train": len(same_label),
@@ -68,5 +70,6 @@ def _part(
     }
 
 
-def _digests(images: NDArray[np.uint8]) -> list[bytes]:
+def digests(images: NDArray[np.uint8]) -> list[bytes]:
+    """Return the SHA-256 of each image's bytes."""
     return [hashlib.sha256(image).digest() for image in np.ascontiguousarray(images)]

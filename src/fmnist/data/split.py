@@ -76,14 +76,21 @@ def fold_indices(
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
-def run_split(config: dict[str, Any], labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def run_split(
+    config: dict[str, Any], labels: NDArray[np.integer], num_validation: int = 0
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the training and validation images of a run, from its `config.json` and all training labels (N,).
 
     With a limit these are the first images, as long as they have all the classes that there are. Otherwise, as where
     the images are sorted by class, they are a stratified sample, drawn from the seed. Where the run is one of several
-    folds, the images that it holds out are those for validation.
+    folds, the images that it holds out are those for validation. Else, where the data has a part for validation, the
+    last `num_validation` images, it is that, all of it; with a `validation_fraction` of 0 it is learnt from.
     """
     data, seed = config["data"], config["training"]["seed"]
+    if num_validation and data["validation_fraction"] and not data.get("folds"):
+        first = len(labels) - num_validation
+        alone = config | {"data": data | {"validation_fraction": 0.0}}
+        return run_split(alone, labels[:first])[0], np.arange(first, len(labels))
     used = np.arange(len(labels))[: data["limit"]]
     if len(np.unique(labels[used])) < len(np.unique(labels)):
         _, used = split_indices(labels, len(used) / len(labels), seed)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fmnist import backend
-from fmnist.data import shape
+from fmnist.data import decisions, shape
 from fmnist.data.dataset import Dataset
 from fmnist.data.split import run_split
 from fmnist.errors import InputError
@@ -55,10 +55,11 @@ def calibrate(run: RunDirectory, dataset: Dataset, predict: backend.Predictor | 
     if run.calibration.is_file() and run.familiarity.is_file():
         return True
     images, labels = dataset.train_images, dataset.train_labels
-    training, validation = run_split(read_json(run.config), labels)
+    training, validation = run_split(read_json(run.config), labels, dataset.num_validation)
     if len(validation) < FEWEST or results.trained_on(results.environment(run), dataset.sha256) is False:
         return False
-    write_json(run.familiarity, novelty.fit(images[training], labels[training], images[validation]).to_dict())
+    learnt, learnt_labels = decisions.of_run(run, dataset).obey(training, labels)
+    write_json(run.familiarity, novelty.fit(images[learnt], learnt_labels, images[validation]).to_dict())
     predict = predict or load_model(run)
     write_json(run.calibration, calibration.calibrate(predict(images[validation]), labels[validation]))
     return True

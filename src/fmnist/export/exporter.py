@@ -147,7 +147,7 @@ def _common_facts(run: RunDirectory, config: dict[str, Any]) -> dict[str, Any]:
 
 def _examples(config: dict[str, Any], dataset: Dataset) -> np.ndarray:
     """Draw images from those that the run was trained on: uint8 (N, H, W, C)."""
-    trained_on, _ = run_split(config, dataset.train_labels)
+    trained_on, _ = run_split(config, dataset.train_labels, dataset.num_validation)
     return dataset.train_images[np.sort(np.random.default_rng(0).permutation(trained_on)[:EXAMPLES])]
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from fmnist.data import shape
-from fmnist.data.dataset import CLASSES_FILE, read_folder
+from fmnist.data.dataset import CLASSES_FILE, VALIDATION_FILES, read_folder
 from fmnist.data.idx import MAX_BYTES, write_idx
 from fmnist.data.preparation import PHOTO, PREPARATION_FILE, Preparation, border
 from fmnist.data.sources import FILE_NAMES
@@ -22,6 +22,7 @@ from fmnist.data.split import split_indices
 from fmnist.errors import InputError, RunError, listed
 from fmnist.images.decoding import decode
 from fmnist.images.forms import Found, Reading, recognise
+from fmnist.images.forms.found import PARTS
 from fmnist.images.recipe import contained, flatten, picture, prepare
 from fmnist.text import plural, some
 
@@ -56,9 +57,8 @@ def import_data(
         source: a folder with a sub-folder of pictures for each class, or one of the other forms that docs/data.md
             lists: a CSV, NPZ or Parquet file, a folder of .npy files, an archive of any of these. In folders, pictures
             may lie deeper and links are followed; hidden files, and what file managers leave behind, are left out. If
-            it holds parts, such as `train/`, `val/` and `test/`, that split is kept: the part for validation joins the
-            training pictures, of which each run puts some aside; without a part for the test it is the test set. Parts
-            without classes are left out.
+            it holds parts, such as `train/`, `val/` and `test/`, that split is kept; without a part for the test, that
+            for validation is it. Parts without classes are left out.
         target: the folder to make.
         image_shape: height and width in pixels; by default the pictures' own if all have one size of at most 64 × 64,
             else 28 × 28.
@@ -78,11 +78,11 @@ def import_data(
         progress: called as `progress(done, total)` after each picture.
 
     Returns:
-        `folder`, `form`, `images`, `train`, `test` (numbers), `class_names`, `class_counts`, `image_shape` ([H, W], or
-        in colour [H, W, 3]), `inverted`, and `unreadable`: for each picture and sub-folder left out its path and why;
-        `passed_over`: the files that are no pictures by their names; `test_in_train`: the number of pictures that are
-        in both parts, byte for byte; `parts`: the names of the source's own parts that became `train` and `test`, or
-        None; `guessed`: sentences on what the source does not say.
+        `folder`, `form`, `images`, `train`, `val`, `test` (numbers), `class_names`, `class_counts`, `image_shape` ([H,
+        W], or in colour [H, W, 3]), `inverted`, and `unreadable`: for each picture and sub-folder left out its path and
+        why; `passed_over`: the files that are no pictures by their names; `test_in_train`: the number of pictures of
+        the test that are in training too, byte for byte; `parts`: the names of the source's own parts that became
+        `train`, `val` and `test`, or None; `guessed`: sentences on what the source does not say.
 
     Raises:
         InputError: the source has no known form, pictures in colour are to be inverted, a class would have no
@@ -96,7 +96,7 @@ def import_data(
     with reading.cleanup:
         found = recognise(source, reading)
         names = found.classes(source)
-        tested, parts = found.split(source)
+        part_of, parts = found.split(source)
         pictures, read, kept_channels = _read(found, reading, image_shape, colour, photos, progress)
     unreadable = found.unreadable
     if strict and unreadable:
@@ -113,25 +113,28 @@ def import_data(
         images = 255 - images
     place = {name: label for label, name in enumerate(names)}
     truth = np.array([place[found.labels[at]] for at in read], np.uint8)
-    tested = tested[read]
     split = bool(parts and parts["test"])
-    train, test = (
-        (np.flatnonzero(~tested), np.flatnonzero(tested)) if split else split_indices(truth, test_fraction, seed)
-    )
+    train, val, test = (np.flatnonzero(part_of[read] == part) for part in PARTS)
+    if not split:
+        train, test = split_indices(truth, test_fraction, seed)
     counts = np.bincount(truth, minlength=len(names))
     if len(np.unique(truth[train])) < len(names) or len(np.unique(truth[test])) < (1 if split else len(names)):
         told = f"{source}: {_too_few(dict(zip(names, counts.tolist(), strict=True)), test_fraction, split)}"
         raise InputError("\n  ".join([told, *(row["problem"] for row in unreadable)]))
-    train, test = (np.random.default_rng(seed).permutation(part) for part in (train, test))
+    train, val, test = (np.random.default_rng(seed).permutation(part) for part in (train, val, test))
     how = Preparation("photo" if photos else "whole", bool(inverted))
     if found.channels and not photos:
         how = Preparation.of(images)  # arrays say it no more than IDX files do
-    _write(target, [images[train], truth[train], images[test], truth[test]], names, how)
+    written = dict(zip(FILE_NAMES, (images[train], truth[train], images[test], truth[test]), strict=True))
+    if len(val):
+        written |= dict(zip(VALIDATION_FILES, (images[val], truth[val]), strict=True))
+    _write(target, written, names, how)
     return {
         "folder": str(target),
         "form": found.form,
         "images": len(images),
         "train": len(train),
+        "val": len(val),
         "test": len(test),
         "class_names": names,
         "class_counts": counts.tolist(),
@@ -225,13 +228,13 @@ def _picture(picture: Image.Image, image_shape: tuple[int, int] | None, channels
     return levels if image_shape is None and max(picture.size) <= KEPT_SIDE else contained(levels, size)
 
 
-def _write(target: Path, arrays: list[np.ndarray], names: list[str], how: Preparation) -> None:
+def _write(target: Path, arrays: dict[str, np.ndarray], names: list[str], how: Preparation) -> None:
     """Write the files into a new folder beside the target, read them back, and rename it."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         try:
-            for name, array in zip(FILE_NAMES, arrays, strict=True):
+            for name, array in arrays.items():
                 write_idx(fresh / f"{name}.gz", shape.without_channel(array) if array.ndim == 4 else array)
             (fresh / CLASSES_FILE).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
             (fresh / PREPARATION_FILE).write_text(json.dumps(asdict(how)) + "\n", encoding="utf-8")

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from fmnist.config import DEFAULT_PRESET, FAMILIES, Config, fitting, leaf_fields, preset
 from fmnist.config.presets import FITTING
 from fmnist.data import shape
-from fmnist.data.dataset import Dataset
 from fmnist.errors import FmnistError, InputError, RunError
 from fmnist.run.directory import RunDirectory, find_run, find_run_or_file, read_json, sha256
 from fmnist.text import plural, some
 
 if TYPE_CHECKING:
     import keras
+
+    from fmnist.data.dataset import Dataset
 
 
 def preset_for(dataset: Dataset, **overrides: Any) -> tuple[Config, str]:

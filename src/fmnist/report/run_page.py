@@ -81,10 +81,9 @@ def _cards(
     if metrics:
         low, high = metrics["accuracy_interval"]
         span = f"95% interval {percent(low, 2)} to {percent(high, 2)}, n = {metrics['num_images']:,}"
-        cards.append(("Test accuracy", percent(metrics["accuracy"], 2), span))
         if uneven([row["support"] for row in metrics["per_class"]]):
-            balanced = percent(metrics["macro"]["recall"], 2)
-            cards.append(("Balanced accuracy", balanced, "mean of the classes' recalls"))
+            span += f"; balanced accuracy {percent(metrics['macro']['recall'], 2)}"
+        cards.append(("Test accuracy", percent(metrics["accuracy"], 2), span))
         cards.append(("Test loss", f"{metrics['loss']:.4f}", "mean cross-entropy"))
     elif history and "val_accuracy" in history[-1]:
         cards.append(("Validation accuracy", percent(history[-1]["val_accuracy"], 2), "after the last epoch"))

@@ -73,6 +73,7 @@ class Config(BaseModel):
     preset: _Text
     parameters: _Whole = 0
     teacher: _Object[_Text | None] = {}
+    decisions: _Object[_Whole | _Text] = {}
     dataset: Dataset
 
 

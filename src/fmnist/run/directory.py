@@ -31,6 +31,7 @@ class RunDirectory:
         self.config = self.path / "config.json"
         self.environment = self.path / "environment.json"
         self.status = self.path / "status.json"
+        self.decisions = self.path / "decisions.csv"
         self.history = self.path / "history.csv"
         self.first_epoch = self.path / "first_epoch.json"
         self.checkpoints = self.path / "checkpoints"

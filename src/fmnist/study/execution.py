@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from fmnist.config import Config, leaves, restore
+from fmnist.data import decisions
 from fmnist.data.dataset import Dataset
 from fmnist.errors import FmnistError, InputError
 from fmnist.run import results
@@ -64,6 +65,7 @@ def _stale(run: RunDirectory, config: Config, dataset: Dataset) -> str:
     try:
         stored = restore(read_json(run.config))
         same_data = results.trained_on(results.environment(run), dataset.sha256)
+        decided = decisions.of_run(run, dataset) if same_data else None
     except FmnistError:
         return "its files are damaged"
     was, now = leaves(stored), leaves(config)
@@ -72,6 +74,8 @@ def _stale(run: RunDirectory, config: Config, dataset: Dataset) -> str:
         told.insert(0, f"preset was {stored.preset}, is {config.preset}")
     if not same_data:
         told.append("other data")
+    elif decided and decided.content != decisions.read_decisions(config.data.decisions, dataset).content:
+        told.append("other decisions")
     return ", ".join(told)
 
 

@@ -141,6 +141,6 @@ def _num_seen(teacher: RunDirectory, config: Config, dataset: Dataset) -> int:
     """Return how many of a run's validation images its teacher learnt from; 0 where that was on other data."""
     if not results.trained_on(results.environment(teacher), dataset.sha256):
         return 0
-    learnt, _ = run_split(read_json(teacher.config), dataset.train_labels)
-    _, validation = run_split(config.to_dict(), dataset.train_labels)
+    learnt, _ = run_split(read_json(teacher.config), dataset.train_labels, dataset.num_validation)
+    _, validation = run_split(config.to_dict(), dataset.train_labels, dataset.num_validation)
     return len(np.intersect1d(learnt, validation))

@@ -9,6 +9,7 @@ import numpy as np
 
 from fmnist import backend, models
 from fmnist.config import Config
+from fmnist.data import decisions
 from fmnist.data.dataset import Dataset
 from fmnist.models import pretrained
 from fmnist.run.directory import RunDirectory, atomic_path, write_json
@@ -44,7 +45,7 @@ def train(
     Args:
         config: every setting; for a resumed run the one it was started with.
         dataset: images and labels; only the training part is looked at.
-        run: where to write. The caller holds its lock.
+        run: where to write; its `decisions.csv` is obeyed, if it has one. The caller holds its lock.
         watcher: is told what happens.
         should_stop: asked after each segment; if it says True, a checkpoint is saved and `Interrupted` raised.
         resume: go on after the newest whole checkpoint, or where none was written yet, from the start.
@@ -55,7 +56,7 @@ def train(
         RunError: the loss is not finite, the disk is full, or every checkpoint is damaged.
     """
     watcher = watcher or Watcher()
-    recipe, examples = config.training, split(config, dataset)
+    recipe, examples = config.training, split(config, dataset, decisions.of_run(run, dataset))
     steps = math.ceil(len(examples.train) / recipe.batch_size)
     segment = min(config.engine.segment_steps, max(1, MAX_SEGMENT_IMAGES // recipe.batch_size))
     length = length_of(config, steps, watcher)

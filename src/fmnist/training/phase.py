@@ -16,6 +16,7 @@ from keras import ops
 from fmnist import backend
 from fmnist.config import FAMILIES, AugmentationConfig, Config
 from fmnist.data.dataset import Dataset
+from fmnist.data.decisions import Decisions
 from fmnist.data.split import run_split
 from fmnist.evaluation import metrics
 from fmnist.models import head
@@ -36,11 +37,15 @@ class Examples:
     val_labels: np.ndarray
 
 
-def split(config: Config, dataset: Dataset) -> Examples:
-    """Split the training images, or as many as the settings allow, in those to learn from and those to validate on."""
+def split(config: Config, dataset: Dataset, decisions: Decisions | None = None) -> Examples:
+    """Split the training images, or as many as the settings allow, in those to learn from and those to validate on.
+
+    Decisions are obeyed for the first.
+    """
     images, labels = dataset.train_images, dataset.train_labels
-    train, val = run_split(config.to_dict(), labels)
-    return Examples(images[train], labels[train], images[val], labels[val])
+    train, val = run_split(config.to_dict(), labels, dataset.num_validation)
+    learnt, train_labels = (decisions or Decisions()).obey(train, labels)
+    return Examples(images[learnt], train_labels, images[val], labels[val])
 
 
 class Phase:

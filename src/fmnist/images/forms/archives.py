@@ -1,12 +1,10 @@
 """Unpacks an archive from anybody into a temporary folder: plain files alone, inside it, within bounds."""
 
 import contextlib
-import lzma
 import stat
 import tarfile
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -36,19 +34,21 @@ def find(path: Path, reading: Reading) -> Path | None:
     """Return a temporary folder with what is in a .zip or .tar file, the latter packed as .gz, .bz2 or .xz or not."""
     if not path.is_file() or path.suffix.lower() == ".npz":
         return None
-    members = _zip_members if zipfile.is_zipfile(path) else _tar_members if tarfile.is_tarfile(path) else None
-    if members is None:
-        return None
     try:
+        members = _zip_members if zipfile.is_zipfile(path) else _tar_members if tarfile.is_tarfile(path) else None
+        if members is None:
+            return None
         folder = Path(reading.cleanup.enter_context(tempfile.TemporaryDirectory(prefix="fmnist-archive-"))).resolve()
         reading.unpacked[folder] = path
         _unpack(path, members(path, reading.cleanup), folder)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, NotImplementedError) as error:
-        raise InputError(f"{path}: is a damaged archive, or one of an unknown kind: {first_line(error)}") from error
+    except InputError:
+        raise
     except OSError as error:
         mend = "unpack it yourself, or set TMPDIR to a folder with more room"
         told = f"{path}: cannot be unpacked into {tempfile.gettempdir()}: {error.strerror or error}"
         raise InputError(f"{told}; {mend}") from error
+    except Exception as error:  # damaged archives have errors of many kinds
+        raise InputError(f"{path}: is a damaged archive, or one of an unknown kind: {first_line(error)}") from error
     return folder
 
 

@@ -144,6 +144,8 @@ def _located(names: list[str], path: Path, reading: Reading) -> list[tuple[str, 
                 known.setdefault(name, []).append(picture)
     files: list[tuple[str, Content]] = []
     for name in names:
+        if "\0" in name:
+            raise InputError(f"{path}: names {plain(name)}; expected the name of a file")
         near = known.get(Path(name).name, [])
         file = folder / name if len(near) != 1 or (folder / name).is_file() else near[0]
         if reading.unpacked and not any(map(file.resolve().is_relative_to, reading.unpacked)):

@@ -14,6 +14,7 @@ from fmnist.errors import InputError
 from fmnist.text import some
 
 MAX_CLASSES = 256  # labels are bytes
+PARTS = ("train", "val", "test")
 # The words of a folder's, a file's or an array's name that call it a part of a data set.
 _PARTS = {
     "train": {"train", "training", "trainset"},
@@ -84,26 +85,22 @@ class Found:
             raise InputError(f"{where}: {odd[0]!r} cannot name a class; rename it")
         return names
 
-    def split(self, where: Path) -> tuple[NDArray[np.bool_], dict[str, list[str]] | None]:
-        """Return which pictures are for the test, and which named parts became training and test; None without any.
+    def split(self, where: Path) -> tuple[NDArray[np.str_], dict[str, list[str]] | None]:
+        """Return each picture's part, `train`, `val` or `test`, and the source's names for them; None without any.
 
-        Without a part for the test, that for validation is it; otherwise it joins the training pictures.
+        Without a part for the test, that for validation is it.
         """
         names = sorted({*self.parts} - {""})
         kinds = {name: kind_of_part(name) for name in names}
-        if strange := [name for name in names if kinds[name] not in ("train", "val", "test")]:
+        if strange := [name for name in names if kinds[name] not in PARTS]:
             expected = "expected train, val and test, or words like these"
             raise InputError(f"{where}: a part is called {strange[0]!r}; {expected}")
         if names and "train" not in kinds.values() and "" not in self.parts:
             raise InputError(f"{where}: holds the parts {', '.join(names)}; expected one for training")
-        test = "test" if "test" in kinds.values() else "val"
-        tested = np.array([kinds.get(part) == test for part in self.parts], bool)
-        if not names:
-            return tested, None
-        return tested, {
-            "train": [name for name in names if kinds[name] != test],
-            "test": [name for name in names if kinds[name] == test],
-        }
+        if "test" not in kinds.values():
+            kinds = {name: "test" if kind == "val" else kind for name, kind in kinds.items()}
+        each = np.array([kinds.get(part, "train") for part in self.parts], np.str_)
+        return each, {kind: [name for name in names if kinds[name] == kind] for kind in PARTS} if names else None
 
 
 def joined(tables: Sequence[Found]) -> Found:

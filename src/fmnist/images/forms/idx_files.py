@@ -11,7 +11,12 @@ def find(folder: Path, _: Reading) -> Found | None:
     if not holds_idx(folder):
         return None
     data = read_folder(folder)
-    parts = [("train", data.train_images, data.train_labels), ("test", data.test_images, data.test_labels)]
+    learnt = len(data.train_labels) - data.num_validation
+    parts = [
+        ("train", data.train_images[:learnt], data.train_labels[:learnt]),
+        ("val", data.train_images[learnt:], data.train_labels[learnt:]),
+        ("test", data.test_images, data.test_labels),
+    ]
     return joined(
         [
             Found(
@@ -22,5 +27,6 @@ def find(folder: Path, _: Reading) -> Found | None:
                 order=data.class_names,
             )
             for part, images, labels in parts
+            if len(labels)
         ]
     )

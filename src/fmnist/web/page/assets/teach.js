@@ -6,6 +6,7 @@ const RECORD_MS = 150, LOOK_MS = 200, PROGRESS_MS = 500, SHOWN = 6;
 let name = "", stream = null, held = false, recording = false, ready = false, looking = false, waiting = false;
 
 const say = (text) => { status.textContent = text; };
+const cardOf = (label) => [...element.querySelectorAll(".card")].find((one) => one.dataset.label === label);
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 // Return the server's answer, or null where there is none: then the reason is told.
@@ -27,9 +28,11 @@ async function ask(what, more = {}) {
 async function change(what, more) {
   const answer = await ask(what, more);
   if (!answer) return false;
+  const { do: pressed } = document.activeElement.dataset, label = document.activeElement.closest(".card")?.dataset.label;
   name = field.value = answer.name;
   find("datalist").replaceChildren(...answer.names.map((known) => new Option(known)));
   find(".classes").innerHTML = answer.classes;
+  if (label) cardOf(label)?.querySelector(`[data-do=${pressed}]`)?.focus(); // the keyboard goes on where it was
   showLesson(answer);
   return true;
 }
@@ -52,6 +55,7 @@ async function wait() {
     if (answer) showLesson(answer);
   }
   waiting = false;
+  if (ready && !find(".lesson .problem")) say("The training is done.");
 }
 
 // The camera's picture, cut to a square.
@@ -65,7 +69,7 @@ function snapshot() {
 
 async function keep(label, picture) {
   const answer = await ask("picture", { label, picture });
-  const card = [...element.querySelectorAll(".card")].find((one) => one.dataset.label === label);
+  const card = cardOf(label);
   if (answer && card) {
     card.querySelector(".count").textContent = answer.count;
     const image = Object.assign(new Image(), { src: picture, alt: "" }), item = document.createElement("li");
