@@ -24,7 +24,6 @@ from fmnist.text import plural
 
 THINGS, COUNT = ("cup", "book"), 20
 PICTURES = measured.ROOT / "docs" / "pictures"
-COLOURS = 128  # that a picture keeps
 
 
 def main() -> None:
@@ -48,9 +47,12 @@ def teach(folder: Path) -> dict[str, Any]:
     from support import chromium, scenes, web_client
 
     model = web_client.write_onnx(folder / "model.onnx")
-    words = [*measured.FMNIST, "serve", str(model), "--port=0", "--json", f"--runs-dir={folder / 'runs'}"]
+    words = [*measured.FMNIST, "serve", str(model), "--port=0", "--json"]
     recording, load = 0.0, os.getloadavg()[0]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as server, sync_playwright() as playwright:
+    with (
+        subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, text=True) as server,
+        sync_playwright() as playwright,
+    ):
         facts = "".join(iter(server.stdout.readline, "}\n")) + "}"  # type: ignore[union-attr]
         for thing in THINGS:
             browser = chromium.start(playwright, scenes.write_video(folder / f"{thing}.mjpeg", thing))
@@ -93,8 +95,7 @@ def draw(page: Any) -> None:
         page.set_viewport_size({"width": width, "height": 900})
         page.wait_for_timeout(1000)
         content = page.locator("#teach").screenshot()
-        picture = Image.open(io.BytesIO(content)).quantize(COLOURS, Image.Quantize.FASTOCTREE)
-        picture.save(PICTURES / f"{name}.png", optimize=True)
+        Image.open(io.BytesIO(content)).convert("RGB").save(PICTURES / f"{name}.webp", quality=85, method=6)
 
 
 def figures() -> list[str]:
@@ -104,14 +105,16 @@ def figures() -> list[str]:
 
     def span(key: str, unit: str = "s") -> str:
         values = [row[key] for row in rows]
-        return f"{statistics.median(values):.0f} ({min(values):.0f} to {max(values):.0f}) {unit}"
+        spread = f" ({min(values):.0f} to {max(values):.0f})" if len(values) > 1 else ""
+        return f"{statistics.median(values):.0f}{spread} {unit}"
 
     where = f"{measured.machine(result['environment'])}, beside {span('load', 'other processes')} that worked"
     return [
         f"Measured in Chromium with a camera that plays drawn scenes, two classes with {result['pictures']} pictures "
         f"each: {span('recording_seconds')} of recording for both, and {span('answered_seconds')} from *Train* to the "
-        f"first correct answer; the server and all that it started took {span('processor_seconds')} of processor time. "
-        f"Medians (lowest to highest) of {plural(len(rows), 'round')} on {where}.",
+        f"first correct answer; the server and all that it started took {span('processor_seconds')} of processor time, "
+        "its own start included. "
+        f"{plural(len(rows), 'round')} on {where}.",
     ]
 
 

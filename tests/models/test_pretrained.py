@@ -120,6 +120,11 @@ def test_a_network_for_colour_keeps_the_stem_that_was_learnt(weights_file):
     np.testing.assert_allclose(*answers, rtol=1e-3, atol=1e-3 * np.abs(answers[0]).max())
 
 
+def test_a_network_that_is_simply_called_is_in_inference(backbone):
+    """As converters to ONNX call it; Keras once took the training mode of a layer's default for all that follow."""
+    np.testing.assert_array_equal(backbone(wavy_image()), backbone(wavy_image(), training=False))
+
+
 def test_keras_answers_as_pytorch_did(backbone):
     """The features that PyTorch computed of the same image, up to 6, to 1e-4: see benchmarks/imagenet_weights.py."""
     package = FAMILIES["efficientnet_lite0"].package

@@ -45,7 +45,8 @@ def build(
     """
     image = keras.Input(image_shape, dtype="uint8", name="image")
     x = layers.Rescaling(1 / 255, name="rescaling")(image)
-    x = layers.Resizing(config.image_size, config.image_size, name="resizing")(x)
+    # Its default is training, which Keras would hand on to the normalisation of a saved network that is simply called.
+    x = layers.Resizing(config.image_size, config.image_size, name="resizing")(x, training=False)
     x = layers.Rescaling(centring[0], offset=centring[1], name="centring")(x)
     x = _convolution(config, x, "stem", STEM_FILTERS, 3, stride=2)
     blocks = [(group, 1 if position else group.stride) for group in groups for position in range(group.count)]

@@ -92,7 +92,7 @@ def _corrupted_words(row: Row) -> str:
     elif found == SAME:
         told = f"On corrupted images it makes no difference worth having ({points} points)"
     else:
-        told = f"On corrupted images it cannot be told ({points} points)"
+        told = f"On corrupted images it cannot be told whether it helps ({points} points)"
     for wanted, verb in verbs.items():
         kinds = [(kind, one) for kind, one in row["corruptions"].items() if one and outcome(one, metric) == wanted]
         kinds = sorted(kinds, key=lambda pair: -abs(pair[1]["mean"]))

@@ -39,7 +39,7 @@ class Teacher:
 
     def __init__(self, service: Service, settings: Settings) -> None:
         self._service, self._runs_dir = service, settings.runs_dir
-        self._folder = settings.runs_dir.resolve().parent / "teach"
+        self._folder = settings.runs_dir.parent / "teach"
         self._lesson: Lesson | None = None
         self._model: tuple[Path, Predictor, Batcher] | None = None  # which answers, and the path of its run
         self._lock = asyncio.Lock()  # while models are opened and folders changed, one at a time
