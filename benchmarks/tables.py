@@ -7,7 +7,9 @@ import math
 import statistics
 
 import documents
+import ladder
 import measured
+import steps
 
 from fmnist.text import plural
 
@@ -351,6 +353,8 @@ def results() -> list[str]:
         lines += [*gpu_section(result), ""]
     for name, section in (
         ("epoch-seconds", speed_section),
+        ("steps", steps.section),
+        ("ladder", ladder.section),
         ("time-to-accuracy-fast", whole_time_section),
         ("time-to-accuracy-accurate", whole_time_section),
         ("time-budget", budget_section),

@@ -65,3 +65,13 @@ def test_a_switch_that_comes_too_late_is_not_recorded():
     variables = {name: value for name, value in os.environ.items() if name not in _OURS}
     done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True)
     assert done.stdout == "set()\n", done.stderr
+
+
+def test_a_lean_import_leaves_packages_out_that_can_be_imported_afterwards():
+    code = (
+        "import sys; from fmnist.backend.setup import OPTIONAL, prepare; prepare(lean=True); "
+        "loaded = sys.modules.keys() & set(OPTIONAL); import pandas; print(loaded, pandas.__name__)"
+    )
+    variables = {name: value for name, value in os.environ.items() if name not in _OURS}
+    done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True)
+    assert done.stdout == "set() pandas\n", done.stderr

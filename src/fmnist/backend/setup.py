@@ -15,7 +15,8 @@ from fmnist.config import EngineConfig
 from fmnist.errors import InputError, RunError
 
 BACKENDS = ("tensorflow", "jax", "torch")
-# What Keras imports where it is installed, for pictures of models, data frames and the like; a third of its time.
+# What Keras and TensorFlow import where it is installed, for pictures of models, data frames and the like: a third of
+# the time. JAX cannot do without SciPy.
 OPTIONAL = ("IPython", "matplotlib", "pandas", "scipy", "sklearn")
 
 
@@ -27,8 +28,8 @@ def prepare(settings: EngineConfig | None = None, *, lean: bool = False) -> str:
 
     Args:
         settings: what the run asks for.
-        lean: keep packages that Keras can do without out of its import; what it does with them won't work then. For
-            processes that belong to us.
+        lean: keep packages that Keras on TensorFlow can do without out of its import; what it does with them won't work
+            then. For processes that belong to us.
 
     Raises:
         InputError: `KERAS_BACKEND` names no backend.
@@ -44,7 +45,7 @@ def prepare(settings: EngineConfig | None = None, *, lean: bool = False) -> str:
     if deterministic and backend == "jax":  # read once, when it starts
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
     try:
-        with silent_stderr(), _hidden(*OPTIONAL if lean else ()):
+        with silent_stderr(), _hidden(*OPTIONAL if lean and backend == "tensorflow" else ()):
             import keras
     except ImportError as error:
         missing = error.name or "keras"
