@@ -40,12 +40,14 @@ def test_an_unknown_backend_is_named(backend, code, message, tmp_path, tiny_data
     assert done.returncode == code and message in done.stderr and "Traceback" not in done.stderr
 
 
+_THEIRS = {"image_data_format": "channels_first", "floatx": "float16", "epsilon": 1e-3, "backend": "jax"}
+
+
 @pytest.mark.parametrize(
-    "theirs",
-    [{"image_data_format": "channels_first", "floatx": "float16", "epsilon": 1e-3, "backend": "jax"}, {}],
+    ("first", "theirs"),
+    [("backend.prepare()", _THEIRS), ("build(preset('reference').model)", _THEIRS), ("backend.prepare()", {})],
 )
-@pytest.mark.parametrize("first", ["backend.prepare()", "build(preset('reference').model)"])
-def test_a_users_keras_json_changes_nothing(theirs, first, tmp_path):
+def test_a_users_keras_json_changes_nothing(first, theirs, tmp_path):
     (tmp_path / "keras.json").write_text(json.dumps(theirs))
     code = (
         f"from fmnist import backend, build, preset; {first}; import keras, os; "

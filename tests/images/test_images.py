@@ -368,9 +368,9 @@ def test_contact_sheet_shows_the_original_beside_it_and_warns_in_colour():
 def test_an_unknown_file_makes_pillow_load_no_other_reader():
     code = """
 from PIL import Image
-from fmnist import images
+from fmnist.images import decoding
 try:
-    images.decode(b"GIF7 or so")
+    decoding.decode(b"GIF7 or so")
 except ValueError:
     print(*Image.OPEN)
 """

@@ -24,7 +24,7 @@ from fmnist.images.decoding import decode
 from fmnist.images.forms import Found, Reading, recognise
 from fmnist.images.forms.found import PARTS
 from fmnist.images.recipe import contained, flatten, picture, prepare
-from fmnist.text import plural, some
+from fmnist.text import plain, plural, some
 
 SIDE = 28
 KEPT_SIDE = 64  # pictures that all have one size up to this keep it
@@ -157,7 +157,7 @@ def told(facts: dict[str, Any]) -> list[str]:
     if same := facts["test_in_train"]:
         same_told = f"{plural(same, 'picture')} of the test set also in training"
         lines.append(f"Beware    {same_told}: scores on it will be too high")
-    return lines
+    return [plain(line) for line in lines]
 
 
 def _read(

@@ -9,6 +9,8 @@ from typing import Any
 import keras
 from keras import layers
 
+from fmnist.models import parts
+
 
 def averaged(network: keras.Model) -> keras.Model:
     """Return a network whose logits are the means of another's over an image and its mirror image.
@@ -34,7 +36,7 @@ def _through(steps: list[tuple[layers.Layer, Any, Any]], entry: Any, x: Any) -> 
     """
     values = {id(entry): x}
     for layer, before, after in steps:
-        values[id(after)] = x = layer(keras.tree.map_structure(lambda tensor: values[id(tensor)], before))
+        values[id(after)] = x = parts.called(layer, keras.tree.map_structure(lambda tensor: values[id(tensor)], before))
     return x
 
 

@@ -45,8 +45,7 @@ def build(
     """
     image = keras.Input(image_shape, dtype="uint8", name="image")
     x = layers.Rescaling(1 / 255, name="rescaling")(image)
-    # Its default is training, which Keras would hand on to the normalisation of a saved network that is simply called.
-    x = layers.Resizing(config.image_size, config.image_size, name="resizing")(x, training=False)
+    x = parts.called(layers.Resizing(config.image_size, config.image_size, name="resizing"), x)
     x = layers.Rescaling(centring[0], offset=centring[1], name="centring")(x)
     x = _convolution(config, x, "stem", STEM_FILTERS, 3, stride=2)
     blocks = [(group, 1 if position else group.stride) for group in groups for position in range(group.count)]

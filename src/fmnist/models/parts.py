@@ -77,3 +77,12 @@ def in_turn(steps: list[Any], x: Any) -> Any:
     for step in steps:
         x = step(x)
     return x
+
+
+def called(layer: layers.Layer, inputs: Any) -> Any:
+    """Return the output of a layer, which in a network for training still knows training from inference.
+
+    The default of `Resizing` is training, which Keras would hand on to the normalisation behind it, in a saved network
+    that is simply called.
+    """
+    return layer(inputs, training=False) if isinstance(layer, layers.Resizing) else layer(inputs)
