@@ -84,7 +84,7 @@ def test_the_hidden_layer_has_at_most_16_by_16_places_to_look_at(name, side, inp
 @pytest.mark.parametrize("name", ["standard", pytest.param("reference", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("side", [8, 224])
 def test_images_of_all_sizes_are_learnt(name, side, tmp_path):
-    config = preset(name, epochs=2, batch_size=8)
+    config = preset(name, epochs=6, batch_size=8)
     run = fmnist.train(config, dataset(40, (side, side)), tmp_path / "run", train_only=True)
     assert fmnist.open_model(run).probabilities(dataset(4, (side, side)).test_images).shape == (4, 2)
-    assert fmnist.read_history(run.history)[-1]["train_accuracy"] > 0.5
+    assert fmnist.read_history(run.history)[-1]["train_accuracy"] > 0.9

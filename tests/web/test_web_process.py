@@ -216,12 +216,12 @@ def test_it_ends_in_time_with_a_model_that_does_not_come_back(tmp_path):
 def test_a_reader_that_is_killed_is_replaced_and_all_end_with_the_server(model):
     with Process(model, "--no-page") as server:
         (worker,) = workers_of(server.popen.pid, 1)
-        until(lambda: children(worker, b"readers"))
-        for reader in children(worker, b"readers"):
+        until(lambda: children(worker, b"decoder"))
+        for reader in children(worker, b"decoder"):
             os.kill(reader, signal.SIGKILL)
         answer = httpx.post(f"{server.url}/api/v1/predict", files={"image": png(bright(3))})
         assert answer.json()["predictions"][0]["label"] == 3
-        readers = children(worker, b"readers")
+        readers = children(worker, b"decoder")
         assert readers
         assert server.stop()[0] == 143
         until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in [worker, *readers]), 5)
