@@ -105,7 +105,7 @@ def end(code: int) -> str:
     """Say how a process ended that has this return code."""
     with contextlib.suppress(ValueError):
         name = signal.Signals(-code).name
-        return f"{name}, as when memory runs out" if name == "SIGKILL" else name
+        return name + {"SIGKILL": ", as when memory runs out", "SIGXCPU": ", as it computed for too long"}.get(name, "")
     return f"exit code {code}"
 
 
