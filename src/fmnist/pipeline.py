@@ -17,7 +17,7 @@ from fmnist.data.split import run_split
 from fmnist.errors import Diverged, InputError, RunError
 from fmnist.models import pretrained
 from fmnist.run import environment, results
-from fmnist.run.directory import STUDY_FILE, RunDirectory, has_validation, read_json, sha256, write_bytes, write_json
+from fmnist.run.directory import STUDY_FILE, RunDirectory, has_validation, read_json, write_bytes, write_json
 from fmnist.text import plural
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def resume(
             raise InputError(
                 f"{run.path} was trained on other data than {dataset.source}; give the same data with `data_dir`"
             )
-        _check_decisions(run, config)
+        decisions.of_run(run, dataset)  # before anything slow, and before the run is marked as failed
         backend.prepare(config.engine)
         from fmnist.training.distillation import Teacher
 
@@ -117,15 +117,6 @@ def resume(
                     "put the first one back, or start again with `overwrite=True`"
                 )
         return _go(config, dataset, run, watcher, should_stop, train_only, teacher, resume=True)
-
-
-def _check_decisions(run: RunDirectory, config: Config) -> None:
-    """Refuse to go on where a run's decisions are not those that it was started with."""
-    was = read_json(run.config).get("decisions", {}).get("sha256")
-    if config.data.decisions and (sha256(run.decisions) if run.decisions.is_file() else "") != was:
-        raise InputError(
-            f"{run.decisions} has gone or was changed since the run was started; start again with `overwrite=True`"
-        )
 
 
 def check_place(run: RunDirectory, overwrite: bool) -> None:

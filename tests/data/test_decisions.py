@@ -8,7 +8,7 @@ from support.small_data import StopAfter, pattern_images
 
 import fmnist
 from fmnist import pipeline
-from fmnist.data.decisions import Decisions, digest, read_decisions
+from fmnist.data.decisions import Decisions, digest, of_run, read_decisions
 from fmnist.errors import InputError
 from fmnist.run.directory import read_json, sha256
 from fmnist.training.phase import split
@@ -134,6 +134,9 @@ def test_a_run_keeps_its_decisions_and_goes_on_with_no_others(dataset, write, tm
         pipeline.resume(run, dataset, train_only=True)
     run.decisions.write_bytes(kept)
     assert pipeline.resume(run, dataset, train_only=True).state() == "finished"
+    run.decisions.unlink()  # evaluation describes what was learnt from
+    with pytest.raises(InputError, match="has gone or was changed"):
+        of_run(run, dataset)
 
 
 def test_a_file_that_leaves_nothing_is_refused(dataset, write):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fmnist.data.dataset import Dataset
 from fmnist.errors import InputError, did_you_mean, listed
-from fmnist.run.directory import RunDirectory, read_bounded
+from fmnist.run.directory import RunDirectory, read_bounded, read_json, sha256
 
 KEEP, RELABEL, DROP = CHOICES = ("keep", "relabel", "drop")
 COLUMNS = ("part", "index", "given", "sha256", "decision", "label")
@@ -66,8 +66,18 @@ def digest(image: NDArray[np.uint8]) -> str:
 
 
 def of_run(run: RunDirectory, dataset: Dataset) -> Decisions:
-    """Return the decisions that a run was started with; none where it has no such file."""
-    return read_decisions(run.decisions, dataset) if run.decisions.is_file() else Decisions()
+    """Return the decisions that a run was started with.
+
+    Raises:
+        InputError: the run's copy of them has gone or was changed since.
+    """
+    known = read_json(run.config) if run.config.is_file() else {}
+    was = known.get("decisions", {}).get("sha256")
+    if was != (sha256(run.decisions) if run.decisions.is_file() else None):
+        raise InputError(
+            f"{run.decisions} has gone or was changed since the run was started; start again with `overwrite=True`"
+        )
+    return read_decisions(run.decisions, dataset) if was else Decisions()
 
 
 def read_decisions(path: str | Path | None, dataset: Dataset) -> Decisions:
