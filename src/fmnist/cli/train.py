@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from fmnist.cli import completion, options, settings
+from fmnist.cli import completion, options, processes, settings, terminal
 from fmnist.cli.terminal import say, tell
 from fmnist.config import DEFAULT_PRESET, Config, preset
 from fmnist.errors import InputError
@@ -101,6 +101,14 @@ class StopSignals:
 )
 @click.option("--overwrite", is_flag=True, help="Replace a run of the same name.")
 @click.option("--train-only", is_flag=True, help="Stop after training: no evaluation, no report.")
+@click.option("--distributed", is_flag=True, help="Be one of several processes that Slurm, Kubernetes or MPI started.")
+@click.option(
+    "--processes",
+    "num_processes",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Train in N processes on this machine (JAX); 1 takes all its GPUs.",
+)
 @options.open_option
 @settings.setting_options
 def command(
@@ -111,6 +119,8 @@ def command(
     resume_name: str | None,
     overwrite: bool,
     train_only: bool,
+    distributed: bool,
+    num_processes: int | None,
     show: bool,
     as_json: bool,
     **flags: Any,
@@ -124,6 +134,15 @@ def command(
     all_folds = config.data.folds > 0 and config.data.fold is None
     if all_folds and (show or train_only):
         raise click.UsageError("--folds trains several runs, without a report; leave out --open and --train-only")
+    if all_folds and (distributed or num_processes):
+        raise click.UsageError("--folds trains several runs; several processes train one, such as --fold 0")
+    first = True
+    if distributed:
+        from fmnist import backend
+
+        if not (first := backend.join()):
+            terminal.set_level(terminal.QUIET)
+            runs_dir, resume_name = processes.scratch(runs_dir, resume_name)
     if resume_name is None:
         run = RunDirectory(_path(runs_dir, name, config))
     elif given or name or overwrite:
@@ -131,6 +150,8 @@ def command(
     else:
         run = options.open_run(resume_name, runs_dir)
     lock.check_free(run.path)
+    if num_processes and not distributed:
+        return processes.start(num_processes, click.get_current_context().meta[settings.ARGUMENTS])
     with StopSignals() as stop:
         from fmnist import backend, pipeline
 
@@ -173,6 +194,8 @@ def command(
             return 128 + (stop.received or signal.SIGINT)
         finally:
             watcher.close()
+    if not first:
+        return 0
     where = itertools.chain.from_iterable(runs_dir_flags(runs_dir))
     _print_result(run, [str(run.path)] if resume_name else ["latest", *where], as_json)
     if show:
