@@ -10,8 +10,8 @@ import os
 import sys
 from pathlib import Path
 
-# What Keras imports though nothing here needs it: most of the time until the first step.
-sys.modules.update(dict.fromkeys(("IPython", "matplotlib", "pandas", "sklearn", "tensorflow")))
+# What Keras imports though nothing here needs it.
+sys.modules.update(dict.fromkeys(("IPython", "matplotlib", "pandas", "sklearn")))
 
 from fmnist import backend  # noqa: E402
 

@@ -39,7 +39,8 @@ def join() -> bool:
     if backend != "jax":
         raise InputError(f"KERAS_BACKEND is '{backend}'; several processes train one run on 'jax' alone")
     try:
-        import jax
+        with silent_stderr():
+            import jax
     except ModuleNotFoundError as error:
         raise RunError(f"this needs '{error.name}'; install it with: pip install 'fmnist[distributed]'") from error
     jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM for itself
@@ -126,7 +127,7 @@ def lost_peers() -> Iterator[None]:
 
     try:
         yield
-    except jax.errors.JaxRuntimeError as error:
+    except (jax.errors.JaxRuntimeError, ValueError) as error:  # Gloo's errors are of the second kind
         if jax.process_count() == 1:
             raise
         told = f"another process of the run has ended or cannot be reached ({first_line(error)})"

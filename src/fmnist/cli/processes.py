@@ -53,12 +53,12 @@ def start(count: int, arguments: Sequence[str]) -> int:
     failed, code = _wait(children)
     for number, handler in before.items():
         signal.signal(number, handler)
-    if failed:
+    if failed and code > 0:
         said[failed - 1].seek(0)
         say(said[failed - 1].read().decode(errors="replace").strip(), level=QUIET)
     if code < 0:
         say(f"Process {failed + 1} of {count} was ended by signal {-code}", level=QUIET)
-    return abs(code)
+    return code if code >= 0 else 1
 
 
 def _wait(children: Sequence[subprocess.Popen[bytes]]) -> tuple[int, int]:
@@ -84,7 +84,7 @@ def scratch(runs_dir: Path, resume_name: str | None) -> tuple[Path, str | None]:
 
     The first process writes the run. The others do the same here, and so need no rules of their own.
     """
-    folder = Path(click.get_current_context().with_resource(tempfile.TemporaryDirectory(prefix="fmnist-")))
+    folder = Path(click.get_current_context().with_resource(tempfile.TemporaryDirectory(prefix="fmnist-process-")))
     if resume_name is None:
         return folder, None
     path = options.open_run(resume_name, runs_dir).path
