@@ -65,6 +65,7 @@ def train(
         _clear(run)
         place = str(dataset.folder) if dataset.folder else None
         data = {"data_source": dataset.source, "data_dir": place, "data_sha256": dataset.sha256}
+        data["precision"] = backend.precision(config.engine)
         data["started"] = datetime.datetime.now(datetime.UTC).isoformat()
         write_json(run.environment, environment.environment() | data)
         facts = _facts(config, dataset) | ({"teacher": teacher.facts} if teacher else {})
@@ -164,6 +165,11 @@ def _go(
         if not resume:
             write_status(run, "running", Progress(epochs=config.training.epochs), 0)
         if not _is_trained(run):
+            if config.engine.precision == "bfloat16" and not backend.multiplies_bfloat16():
+                watcher.note(
+                    "This machine is not known to multiply bfloat16 natively; without that, steps take several times "
+                    "as long as with the `precision` float32"
+                )
             if teacher and teacher.num_seen:
                 watcher.note(
                     f"The teacher learnt from {teacher.num_seen:,} of the validation images, whose scores may flatter; "
