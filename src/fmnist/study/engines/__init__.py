@@ -22,7 +22,7 @@ FORMS = f"{IN_TURN}, processes, processes:N, ray, ray:ADDRESS or slurm"
 
 
 class Engine(Protocol):
-    """Carries out tasks somewhere: each is a process that runs `tasks.command(task)` and writes to `tasks.log(task)`."""
+    """Carries out tasks somewhere, each in a process of its own, which writes to `tasks.log(task)`."""
 
     def submit(self, tasks: Sequence[Path]) -> list[str]:
         """Hand in task files, absolute paths; return a handle for each.
@@ -41,23 +41,33 @@ class Engine(Protocol):
         """End what is left of the tasks, and what the engine itself started."""
 
 
-def open_engine(text: str, *, folder: Path, threads: int, gpus: float, options: str) -> Engine:
+def check(text: str) -> str:
+    """Return what `--engine` names, before anything slow.
+
+    Raises:
+        InputError: there is no such engine.
+    """
+    name = text.partition(":")[0]
+    if text != IN_TURN and name not in ENGINES:
+        raise InputError(f"engine: got '{text}', expected {FORMS}{did_you_mean(name, [IN_TURN, *ENGINES])}")
+    return text
+
+
+def open_engine(text: str, *, folder: Path, threads: int, gpus: int, options: str) -> Engine:
     """Return the engine that `--engine` names.
 
     Args:
         text: `processes`, `processes:N`, `ray`, `ray:ADDRESS` or `slurm`: a name, and after a colon its place.
         folder: in which the task files lie, and where the engine may keep files of its own.
         threads: processor cores of each task, 1 or more.
-        gpus: of each task; 0 for none, parts where several tasks share one.
+        gpus: of each task, 0 or more.
         options: passed on to the engine's own command, as a shell would read them.
 
     Raises:
         InputError: there is no such engine, or its place or options are not what it takes.
         RunError: it is not installed or cannot be reached.
     """
-    name, _, place = text.partition(":")
-    if name not in ENGINES:
-        raise InputError(f"--engine got '{text}'; expected {FORMS}{did_you_mean(name, [IN_TURN, *ENGINES])}")
+    name, _, place = check(text).partition(":")
     make = pkgutil.resolve_name(ENGINES[name])
     engine: Engine = make(place, folder=folder, threads=threads, gpus=gpus, options=options)
     return engine

@@ -15,7 +15,12 @@ FOLDER = "tasks"  # in the study's folder
 VARIABLES = ("FMNIST_CACHE", "FMNIST_OFFLINE", "KERAS_BACKEND", "TF_ENABLE_ONEDNN_OPTS")
 
 
-def write(folder: Path, run: RunDirectory, config: Config, dataset: Dataset, threads: int) -> Path:
+def threads(config: Config) -> int:
+    """Return how many processor cores a run gets: its setting, or one, so that workers do not take one another's."""
+    return config.engine.threads or 1
+
+
+def write(folder: Path, run: RunDirectory, config: Config, dataset: Dataset) -> Path:
     """Write the task of a run, and return the file's absolute path.
 
     Raises:
@@ -32,7 +37,7 @@ def write(folder: Path, run: RunDirectory, config: Config, dataset: Dataset, thr
         "config": config.to_dict(),
         "data": str(dataset.folder) if dataset.folder else None,
         "data_sha256": dataset.sha256,
-        "threads": threads,
+        "threads": threads(config),
         "working_directory": os.getcwd(),  # settings may name files below it
         "environment": {name: os.environ[name] for name in VARIABLES if name in os.environ},
     }
