@@ -50,7 +50,7 @@ def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     for option in (
         click.option("--engine-options", default="", metavar="TEXT", help='Passed on, as "--partition=gpu" to Slurm.'),
-        click.option("--gpus", type=click.IntRange(0), default=0, help="Graphics cards of each run, on an engine."),
+        click.option("--gpus", type=click.IntRange(0), default=0, help="GPUs of each run, on an engine."),
         click.option(
             "--engine",
             default="in-turn",

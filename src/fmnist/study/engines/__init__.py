@@ -49,7 +49,7 @@ def check(text: str) -> str:
     """
     name = text.partition(":")[0]
     if text != IN_TURN and name not in ENGINES:
-        raise InputError(f"engine: got '{text}', expected {FORMS}{did_you_mean(name, [IN_TURN, *ENGINES])}")
+        raise InputError(f"got `engine={text}`, expected {FORMS}{did_you_mean(name, [IN_TURN, *ENGINES])}")
     return text
 
 

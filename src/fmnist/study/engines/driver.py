@@ -38,7 +38,7 @@ def runner_on(engine: str = IN_TURN, *, gpus: int = 0, options: str = "") -> Run
     Args:
         engine: `in-turn` (in this process), `processes`, `processes:N` (N at once), `ray` (on this machine),
             `ray:ADDRESS` (a cluster) or `slurm`.
-        gpus: graphics cards of each run.
+        gpus: of each run.
         options: of the engine's own command, such as `--partition=gpu` for Slurm.
 
     Raises:
@@ -46,7 +46,9 @@ def runner_on(engine: str = IN_TURN, *, gpus: int = 0, options: str = "") -> Run
     """
     if check(engine) == IN_TURN:
         if gpus or options:
-            raise InputError(f"`gpus={gpus}` and `engine_options={options}` are for engines; name one with `engine`")
+            raise InputError(
+                "`gpus` and `engine_options` are for engines, and none is named; `engine=processes` is one"
+            )
         return run_in_turn
     return Driver(engine, gpus, options)
 
@@ -96,6 +98,8 @@ class _Entry:
         """Tell what the run's files say now, if it was not told yet."""
         if self._watcher is None:
             self._watcher = self.study.begin(self.run) or Watcher()
+        if not self.run.exists():  # what else lies there is an earlier run's
+            return
         try:
             rows, epochs = read_history(self.run.history), self.run.read_status()["epochs"]
         except (FmnistError, KeyError):  # not there yet

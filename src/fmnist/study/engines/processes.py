@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fmnist.errors import InputError
+from fmnist.run import environment
 from fmnist.study.engines import tasks as files
 
 
@@ -24,10 +25,10 @@ class Processes:
         if options:
             raise InputError(f"the engine processes takes no options of its own, got '{options}'")
         if not (place or "1").isdecimal() or int(place or 1) < 1:
-            raise InputError(f"engine: got 'processes:{place}', expected processes, or processes:2 for two at once")
-        count = int(place) if place else max(1, (os.cpu_count() or 1) // threads)
+            raise InputError(f"got `engine=processes:{place}`, expected processes, or processes:2 for two at once")
+        count = int(place) if place else max(1, environment.cores() // threads)
         self._gpus = gpus
-        self._free = list(range(count))  # places for a process; each has graphics cards of its own
+        self._free = list(range(count))  # places for a process; each has GPUs of its own
         self._waiting: dict[str, Path] = {}
         self._running: dict[str, tuple[subprocess.Popen[bytes], int]] = {}
         self._ended: dict[str, str] = {}
@@ -68,8 +69,8 @@ class Processes:
             process.wait()
 
     def _start(self, task: Path, place: int) -> subprocess.Popen[bytes]:
-        cards = range(place * self._gpus, (place + 1) * self._gpus)
-        visible = {"CUDA_VISIBLE_DEVICES": ",".join(map(str, cards))} if self._gpus else {}
+        gpus = range(place * self._gpus, (place + 1) * self._gpus)
+        visible = {"CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus))} if gpus else {}
         # In a session of its own: a Ctrl-C at the terminal is the driver's to pass on.
         with open(files.log(task), "ab") as log:
             return subprocess.Popen(

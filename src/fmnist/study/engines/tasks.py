@@ -11,6 +11,7 @@ from fmnist.predictor.process import python
 from fmnist.run.directory import RunDirectory, write_json
 
 FOLDER = "tasks"  # in the study's folder
+WORKER = "fmnist.study.engines.worker:main"  # takes the task file as its last argument
 # What decides about results or data, besides the settings, and is not told by the run's files.
 VARIABLES = ("FMNIST_CACHE", "FMNIST_OFFLINE", "KERAS_BACKEND", "TF_ENABLE_ONEDNN_OPTS")
 
@@ -51,5 +52,5 @@ def log(task: Path) -> Path:
 
 
 def command(task: Path) -> list[str]:
-    """Return the command line of a task's worker: exit code 0 once the run is done; SIGTERM saves a checkpoint."""
-    return [*python("fmnist.study.engines.worker:main"), str(task)]
+    """Return the command line of a task's worker: exit code 0 once the run is done; SIGTERM lets it be saved."""
+    return [*python(WORKER), str(task)]

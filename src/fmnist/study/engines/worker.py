@@ -30,13 +30,13 @@ class _Log(Watcher):
         _say(text)
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Carry out the task that the last argument names. SIGTERM and SIGINT save a checkpoint, and end it with 143."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        work(Path(sys.argv[-1]), stop.is_set)
+        work(Path((argv or sys.argv)[-1]), stop.is_set)
     except Interrupted:
         sys.exit(128 + signal.SIGTERM)
 
