@@ -1,7 +1,9 @@
 """The scikit-learn estimator: what it takes, what it learns, that it can be cloned, pickled, searched and checked."""
 
 import pickle
+import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from fmnist.config import leaf_fields
 from fmnist.integrations import classifier as module
 
 SMALL = {"preset": "reference", "filters": (4, 8), "epochs": 12, "learning_rate": 0.01, "batch_size": 32}
+DOCUMENT = Path(__file__).parents[2] / "docs" / "sklearn.md"
 NAMES = np.array(list("abcdefghij"))
 
 # What `check_estimator` finds that is not as scikit-learn has it, and why. docs/sklearn.md has the same table.
@@ -184,6 +187,23 @@ def test_what_cannot_be_used_is_told(without_network, data):
     ):
         with pytest.raises(error, match=told):
             wrong()
+
+
+def test_the_examples_of_the_document_run(without_network, data, tmp_path, monkeypatch, capsys):
+    images, labels = data
+    codes = np.searchsorted(NAMES, labels).astype(np.uint8)
+    dataset = fmnist.Dataset(images, codes, images, codes, tuple(NAMES), "patterns")
+    monkeypatch.setattr("fmnist.images.loading.load_dataset", lambda: dataset)
+    monkeypatch.chdir(tmp_path)
+    text, names = DOCUMENT.read_text("utf-8").partition("## Tables in pandas")[0], {}
+    for example in re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        exec(example, names)
+    assert len(without_network) == 3 + 13 + 1 and "{'dropout': 0, 'epochs': 1} 1.0" in capsys.readouterr().out
+    assert (tmp_path / "garments.keras").read_bytes() == names["classifier"].model_
+
+
+def test_the_document_has_the_exceptions():
+    assert set(re.findall(r"^\| `(check_\w+)` \|", DOCUMENT.read_text("utf-8"), re.MULTILINE)) == EXPECTED.keys()
 
 
 def test_scikit_learn_is_named_where_it_is_missing(monkeypatch):
