@@ -26,8 +26,8 @@ NAMES = np.array(list("abcdefghij"))
 
 # What `check_estimator` finds that is not as scikit-learn has it, and why. docs/sklearn.md has the same table.
 EXPECTED = {
-    "check_sample_weight_equivalence_on_dense_data": "which images make a batch is drawn: one that counts twice is one "
-    "image of a batch, one that is given twice belongs to two",
+    "check_sample_weight_equivalence_on_dense_data": "the images of a batch are drawn: one that counts twice is "
+    "one image of a batch, one that is given twice belongs to two",
     "check_methods_sample_order_invariance": "a network computes in float32, and its last bit depends on the place of "
     "an image in the batch: differences up to 6e-8, where 1e-9 is allowed",
 }

@@ -109,7 +109,7 @@ def test_the_findings_of_an_audit(tmp_path):
     write_json(tmp_path / audit.AUDIT, {"state": "running"})
     found = [
         Finding("label", "train", 7, 0.75, "None", "Coat", 0.5, "", "", "ab"),
-        Finding("blank", "test", 3, 4.0, "NA", "Bag", 0.25, "", "", "cd"),
+        Finding("blank", "test", 3, 4.0, "1", "Bag", 0.25, "", "", "cd"),
     ]
     audit_table.write(tmp_path / audit.TABLE, found)
     with pytest.raises(fmnist.InputError, match="the audit in .* is not finished"):
@@ -117,7 +117,7 @@ def test_the_findings_of_an_audit(tmp_path):
     write_json(tmp_path / audit.AUDIT, {"state": "finished"})
     table = fmnist.frame(tmp_path)
     assert (
-        table["given"].tolist() == ["None", "NA"] and table["index"].tolist() == [7, 3] and table["score"].sum() == 4.75
+        table["given"].tolist() == ["None", "1"] and table["index"].tolist() == [7, 3] and table["score"].sum() == 4.75
     )
 
 

@@ -145,8 +145,9 @@ def _variants(folder: RunDirectory) -> pandas.DataFrame:
 def _findings(folder: RunDirectory) -> pandas.DataFrame:
     if not audit.finished(folder.path):
         raise InputError(f"the audit in {folder.path} is not finished; run it again, it goes on where it stopped")
-    # A class may be called "None".
-    return pandas.read_csv(folder.path / audit.TABLE, keep_default_na=False)
+    # A class may be called "None", or "1".
+    table = pandas.read_csv(folder.path / audit.TABLE, dtype=str, keep_default_na=False)
+    return table.astype({"index": int, "score": float, "probability": float})
 
 
 # What there is of each kind of folder; the first table is the usual one.
