@@ -34,6 +34,7 @@ ROOMS: dict[str, set[str] | None] = {
     "pipeline": None,
     "audit": None,
     "study": None,
+    "track": None,
     "doctor": None,
     "cli": None,
     "__init__": set(),

@@ -23,6 +23,8 @@ from fmnist.run import lock, results
 from fmnist.run.directory import RunDirectory, runs_dir_flags
 from fmnist.run.history import read_history
 from fmnist.text import percent
+from fmnist.track import Tracking, tracked_by
+from fmnist.track import check as check_systems
 
 
 class StopSignals:
@@ -107,6 +109,7 @@ class StopSignals:
 )
 @click.option("--overwrite", is_flag=True, help="Replace a run of the same name.")
 @click.option("--train-only", is_flag=True, help="Stop after training: no evaluation, no report.")
+@options.track_option
 @options.open_option
 @settings.setting_options
 def command(
@@ -118,6 +121,7 @@ def command(
     resume_name: str | None,
     overwrite: bool,
     train_only: bool,
+    systems: tuple[str, ...],
     show: bool,
     as_json: bool,
     **flags: Any,
@@ -143,6 +147,8 @@ def command(
         raise InputError("--resume continues with the run's own settings; leave out the other settings")
     else:
         run = options.open_run(resume_name, runs_dir)
+        systems = systems or tuple(tracked_by(run))
+    check_systems(systems)
     lock.check_free(run.path)
     with StopSignals() as stop:
         from fmnist import backend, pipeline
@@ -170,16 +176,20 @@ def command(
         say(f"Run       {run.path}")
 
         from fmnist.cli.progress import ProgressBar
-        from fmnist.training.progress import Interrupted
+        from fmnist.training.progress import Interrupted, Watchers
 
         watcher = ProgressBar()
-        how: dict[str, Any] = {"watcher": watcher, "should_stop": stop, "train_only": train_only}
         try:
-            backend.prepare(lean=True)
-            if resume_name is None:
-                pipeline.train(config, dataset, run, overwrite=overwrite, **how)
-            else:
-                pipeline.resume(run, dataset, **how)
+            with Tracking(systems, watcher.note) as tracking:
+                watchers = Watchers(watcher, tracking.watch(run))
+                how: dict[str, Any] = {"watcher": watchers, "should_stop": stop, "train_only": train_only}
+                backend.prepare(lean=True)
+                if resume_name is None:
+                    pipeline.train(config, dataset, run, overwrite=overwrite, **how)
+                else:
+                    pipeline.resume(run, dataset, **how)
+                if not train_only:
+                    tracking.export(run, dataset)
         except Interrupted:
             watcher.close()
             say(f"Saved; continue with: {run.command('train --resume')}")
