@@ -1,6 +1,6 @@
 """Shows how cross-validation goes, for `fmnist train --folds N`, and prints what it found."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,29 @@ from fmnist.config import Config
 from fmnist.data.dataset import Dataset
 from fmnist.study import cross_validate
 from fmnist.text import duration, percent
+from fmnist.track import Tracking
+from fmnist.track.studies import TrackedStudy
 from fmnist.training.progress import Interrupted
 
 
 def train(
-    config: Config, dataset: Dataset, folder: Path, *, should_stop: Callable[[], bool], overwrite: bool, as_json: bool
+    config: Config,
+    dataset: Dataset,
+    folder: Path,
+    systems: Sequence[str],
+    *,
+    should_stop: Callable[[], bool],
+    overwrite: bool,
+    as_json: bool,
 ) -> bool:
     """Train what is left of the folds and print the result; return whether it came to that, rather than to a stop."""
     say(f"Folds     {folder}: {config.data.folds} runs")
     watcher = StudyProgress()
     try:
-        result = cross_validate(config, dataset, folder, watcher=watcher, should_stop=should_stop, overwrite=overwrite)
+        with Tracking(systems, watcher.note) as tracking:
+            tracked = TrackedStudy(tracking, folder, watcher)
+            how: dict[str, Any] = {"watcher": tracked, "should_stop": should_stop, "overwrite": overwrite}
+            result = cross_validate(config, dataset, folder, **how)
     except Interrupted:
         watcher.close()
         say(f"Stopped; the same command continues {folder}")

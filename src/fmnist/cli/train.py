@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from fmnist import track
 from fmnist.cli import completion, options, settings
 from fmnist.cli.terminal import say, tell
 from fmnist.config import DEFAULT_PRESET, Config, preset, rung
@@ -23,8 +24,6 @@ from fmnist.run import lock, results
 from fmnist.run.directory import RunDirectory, runs_dir_flags
 from fmnist.run.history import read_history
 from fmnist.text import percent
-from fmnist.track import Tracking, tracked_by
-from fmnist.track import check as check_systems
 
 
 class StopSignals:
@@ -147,8 +146,8 @@ def command(
         raise InputError("--resume continues with the run's own settings; leave out the other settings")
     else:
         run = options.open_run(resume_name, runs_dir)
-        systems = systems or tuple(tracked_by(run))
-    check_systems(systems)
+        systems = systems or tuple(track.tracked_by(run))
+    track.check(systems)
     lock.check_free(run.path)
     with StopSignals() as stop:
         from fmnist import backend, pipeline
@@ -170,7 +169,7 @@ def command(
             from fmnist.cli import folds
 
             backend.prepare()
-            if folds.train(config, dataset, run.path, should_stop=stop, overwrite=overwrite, as_json=as_json):
+            if folds.train(config, dataset, run.path, systems, should_stop=stop, overwrite=overwrite, as_json=as_json):
                 return 0
             return 128 + (stop.received or signal.SIGINT)
         say(f"Run       {run.path}")
@@ -180,7 +179,7 @@ def command(
 
         watcher = ProgressBar()
         try:
-            with Tracking(systems, watcher.note) as tracking:
+            with track.Tracking(systems, watcher.note) as tracking:
                 watchers = Watchers(watcher, tracking.watch(run))
                 how: dict[str, Any] = {"watcher": watchers, "should_stop": stop, "train_only": train_only}
                 backend.prepare(lean=True)

@@ -10,18 +10,16 @@ yet, and knows nothing of training.
 from __future__ import annotations
 
 import importlib.util
-import pkgutil
-import queue
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from fmnist.errors import FmnistError, InputError, RunError, did_you_mean, first_line
 from fmnist.run import results
 from fmnist.run.directory import RunDirectory
+from fmnist.track.line import Line
 from fmnist.training.progress import Progress, Watcher
 
 if TYPE_CHECKING:
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
 
 PATIENCE = 60.0  # seconds that the end of a command may wait for what has not been sent
 HASTE = 3.0  # the same after Ctrl-C, SIGTERM or an error
-MAX_WAITING = 100  # runs with something to send; beyond, a system is too slow
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ class System:
     """A row of the table: a tracking system."""
 
     title: str
-    home: str  # `module:class`; of its objects, one a run, see `Sender`
+    home: str  # `module:class`; a `child.Sender`
     packages: tuple[str, ...]  # what it imports; `pip install 'fmnist[track]'` brings them
     formats: tuple[str, ...] = ()  # exported files that it keeps
 
@@ -45,18 +42,10 @@ class System:
 # The name is also that of the attribute of `RunDirectory` that says where the system leaves its trace in a run.
 SYSTEMS = {
     "tensorboard": System("TensorBoard", "fmnist.track.tensorboard:TensorBoard", ("tensorboardX",)),
-    "mlflow": System("MLflow", "fmnist.track.mlflow:MLflow", ("mlflow", "pandas", "sqlalchemy", "alembic"), ("litert",)),
+    "mlflow": System(
+        "MLflow", "fmnist.track.mlflow:MLflow", ("mlflow", "pandas", "sqlalchemy", "alembic"), ("litert",)
+    ),
 }
-
-
-class Sender(Protocol):
-    """Sends one run, or a study's folder, to a system. Made as `Sender(run, study)`: the study whose part it is."""
-
-    def send(self, final: bool) -> None:
-        """Send what has not been sent yet; `final`: the results too, since nothing more will come."""
-
-    def where(self) -> str:
-        """Return where the run can be looked at, or the command that shows it."""
 
 
 def check(names: Sequence[str]) -> None:
@@ -100,7 +89,7 @@ class Tracking:
     def __init__(self, names: Sequence[str], tell: Callable[[str], None] = print) -> None:
         check(names)
         self.names, self._tell = tuple(dict.fromkeys(names)), tell
-        self._lines = [_Line(SYSTEMS[name], tell) for name in self.names]
+        self._lines = [Line(SYSTEMS[name].title, SYSTEMS[name].home, tell) for name in self.names]
         self._open: dict[Path, tuple[RunDirectory, RunDirectory | None]] = {}
 
     def watch(self, run: RunDirectory | str | Path, study: RunDirectory | None = None) -> Watcher:
@@ -156,71 +145,6 @@ class _RunWatcher(Watcher):
 
     def epoch(self, row: dict[str, float]) -> None:
         self._send()
-
-
-Job = tuple[RunDirectory, RunDirectory | None, bool]
-
-
-class _Line:
-    """A thread that sends to one system what its queue says. Putting something there never waits."""
-
-    def __init__(self, system: System, tell: Callable[[str], None]) -> None:
-        self._system, self._tell, self._told = system, tell, False
-        self._jobs: queue.Queue[Job | None] = queue.Queue(MAX_WAITING)
-        self._waiting: set[tuple[Path, bool]] = set()
-        self._senders: dict[Path, Sender] = {}
-        self._where = ""
-        self._thread = threading.Thread(target=self._work, name=system.title, daemon=True)
-
-    def put(self, job: Job) -> None:
-        """Have a run sent; one that waits to be sent is not put there twice, since all that is new is sent at once."""
-        key = (job[0].path, job[2])
-        if key in self._waiting:
-            return
-        if self._thread.ident is None:
-            self._thread.start()
-        try:
-            self._waiting.add(key)
-            self._jobs.put_nowait(job)
-        except queue.Full:
-            self._waiting.discard(key)
-            self._fail("it is too slow, and a run is left out")
-
-    def close(self, end: float) -> None:
-        """Wait until all is sent, or until this moment on the monotonic clock."""
-        if self._thread.ident is None:
-            return
-        try:
-            self._jobs.put(None, timeout=max(0.0, end - time.monotonic()))
-        except queue.Full:
-            pass
-        self._thread.join(max(0.0, end - time.monotonic()))
-        if self._thread.is_alive():
-            self._fail("it is too slow, and not all has been sent")
-        elif self._where:
-            self._tell(f"Tracked   {self._where}")
-
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            run, study, final = job
-            self._waiting.discard((run.path, final))
-            try:
-                if run.path not in self._senders:
-                    self._senders[run.path] = pkgutil.resolve_name(self._system.home)(run, study)
-                self._senders[run.path].send(final)
-                self._where = self._senders[run.path].where()
-            except Exception as error:
-                self._fail(first_line(error))
-                self._where = ""
-                final = True  # what was sent is asked for again
-            if final:
-                self._senders.pop(run.path, None)
-
-    def _fail(self, problem: str) -> None:
-        """Tell the first failure."""
-        if not self._told:
-            self._told = True
-            self._tell(f"Tracking  {self._system.title} failed: {problem}; training is not affected")
 
 
 __all__ = ["SYSTEMS", "System", "Tracking", "check", "tracked_by"]

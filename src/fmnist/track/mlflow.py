@@ -6,7 +6,6 @@ MLflow's own environment variables say where to; by default it is a SQLite file 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 # Before MLflow is loaded: it reports its use to nobody, and a server that does not answer is given up soon.
@@ -103,7 +102,9 @@ class MLflow:
         if found := results.diagnosis(self.run):
             told = "\n".join(f"- {sentence}" for sentence in found["sentences"])
             self._log(tags=[RunTag("verdict", found["verdict"]), RunTag("mlflow.note.content", told)])
-        self._log(metrics=_metrics(facts.scores(self.run), when, self.run.read_status().get("model_epoch", last["epoch"])))
+        self._log(
+            metrics=_metrics(facts.scores(self.run), when, self.run.read_status().get("model_epoch", last["epoch"]))
+        )
         state = self.run.state() if self.run.exists() else read_json(self.run.path / STUDY_FILE)["state"]
         self.client.set_terminated(self.id, _STATUS.get(state, "KILLED"))
         self._send_model()
@@ -112,16 +113,18 @@ class MLflow:
                 self.client.log_artifact(self.id, str(path), "plots" if path.suffix == ".png" else None)
 
     def _send_model(self) -> None:
-        """Send the LiteRT float32 file, if there is one that passed its gate, so that `mlflow models serve` takes it."""
+        """Send the LiteRT float32 file, if there is one that passed its gate; `mlflow models serve` takes it."""
         index = results.exports(self.run)
         row = next((row for row in index.get("files", []) if row["format"] == "litert" and row["passed"]), None)
         path = row and results.exported_path(self.run, row)
-        if not row or path is None or self.client.get_run(self.id).outputs.model_outputs:
+        there = self.client.get_run(self.id)
+        if not row or path is None or there.outputs.model_outputs:
             return
         from mlflow import pyfunc
         from mlflow.models import Model, ModelSignature
         from mlflow.types import Schema
 
+        mlflow.set_experiment(experiment_id=there.info.experiment_id)  # else it goes to MLflow's default one
         Model.log(
             artifact_path=None,
             name="model",
@@ -130,7 +133,7 @@ class MLflow:
             loader_module="fmnist.track.served",
             data_path=str(path),
             signature=ModelSignature(*(Schema([_spec(index[side])]) for side in ("input", "output"))),
-            pip_requirements=[f"fmnist=={index['fmnist']}"],
+            pip_requirements=[f"fmnist=={index['fmnist']}" if index["fmnist"] else "fmnist"],
             metadata={"class_names": index["class_names"], "sha256": row["sha256"]},
         )
 
