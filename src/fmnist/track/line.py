@@ -31,7 +31,7 @@ class Line:
         self._jobs: queue.Queue[Job | None] = queue.Queue(MAX_WAITING)
         self._waiting: set[tuple[Path, bool]] = set()
         self._child: subprocess.Popen[str] | None = None
-        self._told, self._where = False, ""
+        self._told, self._over, self._where = False, False, ""
         self._thread = threading.Thread(target=self._work, name=title, daemon=True)
 
     def put(self, job: Job) -> None:
@@ -59,25 +59,25 @@ class Line:
             self._fail("it is too slow, and not all has been sent")
         elif self._where:
             self._tell(f"Tracked   {self._where}")
-        if self._child:
-            with self._child as child:
-                child.kill()
+        self._over = True
+        self._end()
 
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
+        while (job := self._jobs.get()) is not None and not self._over:
             run, study, final = job
             self._waiting.discard((run.path, final))
             try:
                 answer = self._ask(json.dumps([str(run.path), study and str(study.path), final]))
             except (OSError, ValueError):
                 answer = {"problem": "its process was ended"}
+                self._end()
             self._where = answer.get("where", "")
             if problem := answer.get("problem"):
                 self._fail(problem)
 
     def _ask(self, line: str) -> dict[str, str]:
         """Give the process a job and wait for its answer; start it, if it does not run."""
-        if self._child is None or self._child.poll() is not None:
+        if self._child is None:
             command, pipe = [*python("fmnist.track.child:main"), self._home], subprocess.PIPE
             self._child = subprocess.Popen(
                 command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, encoding="utf-8"
@@ -85,6 +85,14 @@ class Line:
         print(line, file=self._child.stdin, flush=True)
         answer: dict[str, str] = json.loads(self._child.stdout.readline())  # type: ignore[union-attr]
         return answer
+
+    def _end(self) -> None:
+        """End the process and close its pipes."""
+        child, self._child = self._child, None
+        if child:
+            child.kill()
+            with contextlib.suppress(OSError), child:  # what it did not take is lost
+                pass
 
     def _fail(self, problem: str) -> None:
         if not self._told:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mlflow.types import TensorSpec
 
 EXPERIMENT = "fmnist"
+_KIND = "custom_model_development"  # MLflow shows curves and models first, not conversations
 _BATCH = 100  # MLflow takes no more parameters at once
 _STATUS = {"finished": "FINISHED", "diverged": "FAILED", "failed": "FAILED"}
 _ENVIRONMENT = ("backend", "data_source", "fmnist", "keras", "platform", "precision", "processor", "python")
@@ -82,7 +83,8 @@ class MLflow:
             return str(found.experiment_id)
         # A server has a place for files; that of a SQLite file would be the working directory.
         beside = mlflow.get_tracking_uri() == f"sqlite:///{self.base / 'mlflow.db'}"
-        return str(self.client.create_experiment(name, (self.base / "mlflow-files").as_uri() if beside else None))
+        files = (self.base / "mlflow-files").as_uri() if beside else None
+        return str(self.client.create_experiment(name, files, tags={"mlflow.experimentKind": _KIND}))
 
     def _log(self, **kinds: list[Any]) -> None:
         for kind, items in kinds.items():

@@ -60,7 +60,7 @@ class TensorBoard:
     def _write_settings(self) -> None:
         found = {name: value for name, value in facts.settings(self.run).items() if value is not None}
         plain = {name: value if isinstance(value, _KINDS) else str(value) for name, value in found.items()}
-        self._ends = hparams(plain, {"test_accuracy": 0.0, "test_loss": 0.0})
+        self._ends = hparams(plain, {"test/accuracy": 0.0, "test/loss": 0.0})
         for summary in self._ends[:2]:
             self._writer("").file_writer.add_summary(summary)
         self._write_text("settings", found)
@@ -72,9 +72,9 @@ class TensorBoard:
             told = "\n".join(f"- {sentence}" for sentence in found["sentences"])
             writer.add_text("verdict", f"**{found['verdict']}**\n\n{told}", step)
         for name, value in facts.scores(self.run).items():
-            writer.add_scalar(name, value, step)
+            writer.add_scalar(name.replace("_", "/", 1), value, step)  # a group of its own: test/accuracy
         for path in sorted(self.run.plots.glob("*.png")):
-            writer.add_image(path.stem, _pixels(path), step, dataformats="HWC")
+            writer.add_image(f"plots/{path.stem}", _pixels(path), step, dataformats="HWC")
         writer.file_writer.add_summary(self._ends[2])
 
     def _write_text(self, name: str, values: dict[str, Any]) -> None:
