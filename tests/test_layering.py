@@ -36,6 +36,7 @@ ROOMS: dict[str, set[str] | None] = {
     "audit": None,
     "study": None,
     "integrations": {"numpy", "pandas", "sklearn"},
+    "track": None,
     "doctor": None,
     "cli": None,
     "__init__": set(),

@@ -38,6 +38,7 @@ _HOMES = {
     "diagnose": "diagnosis",
     "Diagnosis": "diagnosis",
     "Watcher": "training.progress",
+    "Tracking": "track",
     "draw_all": "report.plots",
     "write_report": "report.run_page",
     "RunDirectory": "run.directory",

@@ -50,6 +50,8 @@ class RunDirectory:
         self.exports = self.path / "exports"
         self.exports_index = self.exports / "exports.json"
         self.benchmark = self.path / "benchmark.json"
+        self.tensorboard = self.path / "tensorboard"
+        self.mlflow = self.path / "mlflow.json"
 
     @property
     def name(self) -> str:
