@@ -251,14 +251,15 @@ def find_run(text: str, runs_dir: Path = Path("runs")) -> RunDirectory:
     Raises:
         InputError: there is no such run.
     """
+    if text != "latest":
+        for candidate in (RunDirectory(text), RunDirectory(runs_dir / text)):
+            if candidate.exists():
+                return candidate
     runs = list_runs(runs_dir)
     if text == "latest":
         if not runs:
             raise InputError(f"there is no run in {runs_dir} yet; `{train_command(runs_dir)}` makes one")
         return runs[-1]
-    for candidate in (RunDirectory(text), RunDirectory(runs_dir / text)):
-        if candidate.exists():
-            return candidate
     hint = did_you_mean(text, [run.name for run in runs])
     known = f" (runs there: {some([run.name for run in reversed(runs)], 5)})" if runs else ""
     raise InputError(f"'{text}' is neither a run directory nor the name of a run in {runs_dir}{hint}{known}")

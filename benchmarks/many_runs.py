@@ -1,0 +1,131 @@
+"""Measures what 10,000 runs in one folder cost the commands, and the page, that look through them.
+
+    python benchmarks/many_runs.py RUN --count 10000
+
+The folder holds copies of the finished run RUN, which must have a LiteRT or ONNX export; each has a name and a start of
+its own. Model, predictions, plots, report and exported files are hard links. Stored in
+`benchmarks/results/many-runs.json`: seconds and memory of `fmnist runs`, of completing a run's name, of finding one run
+and the newest one, and of opening the page; each once before it is measured, so that the files are in memory.
+"""
+
+import datetime
+import shlex
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import documents
+import httpx
+import measured
+from serve_load import Server
+
+from fmnist.run.directory import RunDirectory, find_run, read_json, write_json
+from fmnist.run.environment import machine
+
+_COPIED = (".json", ".csv")  # what a list may read; the rest is linked
+_FIRST = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+
+
+def make(run: RunDirectory, folder: Path, count: int) -> None:
+    """Fill a folder with copies of a run, one started each minute."""
+    environment = read_json(run.environment)
+    files = [path.relative_to(run.path) for path in run.path.rglob("*") if path.is_file()]
+    for number in range(count):
+        copy = RunDirectory(folder / f"run-{number:05}")
+        for file in files:
+            place = copy.path / file
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if file.suffix in _COPIED:
+                shutil.copyfile(run.path / file, place)
+            else:
+                place.hardlink_to(run.path / file)
+        started = _FIRST + datetime.timedelta(minutes=number)
+        copy.environment.unlink()
+        write_json(copy.environment, environment | {"started": started.isoformat()})
+
+
+def commands(folder: Path, count: int) -> dict[str, dict[str, Any]]:
+    """Run each command that looks through the folder twice; return the seconds and the memory of the second time."""
+    fmnist, place = [*measured.FMNIST], ["--runs-dir", str(folder)]
+    words = f"fmnist report --runs-dir {shlex.quote(str(folder))} run-0000"
+    asked = {
+        "`fmnist runs`": (["runs", *place], {}),
+        "`fmnist runs --json`": (["runs", "--json", *place], {}),
+        "completion of a run's name": (
+            [], {"_FMNIST_COMPLETE": "zsh_complete", "COMP_WORDS": words, "COMP_CWORD": "4"}
+        ),
+        "`fmnist diagnose latest`": (["diagnose", "latest", *place], {}),
+        "`fmnist diagnose NAME`": (["diagnose", f"run-{count // 2:05}", *place], {}),
+    }  # fmt: skip
+    rows = {}
+    for name, (arguments, variables) in asked.items():
+        for _ in range(2):
+            row = measured.command([*fmnist, *arguments], variables)
+        output = row.pop("output")
+        if not output.strip():
+            raise RuntimeError(f"{name} answered nothing")
+        rows[name] = row | {"answer_bytes": len(output.encode())}
+        print(name, rows[name], flush=True)
+    return rows
+
+
+def page(folder: Path) -> dict[str, Any]:
+    """Open the page's tabs as a browser does; return the seconds and bytes of their lists, and the server's memory."""
+    words = [*measured.FMNIST, "serve", "run-00000", "--runs-dir", str(folder)]
+    with Server(words, "fmnist_workers_ready 1") as server, httpx.Client(base_url=server.url, timeout=600) as client:
+        before = server.memory()
+        config = client.get("/config").json()
+        loads = [one["id"] for one in config["dependencies"] if [None, "load"] in one["targets"] or not one["inputs"]]
+        for turn in range(2):
+            started, taken = time.perf_counter(), 0
+            for number in loads:
+                session = f"page{turn}x{number}"
+                event = {"data": [], "fn_index": number, "session_hash": session}
+                client.post("/gradio_api/queue/join", json=event).raise_for_status()
+                answer = client.get(f"/gradio_api/queue/data?session_hash={session}").text
+                if '"success":true' not in answer.replace(" ", ""):
+                    raise RuntimeError(answer[:1000])
+                taken += len(answer)
+            seconds = time.perf_counter() - started
+        return {"seconds": seconds, "answer_bytes": taken, "peak_mib": round((server.memory() - before) / 2**20)}
+
+
+def figures() -> list[str]:
+    """Return the table of docs/scale.md."""
+    result = measured.stored("many-runs")
+    rows = [
+        f"| {name} | {row['seconds']:.1f} | {row['peak_mib']} | {row['answer_bytes'] / 1000:,.0f} |"
+        for name, row in result["rows"].items()
+    ]
+    return [
+        f"{result['count']:,} runs in one folder, their files in memory; {measured.machine(result['environment'])} "
+        "(`benchmarks/many_runs.py`):",
+        "",
+        "| | seconds | memory, MiB | answer, kB |",
+        "| --- | --- | --- | --- |",
+        *rows,
+    ]
+
+
+PARTS = (documents.Part("docs/scale.md", "many runs: made by benchmarks/many_runs.py", figures),)
+
+
+def main() -> None:
+    """Measure, print and store."""
+    parser = measured.parser(__doc__)
+    parser.add_argument("run", nargs="?", default="latest")
+    parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
+    parser.add_argument("--count", type=int, default=10_000)
+    arguments = parser.parse_args()
+    run = find_run(arguments.run, arguments.runs_dir)
+    with tempfile.TemporaryDirectory(dir=run.path.parent.parent, prefix=".many-runs-") as folder:
+        make(run, Path(folder), arguments.count)
+        rows = commands(Path(folder), arguments.count) | {"opening the page": page(Path(folder))}
+    measured.store("many-runs", {"count": arguments.count, "environment": machine(), "rows": rows})
+    documents.write(*PARTS)
+
+
+if __name__ == "__main__":
+    main()
