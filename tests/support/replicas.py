@@ -136,7 +136,7 @@ def proxy(name, folder, replicas):
     port = free_port()
     path = configured(name, folder, replicas, port)
     log = Path(folder) / f"{name}.log"
-    with open(log, "wb") as output:
+    with open(log, "ab") as output:
         words = [*PROXIES[name].start, str(path)]
         process = subprocess.Popen(words, stdout=output, stderr=output, start_new_session=True)
         try:

@@ -21,6 +21,7 @@ from fmnist.web import api
 from fmnist.web.access import Guard
 from fmnist.web.connections import Crowd, EndingServer
 from fmnist.web.counters import Counters
+from fmnist.web.listener import listen
 from fmnist.web.relay import Relay
 from fmnist.web.service import Service
 from fmnist.web.settings import Settings
@@ -100,6 +101,7 @@ def run_worker(
     try:
         predictor = open_predictor(settings)
         guard, service = application(settings, predictor, counters, socket_path if number else None)
+        listen(listener)  # not before somebody can answer: whoever is refused can ask another replica
     except FmnistError as error:
         tells.send(type(error)(str(error)[:_MESSAGE]))
         os._exit(1)
