@@ -9,6 +9,7 @@ and the newest one, and of opening the page; each once before it is measured, so
 """
 
 import datetime
+import json
 import shlex
 import shutil
 import tempfile
@@ -21,7 +22,7 @@ import httpx
 import measured
 from serve_load import Server
 
-from fmnist.run.directory import RunDirectory, find_run, read_json, write_json
+from fmnist.run.directory import RunDirectory, find_run, read_json
 from fmnist.run.environment import machine
 
 _COPIED = (".json", ".csv")  # what a list may read; the rest is linked
@@ -43,7 +44,7 @@ def make(run: RunDirectory, folder: Path, count: int) -> None:
                 place.hardlink_to(run.path / file)
         started = _FIRST + datetime.timedelta(minutes=number)
         copy.environment.unlink()
-        write_json(copy.environment, environment | {"started": started.isoformat()})
+        copy.environment.write_text(json.dumps(environment | {"started": started.isoformat()}), encoding="utf-8")
 
 
 def commands(folder: Path, count: int) -> dict[str, dict[str, Any]]:

@@ -68,7 +68,8 @@ def test_a_page_stays_with_its_replica(model, tmp_path):
         for name in PROXIES:
             with proxy(name, tmp_path, replicas) as port, contextlib.ExitStack() as closing:
                 browser, *others = (
-                    closing.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}")) for _ in range(25)
+                    closing.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60))
+                    for _ in range(17)
                 )
                 assert "<gradio-app" in browser.get("/").text
                 events = browser.get("/config").json()["dependencies"]

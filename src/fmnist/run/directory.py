@@ -218,15 +218,17 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def runs_in(folder: Path) -> list[RunDirectory]:
+    """Return the runs in a folder, in any order: nothing of theirs is read."""
+    try:
+        return [run for run in map(RunDirectory, folder.iterdir()) if run.exists()] if folder.is_dir() else []
+    except OSError as error:
+        raise InputError(f"cannot read the folder {folder}: {error.strerror or error}") from error
+
+
 def list_runs(runs_dir: Path) -> list[RunDirectory]:
     """Return the runs in a folder, the one started last at the end."""
-    if not runs_dir.is_dir():
-        return []
-    try:
-        runs = [run for run in map(RunDirectory, runs_dir.iterdir()) if run.exists()]
-    except OSError as error:
-        raise InputError(f"cannot read the folder {runs_dir}: {error.strerror or error}") from error
-    return sorted(runs, key=lambda run: (run.started(), run.name))
+    return sorted(runs_in(runs_dir), key=lambda run: (run.started(), run.path.name))
 
 
 def has_validation(run: RunDirectory) -> bool:
