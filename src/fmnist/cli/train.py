@@ -11,18 +11,21 @@ import socket
 import threading
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fmnist.cli import completion, options, settings
 from fmnist.cli.terminal import say, tell
-from fmnist.config import DEFAULT_PRESET, Config, preset
+from fmnist.config import DEFAULT_PRESET, Config, preset, rung
 from fmnist.errors import InputError
 from fmnist.run import lock, results
 from fmnist.run.directory import RunDirectory, runs_dir_flags
 from fmnist.run.history import read_history
 from fmnist.text import percent
+
+if TYPE_CHECKING:
+    from fmnist.study import Runner
 
 
 class StopSignals:
@@ -93,6 +96,12 @@ class StopSignals:
     shell_complete=completion.presets,
     help=f"Network and recipe [default: {DEFAULT_PRESET}; with --data-dir what fits the pictures].",
 )
+@click.option(
+    "--target",
+    type=click.FloatRange(0, 100, min_open=True),
+    metavar="PERCENT",
+    help="Take the quickest preset whose mean test accuracy on Fashion-MNIST reaches this.",
+)
 @click.option("--name", default=None, help="Name of the run [default: preset, date, number].")
 @options.runs_dir_option
 @options.data_dir_option
@@ -102,9 +111,11 @@ class StopSignals:
 @click.option("--overwrite", is_flag=True, help="Replace a run of the same name.")
 @click.option("--train-only", is_flag=True, help="Stop after training: no evaluation, no report.")
 @options.open_option
+@options.engine_options
 @settings.setting_options
 def command(
     preset_name: str | None,
+    target: float | None,
     name: str | None,
     runs_dir: Path,
     data_dir: Path | None,
@@ -113,17 +124,28 @@ def command(
     train_only: bool,
     show: bool,
     as_json: bool,
+    runner: Runner,
     **flags: Any,
 ) -> int:
     """Train, evaluate, report."""
+    from fmnist.study import run_in_turn
+
     if show and train_only:
         raise click.UsageError("--open shows the report, and --train-only writes none")
+    if target is not None:
+        if preset_name or data_dir or resume_name:
+            others = "--preset, --data-dir and --resume"
+            raise click.UsageError(f"--target chooses a preset for Fashion-MNIST; leave out {others}")
+        reached, preset_name, took = rung(target)
+        say(f"Target    above {reached:g}% with preset {preset_name}; took {took}")
     given = {key: value for key, value in flags.items() if value is not None}
     settings.find_runs(given, runs_dir)
     config = preset(preset_name or DEFAULT_PRESET, **given)
     all_folds = config.data.folds > 0 and config.data.fold is None
     if all_folds and (show or train_only):
         raise click.UsageError("--folds trains several runs, without a report; leave out --open and --train-only")
+    if not all_folds and runner is not run_in_turn:
+        raise click.UsageError("--engine carries out several runs at once, and this is one; --folds makes several")
     if resume_name is None:
         run = RunDirectory(_path(runs_dir, name, config))
     elif given or name or overwrite:
@@ -151,7 +173,8 @@ def command(
             from fmnist.cli import folds
 
             backend.prepare()
-            if folds.train(config, dataset, run.path, should_stop=stop, overwrite=overwrite, as_json=as_json):
+            how: dict[str, Any] = {"should_stop": stop, "overwrite": overwrite, "runner": runner}
+            if folds.train(config, dataset, run.path, as_json=as_json, **how):
                 return 0
             return 128 + (stop.received or signal.SIGINT)
         say(f"Run       {run.path}")
@@ -160,7 +183,7 @@ def command(
         from fmnist.training.progress import Interrupted
 
         watcher = ProgressBar()
-        how: dict[str, Any] = {"watcher": watcher, "should_stop": stop, "train_only": train_only}
+        how = {"watcher": watcher, "should_stop": stop, "train_only": train_only}
         try:
             backend.prepare(lean=True)
             if resume_name is None:
