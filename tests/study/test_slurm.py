@@ -14,7 +14,7 @@ from support.kills import outcome
 from support.slurm_cluster import wait_for
 
 from fmnist.errors import InputError, RunError
-from fmnist.run import lock
+from fmnist.run import lock, results
 from fmnist.run.directory import RunDirectory
 from fmnist.study.engines import open_engine, slurm, tasks
 
@@ -26,7 +26,8 @@ class StandIns:
 
     def __init__(self, folder):
         self.folder = folder
-        answer = 'printf "%s\\n" "$@" >"$0.got"; cat "$0.says" 2>/dev/null || { echo "error: no such thing" >&2; exit 1; }'
+        fail = '{ echo "error: no such thing" >&2; exit 1; }'
+        answer = f'printf "%s\\n" "$@" >"$0.got"; cat "$0.says" 2>/dev/null || {fail}'
         for name in COMMANDS:
             self.say(name, "")
             (folder / name).write_text(f"#!/bin/sh\n{answer}\n")
@@ -146,7 +147,7 @@ def test_close_takes_what_is_left_from_the_queue(submitted, commands, files):
 
 
 def test_what_cannot_be_submitted_is_told(engine, commands, files, tmp_path, monkeypatch):
-    with pytest.raises(InputError, match="got `engine_options=--mem=\"2G` .*expected options of sbatch"):
+    with pytest.raises(InputError, match='got `engine_options=--mem="2G` .*expected options of sbatch'):
         engine('--mem="2G')
     commands.fail("sbatch")
     with pytest.raises(RunError, match=r"sbatch --no-requeue .* --mem=2Q .*: error: no such thing"):
@@ -158,36 +159,72 @@ def test_what_cannot_be_submitted_is_told(engine, commands, files, tmp_path, mon
         open_engine("slurm:login1", folder=tmp_path, threads=1, gpus=0, options="")
 
 
+@pytest.fixture(scope="module")
+def cluster():
+    if reason := slurm_cluster.missing():
+        pytest.skip(reason)
+    with slurm_cluster.running() as started, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLURM_CONF", str(started.configuration))
+        yield started
+
+
+@pytest.mark.slow
+def test_a_real_cluster_answers_as_the_stand_ins_do(cluster, files, monkeypatch):
+    monkeypatch.setattr(slurm, "_PAUSE", -1)
+    work = "trap 'echo saved; exit 143' TERM; echo begun; while true; do sleep 0.1; done"
+    monkeypatch.setattr(tasks, "command", lambda task: ["sh", "-c", work])
+    how = {"folder": files[0].parent, "threads": 1, "gpus": 0}
+    with pytest.raises(RunError, match="sbatch .* --partition=none .*invalid partition"):
+        open_engine("slurm", **how, options="--partition=none").submit(files)
+    engine = open_engine("slurm", **how, options="")
+    handles = engine.submit(files)
+    wait_for(lambda: list(engine.poll(handles).values()) == ["running", "running", "waiting"])
+    assert open_engine("slurm", **how, options="").submit(files) == handles
+    wait_for(lambda: tasks.log(files[0]).exists() and tasks.log(files[1]).exists())
+    engine.cancel(handles)
+    wait_for(lambda: set(engine.poll(handles).values()) == {"failed"})
+    assert [tasks.log(file).exists() and tasks.log(file).read_text() for file in files] == ["begun\nsaved\n"] * 2 + [
+        False
+    ]
+    monkeypatch.setattr(slurm, "_SCRIPT", slurm._SCRIPT.replace("-f {script}", "-f {script}.not-here"))
+    handles = engine.submit(files[:1])
+    with pytest.raises(RunError, match="node n1 does not see the folder"):
+        wait_for(lambda: "failed" in engine.poll(handles).values())
+
+
 STUDY = """
 preset: reference
 settings: {filters: [4, 8, 8], epochs: 3, batch_size: 32, segment_steps: 4, threads: 1}
 variants: {flip: {flip: true}}
 seeds: 2
 """
+DRIVER = """
+import sys, fmnist
+study, data, folder, engine = sys.argv[1:]
+fmnist.compare(fmnist.read_study(study), fmnist.load_dataset(data), folder, runner=fmnist.runner_on(engine))
+"""
 
 
-class Driver:
-    """`fmnist compare` of the study, in a process of its own."""
+class Carried:
+    """The study in a folder of its own, carried out by a driver in a process of its own while the block lasts."""
 
     def __init__(self, folder, data, engine):
-        (folder / "tiny.yaml").write_text(STUDY)
-        self.folder = folder / "tiny"
-        self.command = [sys.executable, "-m", "fmnist", "compare", folder / "tiny.yaml", "--engine", engine]
-        self.command += ["--runs-dir", folder, "--data-dir", data]
-        self.runs = [RunDirectory(self.folder / f"{name}-seed{seed}") for seed in (0, 1) for name in ("baseline", "flip")]
+        (path := folder / "tiny.yaml").write_text(STUDY)
+        self.folder = folder / engine
+        self.command = [sys.executable, "-c", DRIVER, path, data, self.folder, engine]
+        names = ("baseline-seed0", "flip-seed0", "baseline-seed1", "flip-seed1")
+        self.runs = [RunDirectory(self.folder / name) for name in names]
 
     def __enter__(self):
-        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.driver = subprocess.Popen(self.command)
         return self
 
     def __exit__(self, *_):
-        self.process.kill()
-        self.process.communicate()
+        self.driver.kill()
+        self.driver.wait()
 
-    def ends(self):
-        """Return exit code and stderr."""
-        said = self.process.communicate(timeout=100)[1]
-        return self.process.returncode, said
+    def finish(self):
+        assert self.driver.wait() == 0
 
     def submitted(self):
         """Return how many tasks were submitted, all arrays together."""
@@ -200,30 +237,24 @@ class Driver:
     def worker(self, run):
         return int(re.findall(r"in process (\d+)", (self.folder / "tasks" / f"{run.name}.log").read_text())[-1])
 
+    def result(self):
+        """Return the table and all that the runs ended in, but the times."""
+        table = [line.split("|")[:-2] for line in (self.folder / "table.md").read_text().splitlines() if "|" in line]
+        return table, [(outcome(run), results.predictions(run).probabilities.tobytes()) for run in self.runs]
+
 
 @pytest.mark.slow
-def test_a_study_that_loses_all_that_it_can_ends_as_in_turn(tiny_data_dir, tmp_path, monkeypatch):
-    if reason := slurm_cluster.missing():
-        pytest.skip(reason)
-    (tmp_path / "in-turn").mkdir()
-    (tmp_path / "slurm").mkdir()
-    with Driver(tmp_path / "in-turn", tiny_data_dir, "in-turn") as whole:
-        code, said = whole.ends()
-        assert code == 0, said
-    lossy = Driver(tmp_path / "slurm", tiny_data_dir, "slurm")
-    with slurm_cluster.running() as cluster:
-        monkeypatch.setenv("SLURM_CONF", str(cluster.configuration))
-        with lossy:
-            wait_for(lossy.training)
-        print("killed driver")
-        with lossy:
-            wait_for(lambda: len(lossy.training()) == 2)
-            os.kill(lossy.worker(lossy.training()[0]), signal.SIGKILL)
-            print("killed worker")
-            wait_for(lambda: len(lossy.training()) == 2)
-            cluster.kill_node("n2")
-            print("killed node")
-            cluster.start_node("n2")
-            code, said = lossy.ends()
-    assert code == 0, said
-    print(said)
+def test_a_study_that_loses_driver_worker_and_node_ends_as_in_turn(cluster, tiny_data_dir, tmp_path):
+    with Carried(tmp_path, tiny_data_dir, "slurm") as study:
+        wait_for(study.training)
+    with study:
+        wait_for(lambda: len(study.training()) == 2)
+        os.kill(study.worker(study.training()[0]), signal.SIGKILL)
+        wait_for(lambda: len(study.training()) == 2)
+        cluster.kill_node("n2")
+        cluster.start_node("n2")
+        study.finish()
+    assert study.submitted() == 4 + 2  # the second driver found the first one's four tasks
+    with Carried(tmp_path, tiny_data_dir, "in-turn") as in_turn:
+        in_turn.finish()
+    assert study.result() == in_turn.result()

@@ -1,4 +1,7 @@
-"""A Slurm cluster of two nodes on this one machine: started without systemd, all on loopback, ended by process id."""
+"""A Slurm cluster of two nodes on this one machine: started without systemd, all on loopback, ended by process id.
+
+`python tests/support/slurm_cluster.py COMMAND...` runs a command beside one.
+"""
 
 import contextlib
 import os
@@ -6,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -86,10 +90,10 @@ class Cluster:
         """End a node's daemon and all that it started at once, as a power cut does."""
         self.daemons[name].kill()
         self.daemons.pop(name).wait()
-        marked = [process for process, environment in self._processes() if f"SLURMD_NODENAME={name}".encode() in environment]
-        sessions = set(map(os.getsid, marked))
-        # A task's guardian is the older one of its session; first, as it would report the task's end.
-        for process in sorted(process for process, _ in self._processes() if os.getsid(process) in sessions):
+        mark = f"SLURMD_NODENAME={name}".encode()
+        sessions = {session for _, session, environment in self._processes() if mark in environment}
+        # Slurm's guard of a task is the oldest process of its session, and goes first: it would report the task's end.
+        for process in sorted(process for process, session, _ in self._processes() if session in sessions):
             _kill(process)
 
     def ask(self, *command: str) -> str:
@@ -102,7 +106,7 @@ class Cluster:
         for daemon in reversed(self.daemons.values()):
             daemon.kill()
             daemon.wait()
-        for process, _ in self._processes():
+        for process, _, _ in self._processes():
             _kill(process)
 
     def _start(self, name: str, *arguments: str, program: str = "") -> None:
@@ -115,14 +119,14 @@ class Cluster:
                 stderr=output,
             )
 
-    def _processes(self) -> Iterator[tuple[int, bytes]]:
-        """Yield id and environment of each process but this one that this cluster's configuration was given to."""
+    def _processes(self) -> Iterator[tuple[int, int, list[bytes]]]:
+        """Yield id, session and environment of each process but this one that was given the configuration."""
         mine = f"SLURM_CONF={self.configuration}".encode()
         for place in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 environment = (place / "environ").read_bytes().split(b"\0")
                 if mine in environment and int(place.name) != os.getpid():
-                    yield int(place.name), environment
+                    yield int(place.name), os.getsid(int(place.name)), environment
 
 
 @contextlib.contextmanager
@@ -139,7 +143,7 @@ def running() -> Iterator[Cluster]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def wait_for(ready, seconds: float = 30.0) -> None:
+def wait_for(ready, seconds: float = 100.0) -> None:
     """Wait until something is the case."""
     end = time.monotonic() + seconds
     while not ready():
@@ -159,3 +163,8 @@ def _free_ports(count: int) -> list[int]:
 def _kill(process: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(process, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    with running() as here:
+        sys.exit(subprocess.run(sys.argv[1:], env=os.environ | here.environment, check=False).returncode)

@@ -1,7 +1,7 @@
 """Slurm: the tasks of one submission are a job array, on a cluster whose nodes share the study's folder.
 
-An array's script stays beside the task files, and the array has its name in the queue. So a driver that was killed finds
-what is still in the queue, and submits only the rest. No accounting database is needed.
+An array's script stays beside the task files, and the array has its name in the queue. So a new driver finds what an
+earlier one, which was killed, left in the queue, and submits only the rest. No accounting database is needed.
 """
 
 import functools
@@ -43,7 +43,7 @@ class Slurm:
     def __init__(self, place: str, *, folder: Path, threads: int, gpus: int, options: str) -> None:
         """Check what was given and submit nothing; see `open_engine`."""
         if place:
-            raise InputError(f"got `engine=slurm:{place}`, expected slurm; which cluster it is, Slurm's configuration says")
+            raise InputError(f"got `engine=slurm:{place}`, expected slurm; Slurm's configuration says which cluster")
         try:
             given = shlex.split(options)
         except ValueError as error:
@@ -63,7 +63,8 @@ class Slurm:
     def submit(self, files: Sequence[Path]) -> list[str]:
         """Submit what is not in the queue yet; see `Engine`."""
         lines = [f"exec {shlex.join(tasks.command(file))} >>{shlex.quote(str(tasks.log(file)))} 2>&1" for file in files]
-        handles = {self._line(handle, name): handle for handle, name in self._ask() if self._states[handle] in _IN_QUEUE}
+        queue = [(handle, name) for handle, name in self._ask() if self._states[handle] in _IN_QUEUE]
+        handles = {self._line(handle, name): handle for handle, name in queue}
         new = [line for line in lines if line not in handles]
         for first in range(0, len(new), _MAX_ARRAY):
             handles |= self._submit(new[first : first + _MAX_ARRAY])
@@ -119,13 +120,15 @@ class Slurm:
         """Note how the tasks of this folder's arrays stand; return handle and script of each that Slurm knows."""
         self._asked = time.monotonic()
         names = ",".join(script.stem for script in self._folder.glob("fmnist-*.sh"))
+        if not names:
+            return []
         columns = "--Format=" + ",".join(f"{name}:|" for name in _COLUMNS)
-        told = _call("squeue", "--me", "--noheader", "--array", "--states=all", f"--name={names}", columns) if names else ""
+        rows = _call("squeue", "--me", "--noheader", "--array", "--states=all", f"--name={names}", columns).splitlines()
         self._answered = time.monotonic()
-        # Slurm forgets an ended task after some minutes. One that was in the queue and is not known any more has failed.
+        # Slurm forgets ended tasks after some minutes. One that was in the queue and is not known any more has failed.
         before, self._states = self._states, {key: end for key, end in self._states.items() if end not in _IN_QUEUE}
         known, blind = [], ""
-        for row in told.splitlines():
+        for row in rows:
             job, index, state, name, code, node = row.rstrip("|").split("|")
             handle = f"{job}_{index}"
             # With a code it has ended; its node, where it was lost meanwhile, may stay COMPLETING for long.
