@@ -98,7 +98,8 @@ def model(tiny_run, tmp_path):
 
 def test_a_killed_drivers_runs_are_waited_for_and_not_doubled(model, tiny_dataset, use, monkeypatch):
     use("pretending")
-    monkeypatch.setattr(processes.Processes, "close", lambda self: None)  # as a SIGKILL leaves its processes
+    close, left = processes.Processes.close, []
+    monkeypatch.setattr(processes.Processes, "close", lambda self: left.append(self))  # a SIGKILL leaves its processes
 
     class Killed(BaseException):
         pass
@@ -116,6 +117,8 @@ def test_a_killed_drivers_runs_are_waited_for_and_not_doubled(model, tiny_datase
     assert all(is_done(run) for run, _ in jobs)
     for name in ("first", "second"):
         assert tasks.log(model / "study" / "tasks" / f"{name}.json").read_text() == "begun\n"
+    for engine in left:
+        close(engine)
 
 
 def test_workers_are_stopped_and_save_their_runs(tiny_dataset, tmp_path, use):

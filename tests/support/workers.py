@@ -14,12 +14,18 @@ def task(argv):
     return read_json(Path((argv or sys.argv)[-1]))
 
 
-def dying_once(argv=None):
-    """Save after every segment; the worker of the run `killed` ends itself right after its fifth save, once."""
+def saving_often(argv=None):
     from fmnist.study.engines import worker
     from fmnist.training import state
 
     state.CHECKPOINT_SECONDS = 0.0
+    worker.main(argv)
+
+
+def dying_once(argv=None):
+    """Save after every segment; the worker of the run `killed` ends itself right after its fifth save, once."""
+    from fmnist.training import state
+
     run, save, saves = Path(task(argv)["run"]), state.TrainingState.save, []
 
     def counted(*arguments):
@@ -30,7 +36,7 @@ def dying_once(argv=None):
             os.kill(os.getpid(), signal.SIGKILL)
 
     state.TrainingState.save = counted
-    worker.main(argv)
+    saving_often(argv)
 
 
 def failing(argv=None):
