@@ -12,10 +12,11 @@ import pytest
 from support import slurm_cluster
 from support.kills import outcome
 from support.slurm_cluster import wait_for
+from support.study_runs import timeless
 
 from fmnist.errors import InputError, RunError
 from fmnist.run import lock, results
-from fmnist.run.directory import RunDirectory
+from fmnist.run.directory import RunDirectory, read_json
 from fmnist.study.engines import open_engine, slurm, tasks
 
 COMMANDS = ("sbatch", "squeue", "scancel")
@@ -237,12 +238,13 @@ class Carried:
         return int(re.findall(r"in process (\d+)", (self.folder / "tasks" / f"{run.name}.log").read_text())[-1])
 
     def result(self):
-        """Return the table and all that the runs ended in, but the times."""
-        table = [line.split("|")[:-2] for line in (self.folder / "table.md").read_text().splitlines() if "|" in line]
-        return table, [(outcome(run), results.predictions(run).probabilities.tobytes()) for run in self.runs]
+        """Return the result and all that the runs ended in, but the times."""
+        runs = [(outcome(run), results.predictions(run).probabilities.tobytes()) for run in self.runs]
+        return timeless(read_json(self.folder / "study.json")) | {"name": "tiny", "runs": runs}
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_study_that_loses_driver_worker_and_node_ends_as_in_turn(cluster, tiny_data_dir, tmp_path):
     with Carried(tmp_path, tiny_data_dir, "slurm") as study:
         wait_for(study.training)
