@@ -51,7 +51,7 @@ class Slurm:
         for name in ("sbatch", "squeue", "scancel"):
             if not shutil.which(name):
                 mend = "start this on a machine from which the cluster takes jobs"
-                raise RunError(f"`engine=slurm` needs the command '{name}', which is not on the path; {mend}")
+                raise RunError(f"the engine slurm needs the command '{name}', which is not on the path; {mend}")
         # The driver submits a lost task again at once; Slurm would hold it for two minutes first.
         self._options = ["--no-requeue", f"--cpus-per-task={threads}"]
         self._options += [f"--gres=gpu:{gpus}"] if gpus else []
