@@ -244,7 +244,7 @@ class Carried:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_a_study_that_loses_driver_worker_and_node_ends_as_in_turn(cluster, tiny_data_dir, tmp_path):
     with Carried(tmp_path, tiny_data_dir, "slurm") as study:
         wait_for(study.training)

@@ -46,8 +46,8 @@ def command(
 ) -> None:
     """Say what MODEL sees in each IMAGE.
 
-    MODEL is a run (a path, a name or `latest`) or a file: .tflite, .onnx or .keras. A run answers through its LiteRT
-    export, if it has one, and needs no TensorFlow then.
+    MODEL is a run (a path, a name or `latest`), a file (.tflite, .onnx or .keras), or hf://OWNER/NAME. A run answers
+    through its LiteRT export, if it has one, and needs no TensorFlow then.
 
     \b
     IMAGE is any number of
