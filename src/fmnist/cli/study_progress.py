@@ -46,17 +46,21 @@ class StudyProgress(StudyWatcher):
         """Print the run's last scores, and what is left."""
         self.before += self.expected.get(run.name, 0.0)
         self.move(0.0, f"Run {self.number}/{self.all}")
-        line = f"Run {self.number:>{len(str(self.all))}}/{self.all}  {run.name}"
+        line = f"Run {self.number:>{len(str(self.all))}}/{self.all}  {run.name}   "
         if run.state() == "diverged":
-            line += "   failed: its loss stopped being a number"
+            line += "failed: its loss stopped being a number"
         else:
-            line += f"   {duration(run.read_status()['seconds'])}"
-            if "val_accuracy" in (row := results.model_row(run)):
-                gap = 100 * (row["train_accuracy"] - row["val_accuracy"])
-                line += f"   validation {percent(row['val_accuracy'], 2)}   gap {number(gap, 1)} points"
+            line += f"{duration(run.read_status()['seconds'])}{self.scores(results.model_row(run), run)}"
         if self.expected and self.number < self.all:
             line += f"   about {duration(self.left())} left"
         self.note(line)
+
+    def scores(self, row: dict[str, float], run: RunDirectory) -> str:
+        """Return what is worth telling of a run, from the last row of its history."""
+        if "val_accuracy" not in row:
+            return ""
+        gap = 100 * (row["train_accuracy"] - row["val_accuracy"])
+        return f"   validation {percent(row['val_accuracy'], 2)}   gap {number(gap, 1)} points"
 
     def left(self) -> float:
         """Return the seconds left, from the forecast and from how it has turned out so far."""

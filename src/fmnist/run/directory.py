@@ -17,7 +17,7 @@ from fmnist.errors import InputError, RunError, did_you_mean
 from fmnist.run import lock
 from fmnist.text import plain, some
 
-STUDY_FILE = "study.json"  # lies in a study's folder, beside the folders of its runs
+STUDY_FILE, SWEEP_FILE = "study.json", "sweep.json"  # either lies beside the folders of the runs that belong together
 TEMPORARY = ".writing-"  # the prefix of half-written files; a killed process leaves them behind
 MAX_JSON_BYTES = 3 * 2**20  # parsed, JSON takes up to 25 times its size in memory
 
@@ -34,6 +34,7 @@ class RunDirectory:
         self.decisions = self.path / "decisions.csv"
         self.history = self.path / "history.csv"
         self.first_epoch = self.path / "first_epoch.json"
+        self.stopped = self.path / "stopped.json"
         self.checkpoints = self.path / "checkpoints"
         self.features = self.path / "features.npz"
         self.teacher = self.path / "teacher.npz"
@@ -216,6 +217,11 @@ def sha256(path: Path) -> str:
         return hashlib.sha256("".join(lines).encode()).hexdigest()
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def is_study(folder: Path) -> bool:
+    """Whether a folder holds runs that belong together: a study, all folds, or a sweep."""
+    return any((folder / name).is_file() for name in (STUDY_FILE, SWEEP_FILE))
 
 
 def list_runs(runs_dir: Path) -> list[RunDirectory]:
