@@ -1,7 +1,9 @@
 """The figures of docs/ and README.md are those of the stored results, and the helper that writes them."""
 
+import re
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -90,3 +92,11 @@ def test_a_figure_that_drifted_is_shown(documents, root):
 
 def test_a_marker_of_no_script_is_named(documents, root):
     assert documents.problems(root=root) == [f"docs/a.md: no script makes the part '<!-- {MARKER} -->'"]
+
+
+def test_the_list_of_benchmarks_has_every_script_and_every_result():
+    told = (ROOT / "benchmarks" / "README.md").read_text("utf-8")
+    patterns = re.findall(r"`([\w*-]+\.(?:py|json))`", told)
+    there = [path.name for path in (*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "benchmarks" / "results").iterdir())]
+    assert [name for name in there if not any(fnmatch(name, pattern) for pattern in patterns)] == []
+    assert [pattern for pattern in patterns if not any(fnmatch(name, pattern) for name in there)] == []

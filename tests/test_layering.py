@@ -18,6 +18,7 @@ SOURCE = Path(__file__).parents[1] / "src"
 ROOMS: dict[str, set[str] | None] = {
     "errors": set(),
     "text": set(),
+    "system": set(),
     "config": set(),
     "run": {"numpy", "keras", "filelock", "pandas", "pydantic"},
     "backend": None,
@@ -245,3 +246,21 @@ def test_the_command_line_loads_nothing_heavy():
 
 def test_the_loading_check_sees():
     assert loaded_by("import numpy", HEAVY | {"numpy"}) == {"numpy"}
+
+
+# What Windows lacks, or macOS. It is in one file, which says what happens without it.
+POSIX_MODULES = {"resource", "fcntl", "pwd", "grp", "termios"}
+POSIX_NAMES = {
+    "AF_UNIX", "O_DIRECTORY", "SIGALRM", "SIGKILL", "fork", "geteuid", "getuid", "killpg", "mkfifo",
+    "sched_getaffinity", "setitimer", "setsid", "statvfs",
+}  # fmt: skip
+
+
+def test_what_not_all_systems_have_is_in_one_file():
+    found = set()
+    for module, source in modules().items():
+        names = {node.attr for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)}
+        imported = {name.split(".")[0] for name, *_ in imports(module, source)}
+        if names & POSIX_NAMES or imported & POSIX_MODULES:
+            found.add(module)
+    assert found == {"fmnist.system"}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +67,7 @@ def train(
         _clear(run)
         place = str(dataset.folder) if dataset.folder else None
         data = {"data_source": dataset.source, "data_dir": place, "data_sha256": dataset.sha256}
+        data["precision"] = backend.precision(config.engine)
         data["started"] = datetime.datetime.now(datetime.UTC).isoformat()
         write_json(run.environment, environment.environment() | data)
         facts = _facts(config, dataset) | ({"teacher": teacher.facts} if teacher else {})
@@ -164,11 +167,18 @@ def _go(
         if not resume:
             write_status(run, "running", Progress(epochs=config.training.epochs), 0)
         if not _is_trained(run):
+            if config.engine.precision == "bfloat16" and not backend.multiplies_bfloat16():
+                watcher.note(
+                    "This machine is not known to multiply bfloat16 natively; without that, steps take several times "
+                    "as long as with the `precision` float32"
+                )
             if teacher and teacher.num_seen:
                 watcher.note(
                     f"The teacher learnt from {teacher.num_seen:,} of the validation images, whose scores may flatter; "
                     "with its own `seed` and `validation_fraction` it learns from none"
                 )
+            if not train_only:  # the report's imports take as long as an eighth of the training of `fast`
+                threading.Thread(target=import_module, args=("fmnist.report.run_page",), daemon=True).start()
             how: dict[str, Any] = {"resume": resume, "teacher": teacher.probabilities if teacher else None}
             loop.train(config, dataset, run, watcher=watcher, should_stop=should_stop, **how)
     except Interrupted:

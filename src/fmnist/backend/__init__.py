@@ -1,7 +1,16 @@
 """Everything that differs by Keras backend or processor."""
 
-from fmnist.backend.arithmetic import arithmetic, fused_normalization
+from fmnist.backend.arithmetic import (
+    arithmetic,
+    fused_normalization,
+    is_fused_quicker,
+    multiplies_bfloat16,
+    precision,
+)
 from fmnist.backend.setup import expect_many_models, prepare, silent_stderr
 from fmnist.backend.steps import Predictor, Steps
 
-__all__ = ["Predictor", "Steps", "arithmetic", "expect_many_models", "fused_normalization", "prepare", "silent_stderr"]
+__all__ = [
+    "Predictor", "Steps", "arithmetic", "expect_many_models", "fused_normalization", "is_fused_quicker",
+    "multiplies_bfloat16", "precision", "prepare", "silent_stderr",
+]  # fmt: skip

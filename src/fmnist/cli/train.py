@@ -17,7 +17,7 @@ import click
 
 from fmnist.cli import completion, options, settings
 from fmnist.cli.terminal import say, tell
-from fmnist.config import DEFAULT_PRESET, Config, preset
+from fmnist.config import DEFAULT_PRESET, Config, preset, rung
 from fmnist.errors import InputError
 from fmnist.run import lock, results
 from fmnist.run.directory import RunDirectory, runs_dir_flags
@@ -93,6 +93,12 @@ class StopSignals:
     shell_complete=completion.presets,
     help=f"Network and recipe [default: {DEFAULT_PRESET}; with --data-dir what fits the pictures].",
 )
+@click.option(
+    "--target",
+    type=click.FloatRange(0, 100, min_open=True),
+    metavar="PERCENT",
+    help="Take the quickest preset whose mean test accuracy on Fashion-MNIST reaches this.",
+)
 @click.option("--name", default=None, help="Name of the run [default: preset, date, number].")
 @options.runs_dir_option
 @options.data_dir_option
@@ -105,6 +111,7 @@ class StopSignals:
 @settings.setting_options
 def command(
     preset_name: str | None,
+    target: float | None,
     name: str | None,
     runs_dir: Path,
     data_dir: Path | None,
@@ -118,6 +125,12 @@ def command(
     """Train, evaluate, report."""
     if show and train_only:
         raise click.UsageError("--open shows the report, and --train-only writes none")
+    if target is not None:
+        if preset_name or data_dir or resume_name:
+            others = "--preset, --data-dir and --resume"
+            raise click.UsageError(f"--target chooses a preset for Fashion-MNIST; leave out {others}")
+        reached, preset_name, took = rung(target)
+        say(f"Target    above {reached:g}% with preset {preset_name}; took {took}")
     given = {key: value for key, value in flags.items() if value is not None}
     settings.find_runs(given, runs_dir)
     config = preset(preset_name or DEFAULT_PRESET, **given)

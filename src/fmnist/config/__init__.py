@@ -3,7 +3,7 @@
 from fmnist.config.families import FAMILIES
 from fmnist.config.fields import Range, Search, kinds
 from fmnist.config.model import ModelConfig
-from fmnist.config.presets import DEFAULT_PRESET, PRESETS, command_flags, fitting, preset, restore
+from fmnist.config.presets import DEFAULT_PRESET, PRESETS, command_flags, fitting, preset, restore, rung
 from fmnist.config.training import TrainingConfig
 from fmnist.config.tree import (
     SECTIONS,
@@ -19,5 +19,5 @@ from fmnist.config.tree import (
 __all__ = [
     "DEFAULT_PRESET", "FAMILIES", "PRESETS", "SECTIONS", "AugmentationConfig", "Config", "EngineConfig", "ModelConfig",
     "Range", "Search", "TrainingConfig", "command_flags", "fitting", "kinds", "leaf_fields", "leaf_title", "leaf_type",
-    "leaves", "preset", "restore",
+    "leaves", "preset", "restore", "rung",
 ]  # fmt: skip

@@ -111,9 +111,10 @@ class EngineConfig:
     )
     precision: str = setting(
         "float32",
-        "Arithmetic of the training steps. bfloat16 is quicker where the processor multiplies it natively, and costs "
-        "some accuracy; weights, loss and the saved model stay float32.",
-        choices=("float32", "bfloat16"),
+        "Arithmetic of the training steps. bfloat16 costs some accuracy; it is quicker where the hardware multiplies "
+        "it natively, and several times slower elsewhere. auto takes it where it is quicker. Weights, loss and the "
+        "saved model stay float32.",
+        choices=("float32", "bfloat16", "auto"),
     )
     deterministic: bool = setting(
         False,

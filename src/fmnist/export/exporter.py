@@ -22,7 +22,8 @@ from fmnist.export.gate import compare
 from fmnist.predictor.process import call
 from fmnist.predictor.trial import remember
 from fmnist.run import environment, results
-from fmnist.run.directory import TEMPORARY, RunDirectory, parts, read_json, sha256, sync_directory, write_json
+from fmnist.run.directory import TEMPORARY, RunDirectory, parts, read_json, sha256, write_json
+from fmnist.system import sync_directory
 
 EXAMPLES = 500  # more changed nothing in the ranges that integer arithmetic gets from them
 

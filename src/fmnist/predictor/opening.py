@@ -10,7 +10,7 @@ from fmnist.predictor.predictor import Predictor
 from fmnist.predictor.trial import OPENERS, try_model
 from fmnist.run import results
 from fmnist.run.directory import RunDirectory, find_run_or_file, read_bounded, read_json, sha256
-from fmnist.run.environment import cores
+from fmnist.system import cores
 
 MODEL_SUFFIXES = (*OPENERS, ".keras")
 MAX_BYTES = 2**30

@@ -15,6 +15,7 @@ from typing import Any
 
 from fmnist.errors import InputError, RunError, did_you_mean
 from fmnist.run import lock
+from fmnist.system import sync_directory
 from fmnist.text import plain, some
 
 STUDY_FILE, SWEEP_FILE = "study.json", "sweep.json"  # either lies beside the folders of the runs that belong together
@@ -148,16 +149,6 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         if temporary:
             temporary.unlink(missing_ok=True)
-
-
-def sync_directory(path: Path) -> None:
-    """Make a rename inside `path` survive a power cut, where the system lets a folder be opened."""
-    if hasattr(os, "O_DIRECTORY"):
-        number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -16,7 +16,7 @@ import uvicorn
 from fmnist.errors import FmnistError
 from fmnist.predictor.opening import open_model
 from fmnist.predictor.predictor import Predictor
-from fmnist.run.environment import cores
+from fmnist.system import cores, file_socket
 from fmnist.web import api
 from fmnist.web.access import Guard
 from fmnist.web.connections import Crowd, EndingServer
@@ -92,12 +92,10 @@ def run_worker(
     counters = Counters(folder / "counters", number, settings.workers)
     socket_path = folder / "page"
     sockets = [listener]
-    if settings.page and number == 0:
-        socket_path.unlink(missing_ok=True)
-        private = socket.socket(socket.AF_UNIX)
-        private.bind(str(socket_path))
-        sockets.append(private)
     try:
+        if settings.page and number == 0:
+            socket_path.unlink(missing_ok=True)
+            sockets.append(file_socket(socket_path))
         predictor = open_predictor(settings)
         guard, service = application(settings, predictor, counters, socket_path if number else None)
     except FmnistError as error:
