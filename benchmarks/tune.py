@@ -25,8 +25,8 @@ from fmnist.run.directory import SWEEP_FILE, RunDirectory, write_json
 from fmnist.run.environment import environment
 from fmnist.study import StudyWatcher, run_in_turn
 from fmnist.study.tables import pipes
+from fmnist.study.tuning.sweep import Sweep
 from fmnist.text import loss
-from fmnist.tuning.sweep import Sweep
 
 NAME, TRIALS, KILLS = "tune", 20, 10
 SETTINGS = {"filters": (8, 16), "epochs": 4, "limit": 2_000, "validation_fraction": 0.5}

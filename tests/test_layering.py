@@ -35,7 +35,6 @@ ROOMS: dict[str, set[str] | None] = {
     "pipeline": None,
     "audit": None,
     "study": None,
-    "tuning": None,
     "doctor": None,
     "cli": None,
     "__init__": set(),

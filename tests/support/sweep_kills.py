@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fmnist.run.directory import read_json
-from fmnist.tuning.journal import FILE
+from fmnist.study.tuning.journal import FILE
 
 # `fmnist`, with a checkpoint after every segment.
 PROGRAM = (

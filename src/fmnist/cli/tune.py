@@ -74,8 +74,8 @@ def command(
     smoothing, weight decay and three augmentations are. The settings below are fixed and not searched. After a stop or
     a kill, the same command continues. The test set is read once, for the best trial.
     """
-    from fmnist import tuning
-    from fmnist.tuning import result
+    from fmnist.study import tuning
+    from fmnist.study.tuning import result
 
     given = {key: value for key, value in flags.items() if value is not None}
     settings.find_runs(given, runs_dir)
@@ -127,8 +127,8 @@ def _print_plan(sweep: Any, found: Sequence[Any], as_json: bool) -> None:
     """Print what is searched, how many trials there will be, and the time that they take if none is stopped early."""
     from fmnist.config import leaves
     from fmnist.study import total
-    from fmnist.tuning import result
-    from fmnist.tuning.sweep import spelled
+    from fmnist.study.tuning import result
+    from fmnist.study.tuning.sweep import spelled
 
     space, own = spelled(sweep.space()), leaves(sweep.base())
     seconds, low, high = total(found)

@@ -82,7 +82,8 @@ def slices(trials: Sequence[Tried], logarithmic: Mapping[str, bool], path_stem: 
         elif log:
             axes.set_xscale("log")
             axes.xaxis.set_minor_formatter(NullFormatter())
-            axes.xaxis.set_major_locator(LogLocator(10, (1.0, 3.0), numticks=6))
+            between = (1.0, 3.0) if max(places) < 200 * min(places) else (1.0,)
+            axes.xaxis.set_major_locator(LogLocator(10, between, numticks=6))
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         else:
             whole = all(isinstance(trial.values.get(name), int) for trial in trials)
@@ -92,21 +93,24 @@ def slices(trials: Sequence[Tried], logarithmic: Mapping[str, bool], path_stem: 
 
 @style.styled()
 def curves(trials: Sequence[Tried], path_stem: Path, title: str) -> list[Path]:
-    """Draw the validation loss of all trials after each epoch; those that were stopped end in a cross."""
-    figure = style.titled(2 * PART + 2 * SIDE_STRIP, 3.9, title)
-    axes = style.axes_at(figure, SIDE_STRIP + 0.5, 0.48, 2 * PART - 1.9, 3.0)
-    along_epochs(axes)
-    low, high = _span(trials)
-    for trial in sorted(trials, key=lambda one: (one.finished, one.best)):
-        colour, width = (VALIDATION, 2.4) if trial.best else (TRAINING, 1.2) if trial.finished else (MUTED, 0.9)
-        epochs, losses = list(trial.losses), list(trial.losses.values())
-        dots = {"marker": "o", "markersize": 4} if len(epochs) == 1 and trial.finished else {}
-        axes.plot(epochs, losses, color=colour, linewidth=width, alpha=1 if trial.best else 0.75, **dots)
-        if not trial.finished:
-            axes.plot(epochs[-1], losses[-1], "x", color=MUTED, markersize=5)
-    axes.set_ylim(low, high)
-    best = next(trial for trial in trials if trial.best)
-    last = list(best.losses.values())[-1]
+    """Draw the validation loss of all trials after each epoch, and again those of the better ones, enlarged.
+
+    Those that were stopped end in a cross.
+    """
+    figure = style.titled(2 * PART + 2 * SIDE_STRIP, 3.5, title, columns=2)
+    for place, name in enumerate(("All trials", "Enlarged")):
+        axes = style.axes_at(figure, SIDE_STRIP + place * PART + 0.5, 0.48, PART - 1.35, 2.25)
+        axes.set_title(name)
+        along_epochs(axes)
+        for trial in sorted(trials, key=lambda one: (one.finished, one.best)):
+            colour, width = (VALIDATION, 2.4) if trial.best else (TRAINING, 1.2) if trial.finished else (MUTED, 0.9)
+            epochs, losses = list(trial.losses), list(trial.losses.values())
+            dots = {"marker": "o", "markersize": 4} if len(epochs) == 1 and trial.finished else {}
+            axes.plot(epochs, losses, color=colour, linewidth=width, alpha=1 if trial.best else 0.75, **dots)
+            if not trial.finished:
+                axes.plot(epochs[-1], losses[-1], "x", color=MUTED, markersize=5)
+    axes.set_ylim(*_span([trial for trial in trials if trial.finished]))
+    last = next(list(trial.losses.values())[-1] for trial in trials if trial.best)
     label_ends(axes, [(last, f"best {loss(last)}", VALIDATION)])
     return style.save(figure, path_stem)
 
@@ -125,6 +129,7 @@ def _places(values: Sequence[Any]) -> tuple[Sequence[float], list[str]]:
     """Return where values lie on the axis, and the labels of choices; none for numbers."""
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         return values, []
-    names = [",".join(map(str, value)) if isinstance(value, list | tuple) else str(value) for value in values]
+    names = [",".join(map(str, one)) if isinstance(one, list | tuple) else str(one) for one in values]
+    names = [{"True": "yes", "False": "no"}.get(name, name) for name in names]
     labels = sorted(set(names))
     return [labels.index(name) for name in names], labels

@@ -15,9 +15,9 @@ from fmnist.run.directory import SWEEP_FILE, RunDirectory, read_json, write_byte
 from fmnist.run.history import read_history
 from fmnist.study import TABLE
 from fmnist.study.tables import pipes
+from fmnist.study.tuning.journal import FINISHED, Trial
+from fmnist.study.tuning.sweep import Sweep
 from fmnist.text import loss, percent, plural
-from fmnist.tuning.journal import FINISHED, Trial
-from fmnist.tuning.sweep import Sweep
 
 SCORES = ("accuracy", "accuracy_interval", "loss", "num_images")  # of the best trial, on the test set
 
@@ -91,7 +91,7 @@ def write(
     Raises:
         Interrupted: `should_stop` said so.
     """
-    from fmnist.tuning import page
+    from fmnist.study.tuning import page
 
     best = RunDirectory(folder / result["best"]["run"])
     if not best.report.is_file():
@@ -135,7 +135,16 @@ def counts(result: Mapping[str, Any]) -> str:
 def table(result: Mapping[str, Any]) -> list[list[str]]:
     """Return the table of all trials, its header first."""
     names = list(result["space"])
-    rows = [["trial", "validation loss", "validation accuracy, %", "epochs", "outcome", *names]]
+    rows = [
+        [
+            "trial",
+            "validation loss",
+            "validation accuracy, %",
+            "epochs",
+            "outcome",
+            *(name.replace("_", " ") for name in names),
+        ]
+    ]
     for row in ranked(result):
         scores = ["–" if row["val_loss"] is None else loss(row["val_loss"])]
         scores += ["–" if row["val_accuracy"] is None else f"{100 * row['val_accuracy']:.2f}"]
@@ -156,7 +165,7 @@ def told(value: Any) -> str:
 def where(search: Any) -> str:
     """Say where a setting was searched, from the form that `sweep.json` has it in."""
     if isinstance(search, dict):
-        return f"{search['low']:g} to {search['high']:g}" + (", by orders of magnitude" if search["log"] else "")
+        return f"{search['low']:g} to {search['high']:g}" + (", log scale" if search["log"] else "")
     return " or ".join(map(told, search))
 
 

@@ -13,10 +13,10 @@ from typing import Any
 from fmnist.data.dataset import Dataset
 from fmnist.run.directory import RunDirectory
 from fmnist.study import Runner, StudyWatcher, run_in_turn
-from fmnist.tuning import result
-from fmnist.tuning.journal import Journal, check_installed
-from fmnist.tuning.search import Clock, Search, check, forecasts, note
-from fmnist.tuning.sweep import Sweep, read_sweep
+from fmnist.study.tuning import result
+from fmnist.study.tuning.journal import Journal, check_installed
+from fmnist.study.tuning.search import Clock, Search, check, forecasts, note
+from fmnist.study.tuning.sweep import Sweep, read_sweep
 
 __all__ = ["Sweep", "check", "check_installed", "forecasts", "planned", "read_sweep", "result", "tune"]
 

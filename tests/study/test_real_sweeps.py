@@ -16,9 +16,9 @@ from support import sweep_kills
 from fmnist import tune
 from fmnist.config import Range
 from fmnist.run.directory import RunDirectory, read_json
+from fmnist.study.tuning.journal import FILE
+from fmnist.study.tuning.sweep import Sweep
 from fmnist.training.progress import Interrupted
-from fmnist.tuning.journal import FILE
-from fmnist.tuning.sweep import Sweep
 
 SETTINGS = {"epochs": 2, "filters": (4, 8), "batch_size": 64, "segment_steps": 4}
 SEARCH = {"learning_rate": None, "dropout": Range(0.0, 0.4)}

@@ -15,10 +15,10 @@ from fmnist.errors import InputError, RunError
 from fmnist.run.directory import RunDirectory, read_json, write_json
 from fmnist.study import StudyWatcher, is_done, list_studies, run_in_turn
 from fmnist.study.runner import stop_early
+from fmnist.study.tuning.journal import Referee, Trial
+from fmnist.study.tuning.search import Clock
+from fmnist.study.tuning.sweep import Sweep
 from fmnist.training.progress import Interrupted
-from fmnist.tuning.journal import Referee, Trial
-from fmnist.tuning.search import Clock
-from fmnist.tuning.sweep import Sweep
 
 SEARCH = {"learning_rate": None, "dropout": Range(0.0, 0.5), "flip": None}
 SWEEP = Sweep("made-up", "Which are best?", "reference", {"epochs": EPOCHS, "filters": (4, 8)}, SEARCH)
@@ -28,8 +28,8 @@ SWEEP = Sweep("made-up", "Which are best?", "reference", {"epochs": EPOCHS, "fil
 def scored(monkeypatch):
     """The runs that were scored on the test set, which needs a model; runs here have none. Pages are not drawn."""
     runs = []
-    monkeypatch.setattr("fmnist.tuning.page.write_page", lambda *_: None)
-    monkeypatch.setattr("fmnist.tuning.journal.FEWEST_FOR_IMPORTANCE", sys.maxsize)
+    monkeypatch.setattr("fmnist.study.tuning.page.write_page", lambda *_: None)
+    monkeypatch.setattr("fmnist.study.tuning.journal.FEWEST_FOR_IMPORTANCE", sys.maxsize)
     monkeypatch.setattr(pipeline, "resume", lambda run, *_, **__: (runs.append(run.name), score(run)))
     return runs
 
@@ -203,7 +203,7 @@ def test_a_trial_goes_on_among_the_better_half():
 
 def test_a_trial_is_begun_only_where_there_is_time_for_it(monkeypatch):
     now = 0.0
-    monkeypatch.setattr("fmnist.tuning.search.time.monotonic", lambda: now)
+    monkeypatch.setattr("fmnist.study.tuning.search.time.monotonic", lambda: now)
     clock = Clock(60.0, 100.0)
     assert clock.room(0) == float("inf") and Clock(60.0, None).room(3) == float("inf")
     assert clock.room(3) == 2.0
@@ -247,7 +247,7 @@ def test_the_command(run_cli, tmp_path, tiny_data_dir, monkeypatch):
     words += ["--runs-dir", tmp_path, "--trials", "5"]
     code, told, said = run_cli(*words, "--dry-run")
     assert code == 0 and "5 trials: 10 s, 7.0 s to 16 s" in told and not (tmp_path / "first").exists()
-    assert "learning_rate    0.0001 to 0.01, by orders of magnitude  0.001" in told
+    assert "learning_rate    0.0001 to 0.01, log scale  0.001" in told
     code, told, _ = run_cli(*words, "--dry-run", "--time-budget", "4s", "--json")
     assert json.loads(told)["trials"] == 2 and json.loads(told)["space"]["flip"] == [False, True]
     for wrong, why in ((["--folds", "3"], "No such option"), (["--trials", "0"], "0 is not in the range")):

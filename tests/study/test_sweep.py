@@ -5,7 +5,7 @@ import pytest
 from fmnist.config import PRESETS, Range, leaf_fields, leaf_type, leaves, preset
 from fmnist.config.fields import problem
 from fmnist.errors import InputError
-from fmnist.tuning.sweep import DEFAULT, Sweep, read_sweep, spelled
+from fmnist.study.tuning.sweep import DEFAULT, Sweep, read_sweep, spelled
 
 FILE = """\
 description: Which learning rate?

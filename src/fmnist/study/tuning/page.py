@@ -9,9 +9,9 @@ from fmnist.report.plots import sweep as pictures
 from fmnist.report.rendering import page_environment, picture
 from fmnist.run.directory import RunDirectory, write_bytes
 from fmnist.run.history import read_history
+from fmnist.study.tuning import result as results
+from fmnist.study.tuning.journal import FINISHED
 from fmnist.text import duration, loss, percent, plural
-from fmnist.tuning import result as results
-from fmnist.tuning.journal import FINISHED
 
 
 def write_page(result: Mapping[str, Any], folder: Path) -> None:
