@@ -33,6 +33,7 @@ _HOMES = {
     "compare": "study",
     "cross_validate": "study",
     "read_study": "study",
+    "runner_on": "study",
     "Study": "study",
     "tune": "study.tuning",
     "read_sweep": "study.tuning",

@@ -1,10 +1,12 @@
 """`fmnist compare`: carries out a study and shows how it goes."""
 
+from __future__ import annotations
+
 import dataclasses
 import re
 import signal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +17,9 @@ from fmnist.errors import InputError
 from fmnist.run import lock
 from fmnist.run.directory import RunDirectory
 from fmnist.text import duration, plural
+
+if TYPE_CHECKING:
+    from fmnist.study import Runner
 
 
 class _Seeds(click.ParamType):
@@ -47,6 +52,7 @@ class _Seeds(click.ParamType):
 @click.option("--overwrite", is_flag=True, help="Replace runs that were made with other settings or other data.")
 @options.runs_dir_option
 @options.data_dir_option
+@options.engine_options
 @settings.setting_options
 def command(
     study_name: str,
@@ -57,6 +63,7 @@ def command(
     runs_dir: Path,
     data_dir: Path | None,
     as_json: bool,
+    runner: Runner,
     **flags: Any,
 ) -> int:
     """Train a baseline and its variants with the same seeds, and say what each variant changes.
@@ -94,7 +101,8 @@ def command(
                 expected = studies.forecast(jobs, dataset, tell=watcher.note, should_stop=stop)
                 _print_plan(jobs, stale, expected, as_json)
                 return 0
-            result = studies.compare(study, dataset, folder, watcher=watcher, should_stop=stop, overwrite=overwrite)
+            how: dict[str, Any] = {"watcher": watcher, "should_stop": stop, "overwrite": overwrite, "runner": runner}
+            result = studies.compare(study, dataset, folder, **how)
         except Interrupted:
             watcher.close()
             say(f"Stopped; the same command continues {folder}")

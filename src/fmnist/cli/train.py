@@ -11,7 +11,7 @@ import socket
 import threading
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,6 +23,9 @@ from fmnist.run import lock, results
 from fmnist.run.directory import RunDirectory, runs_dir_flags
 from fmnist.run.history import read_history
 from fmnist.text import percent
+
+if TYPE_CHECKING:
+    from fmnist.study import Runner
 
 
 class StopSignals:
@@ -108,6 +111,7 @@ class StopSignals:
 @click.option("--overwrite", is_flag=True, help="Replace a run of the same name.")
 @click.option("--train-only", is_flag=True, help="Stop after training: no evaluation, no report.")
 @options.open_option
+@options.engine_options
 @settings.setting_options
 def command(
     preset_name: str | None,
@@ -120,9 +124,12 @@ def command(
     train_only: bool,
     show: bool,
     as_json: bool,
+    runner: Runner,
     **flags: Any,
 ) -> int:
     """Train, evaluate, report."""
+    from fmnist.study import run_in_turn
+
     if show and train_only:
         raise click.UsageError("--open shows the report, and --train-only writes none")
     if target is not None:
@@ -137,6 +144,8 @@ def command(
     all_folds = config.data.folds > 0 and config.data.fold is None
     if all_folds and (show or train_only):
         raise click.UsageError("--folds trains several runs, without a report; leave out --open and --train-only")
+    if not all_folds and runner is not run_in_turn:
+        raise click.UsageError("--engine carries out several runs at once, and this is one; --folds makes several")
     if resume_name is None:
         run = RunDirectory(_path(runs_dir, name, config))
     elif given or name or overwrite:
@@ -164,7 +173,8 @@ def command(
             from fmnist.cli import folds
 
             backend.prepare()
-            if folds.train(config, dataset, run.path, should_stop=stop, overwrite=overwrite, as_json=as_json):
+            how: dict[str, Any] = {"should_stop": stop, "overwrite": overwrite, "runner": runner}
+            if folds.train(config, dataset, run.path, as_json=as_json, **how):
                 return 0
             return 128 + (stop.received or signal.SIGINT)
         say(f"Run       {run.path}")
@@ -173,7 +183,7 @@ def command(
         from fmnist.training.progress import Interrupted
 
         watcher = ProgressBar()
-        how: dict[str, Any] = {"watcher": watcher, "should_stop": stop, "train_only": train_only}
+        how = {"watcher": watcher, "should_stop": stop, "train_only": train_only}
         try:
             backend.prepare(lean=True)
             if resume_name is None:

@@ -54,6 +54,10 @@ from fmnist.text import duration, plural
 @click.option("--dry-run", is_flag=True, help="Show what is searched and how long it will take; train nothing.")
 @options.runs_dir_option
 @options.data_dir_option
+@options.engine_options
+@click.option(
+    "--at-once", type=click.IntRange(1), default=1, show_default=True, help="Trials given to an engine at once."
+)
 @functools.partial(settings.setting_options, without=("time_budget", "folds", "fold"))
 def command(
     sweep_name: str,
@@ -66,6 +70,8 @@ def command(
     runs_dir: Path,
     data_dir: Path | None,
     as_json: bool,
+    runner: Any,
+    at_once: int,
     **flags: Any,
 ) -> int:
     """Search for the settings with the lowest validation loss, trial by trial.
@@ -74,7 +80,7 @@ def command(
     smoothing, weight decay and three augmentations are. The settings below are fixed and not searched. After a stop or
     a kill, the same command continues. The test set is read once, for the best trial.
     """
-    from fmnist.study import tuning
+    from fmnist.study import TABLE, tuning
     from fmnist.study.tuning import result
 
     given = {key: value for key, value in flags.items() if value is not None}
@@ -100,11 +106,14 @@ def command(
 
         watcher = SweepProgress()
         how: dict[str, Any] = {"trials": trials, "time_budget": sweep_seconds, "storage": storage}
+        how |= {"runner": runner, "at_once": at_once}
         try:
             if dry_run:
                 tuning.check(sweep, dataset, folder)
                 numbers = range(tuning.planned(trials, sweep_seconds))
-                _, found = tuning.forecasts(sweep, dataset, folder, numbers, sweep_seconds, watcher.note, stop)
+                _, found = tuning.forecasts(
+                    sweep, dataset, folder, numbers, sweep_seconds, note=watcher.note, should_stop=stop
+                )
                 _print_plan(sweep, found, as_json)
                 return 0
             told = tuning.tune(sweep, dataset, folder, watcher=watcher, should_stop=stop, **how)
@@ -119,7 +128,7 @@ def command(
         return 0
     print_table(result.table(told), left=1)
     tell(f"\n{result.counts(told)}.\n{result.sentence(told)}\n\n{told['best']['command']}")
-    tell(f"\nTable   {folder / result.TABLE}\nReport  {RunDirectory(folder).report}")
+    tell(f"\nTable   {folder / TABLE}\nReport  {RunDirectory(folder).report}")
     return 0
 
 

@@ -15,15 +15,16 @@ from fmnist.run.directory import STUDY_FILE, SWEEP_FILE, RunDirectory, list_runs
 from fmnist.study import execution, words
 from fmnist.study.definition import BASELINE, Study, builtin_studies, folder_name, read_study
 from fmnist.study.duration import forecast, total
+from fmnist.study.engines.driver import runner_on
 from fmnist.study.folds import cross_validate
 from fmnist.study.result import collect
 from fmnist.study.runner import Forecast, Job, Runner, StudyWatcher, corrupt, is_done, run_in_turn
 from fmnist.text import plain
 
 __all__ = [
-    "BASELINE", "Forecast", "Job", "Study", "StudyWatcher", "builtin_studies", "compare", "cross_validate",
-    "folder_name", "forecast", "is_done", "list_studies", "plan", "read_study", "run_in_turn", "total", "words",
-    "write_results",
+    "BASELINE", "Forecast", "Job", "Runner", "Study", "StudyWatcher", "builtin_studies", "compare", "cross_validate",
+    "folder_name", "forecast", "is_done", "list_studies", "plan", "read_study", "run_in_turn", "runner_on", "total",
+    "words", "write_results",
 ]  # fmt: skip
 
 TABLE = "table.md"
@@ -51,7 +52,7 @@ def compare(
         watcher: is told what happens, and first how long it will take; None stays silent and measures nothing.
         should_stop: asked after each segment of steps.
         overwrite: make runs again that were made with other settings or other data.
-        runner: what carries out the list of runs.
+        runner: what carries out the list of runs; `runner_on` gives one for several processes or machines.
 
     Returns:
         The contents of `study.json`.

@@ -1,6 +1,6 @@
 """Carries out a study's list of (run directory, settings), one after another.
 
-`Runner` is the whole contract: a cluster engine takes the place of `run_in_turn` by carrying out the list elsewhere.
+`Runner` is the whole contract: `engines/driver.py` takes the place of `run_in_turn` and carries out the list elsewhere.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class StudyWatcher:
     """What a study tells while it runs. Every method may be left as it is."""
 
     def start(self, jobs: Sequence[Job], forecasts: Sequence[Forecast]) -> None:
-        """The runs still to be carried out, and how long each is thought to take."""
+        """The runs, and how long each that is not done is thought to take; empty where an engine carries them out."""
 
     def begin(self, run: RunDirectory) -> Watcher | None:
         """A run begins; what is returned is told how it goes."""
@@ -72,14 +72,20 @@ def run_in_turn(
             continue
         own = watcher.begin(run)
         with contextlib.suppress(Diverged):
-            _complete(run, config, dataset, own, should_stop)
+            complete(run, config, dataset, own, should_stop)
         watcher.end(run)
 
 
-def _complete(
+def complete(
     run: RunDirectory, config: Config, dataset: Dataset, watcher: Watcher | None, should_stop: Callable[[], bool]
 ) -> None:
-    """Do what a run still lacks: training, evaluation, diagnosis. Its pictures are left to `fmnist report`."""
+    """Do what a run still lacks: training, evaluation, diagnosis. Its pictures are left to `fmnist report`.
+
+    Raises:
+        Diverged: its loss stopped being a number.
+        RunError: it is in use, or failed for another reason.
+        Interrupted: `should_stop` said so; the run is saved.
+    """
     from fmnist import diagnosis, pipeline
     from fmnist.evaluation import evaluate
     from fmnist.run import checkpoints

@@ -77,7 +77,8 @@ def tune(
         journal = Journal(folder, identity["study"], sweep.space(), sweep.base().training.seed, storage)
         if watcher:
             numbers, left = range(len(journal.over()), most), time_budget and time_budget - identity["seconds"]
-            watcher.start(*forecasts(sweep, dataset, folder, numbers, left, watcher.note, should_stop))
+            how: dict[str, Any] = {"here": runner is run_in_turn, "note": watcher.note, "should_stop": should_stop}
+            watcher.start(*forecasts(sweep, dataset, folder, numbers, left, **how))
         clock = Clock(identity["seconds"], time_budget)
         search = Search(sweep, dataset, folder, journal)
         while batch := search.next(at_once, most, clock.room):

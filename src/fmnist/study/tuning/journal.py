@@ -177,7 +177,7 @@ class Referee:
         optuna = _optuna()
         pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=max(1, epochs // 4), reduction_factor=2)
         self._study, self._epochs = optuna.create_study(pruner=pruner), epochs
-        self._heard: dict[int, optuna.Trial] = {}
+        self._heard: dict[int, Any] = {}
         for trial in told:
             self.falls_behind(trial, trial.losses)
 

@@ -68,17 +68,22 @@ def forecasts(
     folder: Path,
     numbers: Sequence[int],
     seconds: float | None = None,
+    *,
+    here: bool = True,
     note: Callable[[str], None] = lambda text: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> tuple[list[Job], list[Forecast]]:
     """Return the trials of these numbers as jobs with the preset's own values, and how long each takes to its end.
 
     That follows from the first trial where it is finished, and else from a short probe. One that is stopped takes less.
-    Where there are so many `seconds` for them, those that come later are left out.
+    Where there are so many `seconds` for them, those that come later are left out. Where they are not carried out
+    `here`, nothing is known of how fast it goes.
     """
     base = sweep.base()
     first, *all_left = ((RunDirectory(folder / name_of(number)), base) for number in (0, *numbers))
     left = [job for job in all_left if not is_done(job[0])]
+    if not here:
+        return left, []
     found = forecast([first, *left] if is_done(first[0]) else left, dataset, tell=note, should_stop=should_stop)
     count = len(left) if seconds is None or not left else max(1, int(seconds / found[0].seconds))
     return left[:count], found[:count]
