@@ -38,8 +38,10 @@ def test_trials_are_trained_and_the_best_one_is_scored(tiny_dataset, tmp_path):
 @pytest.mark.slow
 def test_a_killed_driver_loses_and_doubles_no_trial(tiny_data_dir, tmp_path):
     words = ["--preset", "reference", "--filters", "4,8", "--epochs", "4", "--segment-steps", "4", "--trials", "8"]
-    whole = sweep_kills.sweep(tmp_path / "whole", tiny_data_dir, words)
-    killed = sweep_kills.sweep(tmp_path / "killed", tiny_data_dir, words, kills=3)
+    whole, killed = (
+        sweep_kills.carry_out(tmp_path / name, sweep_kills.command(tmp_path / name, tiny_data_dir, words), kills)
+        for name, kills in (("whole", 0), ("killed", 3))
+    )
     assert killed.kills == 3 and len(killed.trials) == 8
     assert sweep_kills.timeless(killed.trials) == sweep_kills.timeless(whole.trials)
 

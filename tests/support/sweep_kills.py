@@ -26,19 +26,23 @@ class Tally:
     trials: list[dict] = field(default_factory=list)
 
 
-def sweep(folder: Path, data: Path | None, words: list[str], kills: int = 0, seed: int = 0) -> Tally:
-    """Carry out a sweep with so many SIGKILLs of its driver, each up to 4 s after its first record.
+def command(folder: Path, data: Path, words: list[str]) -> list[str]:
+    """Return the command line of a sweep; `words` stand after its name."""
+    where = ["--runs-dir", str(folder.parent), "--data-dir", str(data), "--quiet"]
+    return [sys.executable, "-c", PROGRAM, "tune", folder.name, *where, *words]
+
+
+def carry_out(folder: Path, command: list[str], kills: int = 0, seed: int = 0, within: float = 4.0) -> Tally:
+    """Carry out a sweep with so many SIGKILLs of its driver, each soon after it begins to write records.
 
     Args:
         folder: of the sweep.
-        data: the data folder; None for Fashion-MNIST.
-        words: of `fmnist tune` after the sweep's name.
+        command: the driver's.
         kills: at most; a sweep that ends before is not killed any more.
         seed: decides the moments.
+        within: the seconds after a driver's first record in which it is killed, at most.
     """
     rng, tally, journal = random.Random(seed), Tally(), folder / FILE
-    command = [sys.executable, "-c", PROGRAM, "tune", folder.name, "--runs-dir", str(folder.parent)]
-    command += ["--quiet", *words, *(["--data-dir", str(data)] if data else [])]
     while True:
         before = journal.stat().st_size if journal.is_file() else 0
         started = time.monotonic()
@@ -47,7 +51,7 @@ def sweep(folder: Path, data: Path | None, words: list[str], kills: int = 0, see
             while process.poll() is None and (not journal.is_file() or journal.stat().st_size == before):
                 time.sleep(0.05)
             if process.poll() is None:
-                time.sleep(rng.uniform(0, 4))
+                time.sleep(rng.uniform(0, within))
             process.kill()
         _, said = process.communicate(timeout=600)
         if process.returncode == 0:

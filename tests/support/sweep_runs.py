@@ -1,6 +1,7 @@
 """Trials of a sweep, made up without training: their losses are a function of their settings."""
 
 import math
+from collections.abc import Iterator
 
 from fmnist.run.directory import RunDirectory, write_json
 from fmnist.run.history import write_history
@@ -34,10 +35,16 @@ class MadeUp:
                 continue
             self.begun.append(run.name)
             watcher.begin(run)
-            self._train(run, config, dataset, should_stop)
+            self.train(run, config, dataset, should_stop)
             watcher.end(run)
 
-    def _train(self, run, config, dataset, should_stop) -> None:
+    def scores(self, config, dataset) -> Iterator[dict[str, float]]:
+        """Yield the scores after each epoch."""
+        for epoch in range(1, config.training.epochs + 1):
+            loss = floor(config) * (1 + 1 / epoch)
+            yield {"train_loss": loss, "val_loss": loss, "train_accuracy": 1 - loss / 4, "val_accuracy": 1 - loss / 4}
+
+    def train(self, run, config, dataset, should_stop) -> None:
         facts = {"class_names": list("ABCDEFGHIJ"), "image_shape": [28, 28], "num_train": 480, "num_validation": 120}
         write_json(run.environment, {"data_sha256": dataset.sha256})
         write_json(run.config, config.to_dict() | {"parameters": 1, "dataset": facts | {"num_test": 200}})
@@ -45,14 +52,7 @@ class MadeUp:
             write_json(run.status, {"state": "diverged", "epoch": 0, "seconds": 1.0, "message": "the loss became nan"})
             return
         rows = []
-        for epoch in range(1, config.training.epochs + 1):
-            loss = floor(config) * (1 + 1 / epoch)
-            scores = {
-                "train_loss": loss,
-                "val_loss": loss,
-                "train_accuracy": 1 - loss / 4,
-                "val_accuracy": 1 - loss / 4,
-            }
+        for epoch, scores in enumerate(self.scores(config, dataset), 1):
             rows.append({"epoch": epoch, "seconds": 1.0, "learning_rate": 0.1, **scores})
             write_history(run.history, rows)
             progress = Progress(config.training.epochs, epoch, history=rows)
