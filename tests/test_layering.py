@@ -52,6 +52,7 @@ HEAVY = {
     "jinja2",
     "keras",
     "matplotlib",
+    "optuna",
     "PIL",
     "scipy",
     "sklearn",

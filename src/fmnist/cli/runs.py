@@ -41,7 +41,8 @@ def command(runs_dir: Path, form: str | None, as_json: bool) -> None:
         print_table(table, left=3)
     for number, study in enumerate(studies):
         start = "\n" if rows and not number else ""
-        tell(f"{start}study {study['name']}: {study['done']} of {plural(study['runs'], 'run')} done, {study['state']}")
+        done = f"{study['done']} of {plural(study['runs'], 'run')} done"
+        tell(f"{start}{study['kind']} {study['name']}: {done}, {study['state']}")
 
 
 def _row(run: RunDirectory) -> dict[str, Any]:
