@@ -107,6 +107,11 @@ def _console(stream: IO[str]) -> Console:
     )
 
 
+def csv_cell(name: str) -> str:
+    """Return a name for a cell: a spreadsheet takes what begins like a formula for one, unless an apostrophe leads."""
+    return f"'{plain(name)}" if name[0:1] in "=+-@" and len(name) > 1 else plain(name)
+
+
 def print_table(rows: Sequence[Sequence[str]], left: int = 1) -> None:
     """Print a table on stdout: in a pipe a line a row; on a narrow terminal what does not fit goes below.
 

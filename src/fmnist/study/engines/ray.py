@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fmnist import system
 from fmnist.errors import InputError, RunError, first_line
 from fmnist.study.engines import tasks as files
-from fmnist.system import cores
 
 SETTINGS = {
     # Ray reports how it is used. Switched off, it still sends a nearly empty request: to a port where nobody listens.
@@ -50,7 +50,7 @@ class Ray:
         self._ray = ray
         how: dict[str, Any] = {"address": place}
         if not place:
-            how = {"address": "local", "num_cpus": cores(), "include_dashboard": False}
+            how = {"address": "local", "num_cpus": system.cores(), "include_dashboard": False}
         try:
             ray.init(log_to_driver=False, logging_level="ERROR", **how)
         except Exception as error:  # Ray raises plain ones, too
