@@ -40,13 +40,16 @@ def test_restarts_and_kills_lose_no_request(model, tmp_path):
     HAProxy 2.6 asks nobody else when a killed replica resets a connection, so kills are for nginx alone.
     """
     bodies = [(RAW["content-type"], bright(number).tobytes(), number) for number in range(10)]
-    with running(2, model, "--no-page") as replicas, proxy("nginx", tmp_path, replicas) as first:
-        with Clients(first, bodies, 2) as nginx:
-            with proxy("haproxy", tmp_path, replicas) as second, Clients(second, bodies, 2) as haproxy:
-                for number in range(3):
-                    replicas[number % 2].restart(signal.SIGTERM)
+    with (
+        running(2, model, "--no-page") as replicas,
+        proxy("nginx", tmp_path, replicas) as first,
+        Clients(first, bodies, 2) as nginx,
+    ):
+        with proxy("haproxy", tmp_path, replicas) as second, Clients(second, bodies, 2) as haproxy:
             for number in range(3):
-                replicas[number % 2].restart(signal.SIGKILL)
+                replicas[number % 2].restart(signal.SIGTERM)
+        for number in range(3):
+            replicas[number % 2].restart(signal.SIGKILL)
     assert (nginx.lost, haproxy.lost) == ([], [])
     assert min(nginx.answered.total(), haproxy.answered.total()) > 20
     # Some were asked for twice: else nothing was under way when a replica ended.

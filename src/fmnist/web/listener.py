@@ -24,7 +24,8 @@ def listen(listener: socket.socket) -> None:
     try:
         listener.listen(_BACKLOG)
     except OSError as error:
-        raise _taken(*listener.getsockname()[:2], error) from error
+        host, port = listener.getsockname()[:2]
+        raise _taken(host, port, error) from error
 
 
 def _taken(host: str, port: int, error: Exception) -> InputError:
