@@ -19,7 +19,7 @@ import measured
 
 SCRIPTS = (
     "audit", "calibration_check", "diagnosis_check", "exports", "history_forms", "many_runs", "novelty", "predict",
-    "replicas", "robustness", "serve_load", "studies", "tables", "teach", "torture_docs",
+    "replicas", "robustness", "serve_load", "studies", "tables", "teach", "torture_docs", "tune",
 )  # fmt: skip
 MARKER = re.compile(r"<!-- (\w+: made by benchmarks/\w+\.py) -->")
 

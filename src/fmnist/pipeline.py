@@ -19,7 +19,7 @@ from fmnist.data.split import run_split
 from fmnist.errors import Diverged, InputError, RunError
 from fmnist.models import pretrained
 from fmnist.run import environment, results
-from fmnist.run.directory import STUDY_FILE, RunDirectory, has_validation, read_json, write_bytes, write_json
+from fmnist.run.directory import RunDirectory, has_validation, is_study, read_json, write_bytes, write_json
 from fmnist.text import plural
 
 if TYPE_CHECKING:
@@ -128,8 +128,8 @@ def check_place(run: RunDirectory, overwrite: bool) -> None:
     Raises:
         InputError: there is a study, or a run and `overwrite` is not set.
     """
-    if (run.path / STUDY_FILE).is_file():
-        raise InputError(f"{run.path} holds a study; choose another name")
+    if is_study(run.path):
+        raise InputError(f"{run.path} holds a study or a sweep; choose another name")
     if run.exists() and not overwrite:
         told = f"{run.path} holds a run already ({run.state()})"
         if run.state() not in ("finished", "diverged"):
@@ -225,8 +225,6 @@ def check(config: Config, dataset: Dataset) -> None:
             f"one for each of the {dataset.num_classes} classes"
         )
     pretrained.check(config)
-    if config.training.optimizer == "adam" and config.training.weight_decay:
-        raise InputError("weight_decay: adam has none; take `optimizer='adamw'`, or `l2` for a penalty on the loss")
     if config.training.early_stopping and not validation:
         raise InputError(
             f"`early_stopping={config.training.early_stopping}` watches the validation loss, and {fraction} of "

@@ -56,14 +56,11 @@ class StudyProgress(StudyWatcher):
         self.running.pop(run.name, None)
         self.behind += self.expected.get(run.name, 0.0)
         self.done += 1
-        line = f"Run {self.done:>{len(str(self.all))}}/{self.all}  {run.name}"
+        line = f"Run {self.done:>{len(str(self.all))}}/{self.all}  {run.name}   "
         if run.state() == "diverged":
-            line += "   failed: its loss stopped being a number"
+            line += "failed: its loss stopped being a number"
         else:
-            line += f"   {duration(run.read_status()['seconds'])}"
-            if "val_accuracy" in (row := results.model_row(run)):
-                gap = 100 * (row["train_accuracy"] - row["val_accuracy"])
-                line += f"   validation {percent(row['val_accuracy'], 2)}   gap {number(gap, 1)} points"
+            line += f"{duration(run.read_status()['seconds'])}{self.scores(results.model_row(run), run)}"
         if self.expected and self.done < self.all:
             line += f"   about {duration(self.left())} left"
         self.note(line)
@@ -72,6 +69,13 @@ class StudyProgress(StudyWatcher):
     def position(self) -> float:
         """Return how much of what is expected is done."""
         return self.behind + sum(self.expected.get(name, 0.0) * one.share for name, one in self.running.items())
+
+    def scores(self, row: dict[str, float], run: RunDirectory) -> str:
+        """Return what is worth telling of a run, from the last row of its history."""
+        if "val_accuracy" not in row:
+            return ""
+        gap = 100 * (row["train_accuracy"] - row["val_accuracy"])
+        return f"   validation {percent(row['val_accuracy'], 2)}   gap {number(gap, 1)} points"
 
     def left(self) -> float:
         """Return the seconds left, from the forecast and from how it has turned out so far."""

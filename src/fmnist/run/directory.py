@@ -18,7 +18,7 @@ from fmnist.run import lock
 from fmnist.system import sync_directory
 from fmnist.text import plain, some
 
-STUDY_FILE = "study.json"  # lies in a study's folder, beside the folders of its runs
+STUDY_FILE, SWEEP_FILE = "study.json", "sweep.json"  # either lies beside the folders of the runs that belong together
 TEMPORARY = ".writing-"  # the prefix of half-written files; a killed process leaves them behind
 MAX_JSON_BYTES = 3 * 2**20  # parsed, JSON takes up to 25 times its size in memory
 
@@ -35,6 +35,7 @@ class RunDirectory:
         self.decisions = self.path / "decisions.csv"
         self.history = self.path / "history.csv"
         self.first_epoch = self.path / "first_epoch.json"
+        self.stopped = self.path / "stopped.json"
         self.checkpoints = self.path / "checkpoints"
         self.features = self.path / "features.npz"
         self.teacher = self.path / "teacher.npz"
@@ -50,6 +51,8 @@ class RunDirectory:
         self.exports = self.path / "exports"
         self.exports_index = self.exports / "exports.json"
         self.benchmark = self.path / "benchmark.json"
+        self.tensorboard = self.path / "tensorboard"
+        self.mlflow = self.path / "mlflow.json"
 
     @property
     def name(self) -> str:
@@ -215,6 +218,11 @@ def runs_in(folder: Path) -> list[RunDirectory]:
         return [run for run in map(RunDirectory, folder.iterdir()) if run.exists()] if folder.is_dir() else []
     except OSError as error:
         raise InputError(f"cannot read the folder {folder}: {error.strerror or error}") from error
+
+
+def is_study(folder: Path) -> bool:
+    """Whether a folder holds runs that belong together: a study, all folds, or a sweep."""
+    return any((folder / name).is_file() for name in (STUDY_FILE, SWEEP_FILE))
 
 
 def list_runs(runs_dir: Path) -> list[RunDirectory]:

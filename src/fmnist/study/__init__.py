@@ -11,7 +11,7 @@ from typing import Any
 
 from fmnist.data.dataset import Dataset
 from fmnist.errors import FmnistError
-from fmnist.run.directory import STUDY_FILE, RunDirectory, list_runs, read_json, write_bytes, write_json
+from fmnist.run.directory import STUDY_FILE, SWEEP_FILE, RunDirectory, list_runs, read_json, write_bytes, write_json
 from fmnist.study import execution, words
 from fmnist.study.definition import BASELINE, Study, builtin_studies, folder_name, read_study
 from fmnist.study.duration import forecast, total
@@ -99,9 +99,9 @@ def plan(study: Study, dataset: Dataset, folder: Path) -> tuple[list[Job], dict[
 
 
 def list_studies(runs_dir: Path) -> list[dict[str, Any]]:
-    """Return name, state and number of runs (all, done) of each study in a folder, by name."""
+    """Return kind (`study` or `sweep`), name, state and number of runs (all, done) of each in a folder, by name."""
     found = []
-    for path in sorted(runs_dir.glob(f"*/{STUDY_FILE}")) if runs_dir.is_dir() else []:
+    for path in sorted(path for name in (STUDY_FILE, SWEEP_FILE) for path in runs_dir.glob(f"*/{name}")):
         try:
             content = read_json(path)
         except FmnistError:
@@ -110,6 +110,7 @@ def list_studies(runs_dir: Path) -> list[dict[str, Any]]:
         known = content.get("num_runs")
         found.append(
             {
+                "kind": path.stem,
                 "name": plain(path.parent.name),
                 "state": plain(str(content.get("state", "damaged"))),
                 "done": sum(map(is_done, runs)),

@@ -5,9 +5,9 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from fmnist import system
 from fmnist.errors import InputError
 from fmnist.study.engines import tasks as files
-from fmnist.system import cores
 
 
 class Processes:
@@ -26,7 +26,7 @@ class Processes:
             raise InputError(f"the engine processes takes no options of its own, got '{options}'")
         if not (place or "1").isdecimal() or int(place or 1) < 1:
             raise InputError(f"got `engine=processes:{place}`, expected processes, or processes:2 for two at once")
-        count = int(place) if place else max(1, cores() // threads)
+        count = int(place) if place else max(1, system.cores() // threads)
         self._gpus = gpus
         self._free = list(range(count))  # places for a process; each has GPUs of its own
         self._waiting: dict[str, Path] = {}

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fmnist import system
 from fmnist.errors import InputError, RunError, first_line
-from fmnist.run import environment
 from fmnist.study.engines import tasks as files
 
 SETTINGS = {
@@ -50,7 +50,7 @@ class Ray:
         self._ray = ray
         how: dict[str, Any] = {"address": place}
         if not place:
-            how = {"address": "local", "num_cpus": environment.cores(), "include_dashboard": False}
+            how = {"address": "local", "num_cpus": system.cores(), "include_dashboard": False}
         try:
             ray.init(log_to_driver=False, logging_level="ERROR", **how)
         except Exception as error:  # Ray raises plain ones, too
