@@ -1,7 +1,9 @@
 """The figures of docs/ and README.md are those of the stored results, and the helper that writes them."""
 
+import re
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -33,7 +35,7 @@ def test_every_figure_is_the_stored_one():
     words = [sys.executable, str(ROOT / "benchmarks" / "documents.py"), "--check"]
     done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout == "15 parts are as the stored results have them\n"
+    assert done.stdout == "18 parts are as the stored results have them\n"
 
 
 @pytest.mark.parametrize("name", ["remedies", "kernels", "transfer", "robustness"])
@@ -90,3 +92,11 @@ def test_a_figure_that_drifted_is_shown(documents, root):
 
 def test_a_marker_of_no_script_is_named(documents, root):
     assert documents.problems(root=root) == [f"docs/a.md: no script makes the part '<!-- {MARKER} -->'"]
+
+
+def test_the_list_of_benchmarks_has_every_script_and_every_result():
+    told = (ROOT / "benchmarks" / "README.md").read_text("utf-8")
+    patterns = re.findall(r"`([\w*-]+\.(?:py|json))`", told)
+    there = [path.name for path in (*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "benchmarks" / "results").iterdir())]
+    assert [name for name in there if not any(fnmatch(name, pattern) for pattern in patterns)] == []
+    assert [pattern for pattern in patterns if not any(fnmatch(name, pattern) for name in there)] == []

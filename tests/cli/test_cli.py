@@ -86,6 +86,8 @@ def test_help_loads_nothing_heavy():
         (["train", "--optimizer", "adm"], "'adm' is not one of 'adam'"),
         (["train", "--name", "a/b"], "expected a plain name"),
         (["train", "--resume", "latest", "--epochs", "3"], "leave out the other settings"),
+        (["train", "--target", "94", "--preset", "fast"], "--target chooses a preset for Fashion-MNIST"),
+        (["train", "--target", "97"], "got 97%, expected at most 95.5"),
         (["train", "--resume", "nowhere"], "neither a run directory nor the name of a run"),
         (["train", "--data-dir", "nowhere"], "nowhere"),
         (["evaluate", "latest"], "there is no run in"),

@@ -40,6 +40,8 @@ def mine(tmp_path):
         (["remedies", "--seed", "1"], "a study takes --seeds"),
         (["remedies", "--name", "a/b"], "expected a plain name"),
         (["remedies", "--epochs", "0"], "epochs: got 0"),
+        (["remedies", "--engine", "procesess"], "got --engine procesess, expected in-turn, processes, processes:N"),
+        (["remedies", "--gpus", "1"], "--gpus and --engine-options are for engines"),
         (["remedies", "--limit", "5"], "--limit 5 and --validation-fraction 0.2 leave 4 training images"),
     ],
 )

@@ -218,6 +218,30 @@ def test_a_bar_fits_its_terminal_and_leaves_nothing_behind(columns, shown):
     assert drawn.rstrip().endswith("the end") and drawn.rindex("\x1b[?25h") > drawn.rindex("\x1b[?25l")
 
 
+ROWS = """
+from fmnist.cli import terminal
+terminal._REFRESH = 0
+bar = terminal.Bar(4, text="1 of 4 runs done")
+rows = {"a": ("flip-and-a-name-that-is-longer-than-a-terminal-" * 2, 0.25), "b": ("baseline-seed1, epoch 6/20", 0.3)}
+bar.move(1.5, rows=rows)
+bar.move(1.6, rows={"b": rows["b"]})
+bar.say("Run 2/4")
+bar.close()
+print("the end")
+"""
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_parts_that_go_on_at_once_have_rows_below_the_bar(columns):
+    drawn = on_a_terminal(ROWS, columns)
+    lines = [line.rstrip() for line in re.split(r"[\r\n]+", plain(drawn)) if line.strip()]
+    assert all(len(line) <= columns for line in lines)
+    last = len(lines) - 1 - [line.startswith("1 of 4 runs done") for line in lines[::-1]].index(True)
+    assert lines[last + 1].startswith("  baseline-seed1, epoch 6/20") and "30%" in lines[last + 1]
+    assert any(line.startswith("  flip-and-a-name") and "25%" in line and "…" in line for line in lines)
+    assert not any("flip-and" in line for line in lines[last:]) and lines[-1] == "the end"
+
+
 def test_no_colour_where_it_is_not_wanted():
     code = "from fmnist.cli import terminal; terminal.print_table([['a', 'b'], ['c', 'd']])" + BAR
     assert re.search(r"\x1b\[[0-9;]*3[0-9][;m]", on_a_terminal(code, 80))

@@ -1,5 +1,6 @@
 """The networks: exact sizes, and the contract that every family keeps."""
 
+import importlib
 import typing
 
 import numpy as np
@@ -243,6 +244,28 @@ def test_bfloat16_is_the_arithmetic_alone(family, settings):
     rounded, logits = np.asarray(twin(IMAGES)), np.asarray(exact(IMAGES))
     assert rounded.dtype == np.float32
     assert 0 < np.abs(rounded - logits).max() < 0.05 * np.abs(logits).max()
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "native"),
+    [
+        ("flags\t\t: fpu avx2 avx512f avx512_bf16 clzero\n", True),
+        ("flags\t\t: fpu avx512f amx_bf16\n", True),
+        ("Features\t: fp asimd i8mm bf16 dgh\n", True),
+        ("model name\t: bf16\nflags\t\t: fpu avx2 avx512f\n", False),
+        (None, False),
+    ],
+)
+def test_bfloat16_is_taken_where_the_processor_tells_that_it_has_it(cpuinfo, native, tmp_path, monkeypatch):
+    path = tmp_path / "cpuinfo"
+    if cpuinfo:
+        path.write_text(cpuinfo)
+    assert backend.multiplies_bfloat16(path) == native
+    module = importlib.import_module("fmnist.backend.arithmetic")  # the package has a function of this name
+    monkeypatch.setattr(module, "multiplies_bfloat16", lambda: native)
+    assert backend.precision(EngineConfig(precision="bfloat16")) == "bfloat16"
+    with backend.arithmetic(EngineConfig(precision="auto")):
+        assert keras.layers.Dense(1).compute_dtype == ("bfloat16" if native else "float32")
 
 
 @pytest.mark.parametrize("family", [*SIZED, "efficientnet_lite0"])

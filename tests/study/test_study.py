@@ -1,13 +1,12 @@
 """A study from its plan to its page: what is run, what is skipped, what goes on, and what its result says."""
 
-import copy
 import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from support.pages import Page
-from support.study_runs import write_run
+from support.study_runs import timeless, write_run
 
 from fmnist.errors import InputError
 from fmnist.evaluation import robustness
@@ -54,16 +53,6 @@ class Recorder(StudyWatcher):
             if self.left < 0:
                 raise Killed
         return False
-
-
-def timeless(result):
-    """Leave out the times."""
-    result = copy.deepcopy(result)
-    for row in result["variants"]:
-        for part in (*row["runs"], row["summary"], row["difference"] or {}):
-            part.pop("seconds", None)
-        row["sentence"] = row["sentence"].partition("; it takes")[0].rstrip(".")
-    return result
 
 
 def right(share, images=1000, seed=0):

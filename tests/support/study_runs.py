@@ -1,5 +1,7 @@
 """Runs of a study, put together without training: for what is worked out from them, and for looking at its page."""
 
+import copy
+
 import numpy as np
 
 from fmnist.config import Config
@@ -43,3 +45,13 @@ def write_run(
         np.savez_compressed(handle, probabilities=probabilities, labels=labels)
     write_json(run.metrics, scores(probabilities, labels, NAMES))
     diagnose_run(run)
+
+
+def timeless(result: dict) -> dict:
+    """Return the contents of a study's `study.json` without the times."""
+    result = copy.deepcopy(result)
+    for row in result["variants"]:
+        for part in (*row["runs"], row["summary"], row["difference"] or {}):
+            part.pop("seconds", None)
+        row["sentence"] = row["sentence"].partition("; it takes")[0].rstrip(".")
+    return result

@@ -202,11 +202,9 @@ def test_a_share_too_small_for_one_image_is_no_validation(tiny_dataset, tmp_path
     assert read_json(run.config)["dataset"]["num_validation"] == 0
 
 
-def test_a_weight_decay_that_does_nothing_is_refused(tiny_dataset, tmp_path):
-    config = fmnist.preset("reference", weight_decay=0.01, **SMALL)
+def test_a_weight_decay_that_does_nothing_is_refused():
     with pytest.raises(InputError, match="weight_decay: adam has none; take `optimizer='adamw'`"):
-        fmnist.train(config, tiny_dataset, tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+        fmnist.preset("reference", weight_decay=0.01)
 
 
 def test_a_run_is_not_overwritten_unasked(tiny_dataset, tiny_run, tmp_path):

@@ -20,7 +20,7 @@ from fmnist.config import Config
 from fmnist.data.dataset import Dataset
 from fmnist.errors import InputError, RunError
 from fmnist.run import environment
-from fmnist.run.directory import STUDY_FILE, RunDirectory, atomic_path, read_json, write_json
+from fmnist.run.directory import RunDirectory, atomic_path, is_study, read_json, write_json
 from fmnist.training.progress import Interrupted
 
 AUDIT, TABLE, PAGE, PROBABILITIES = "audit.json", "audit.csv", "audit.html", "probabilities.npz"
@@ -74,7 +74,7 @@ def audit_dataset(
     backend.expect_many_models()
     place = RunDirectory(folder)
     paths = {name: place.path / name for name in (AUDIT, TABLE, PAGE, PROBABILITIES)}
-    if place.exists() or (place.path / STUDY_FILE).is_file():
+    if place.exists() or is_study(place.path):
         raise InputError(f"{place.path} holds a run or a study; choose another folder")
     made_of = _identity(config, dataset, num_folds)
     with place.lock():

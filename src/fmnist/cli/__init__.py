@@ -20,6 +20,7 @@ COMMANDS = {
     "robustness": ("fmnist.cli.robustness", "Score a run's model on corrupted test images; find where it fails."),
     "diagnose": ("fmnist.cli.diagnose", "Explain a training history in words, and suggest what to try next."),
     "compare": ("fmnist.cli.compare", "Train a baseline and its variants, and tell what each variant changes."),
+    "tune": ("fmnist.cli.tune", "Search for the settings with the lowest validation loss."),
     "predict": ("fmnist.cli.predict", "Classify pictures."),
     "export": ("fmnist.cli.export", "Convert a model for phones and servers, and check each file."),
     "benchmark": ("fmnist.cli.benchmark", "Measure exported files: speed, size, memory, accuracy."),

@@ -6,7 +6,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from fmnist.config import PRESETS
-from fmnist.run.directory import list_runs
+from fmnist.run.directory import SWEEP_FILE, list_runs
 
 _FILES = "file"  # click's word that lets the shell complete files as well
 
@@ -28,6 +28,13 @@ def studies(context: click.Context, parameter: click.Parameter, start: str) -> l
     from fmnist.study.definition import builtin_studies
 
     return [CompletionItem(start, type=_FILES), *_fitting(list(builtin_studies()), start)]
+
+
+def sweeps(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
+    """Return the sweeps in the folder of runs; files where none fits."""
+    folder = Path(context.params.get("runs_dir") or "runs")
+    names = [path.parent.name for path in sorted(folder.glob(f"*/{SWEEP_FILE}"))]
+    return [CompletionItem(start, type=_FILES), *_fitting(names, start)]
 
 
 def formats(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:

@@ -18,6 +18,7 @@ from fmnist.errors import InputError, RunError
 from fmnist.run import schema
 from fmnist.run.directory import RunDirectory, find_run
 from fmnist.text import plain, size
+from fmnist.track import SYSTEMS
 
 if TYPE_CHECKING:
     from fmnist.data.dataset import Dataset
@@ -37,6 +38,39 @@ data_dir_option = click.option(
     help="Pictures in class folders, or another form of docs/data.md [default: the run's own, or else $FMNIST_DATA, "
     "Fashion-MNIST from the cache, the system's package or a download].",
 )
+track_option = click.option(
+    "--track",
+    "systems",
+    multiple=True,
+    type=click.Choice([*SYSTEMS]),
+    help="Send settings, epochs and results to this system as well; may be given more than once (docs/tracking.md).",
+)
+
+
+def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say where several runs are carried out; the command gets the `runner` that they name."""
+
+    @functools.wraps(function)
+    def work(*arguments: Any, engine: str, gpus: int, engine_options: str, **own: Any) -> Any:
+        from fmnist.study.engines import driver
+
+        return function(*arguments, runner=driver.runner_on(engine, gpus=gpus, options=engine_options), **own)
+
+    for option in (
+        click.option("--engine-options", default="", metavar="TEXT", help='Passed on, as "--partition=gpu" to Slurm.'),
+        click.option("--gpus", type=click.IntRange(0), default=0, help="GPUs of each run, on an engine."),
+        click.option(
+            "--engine",
+            default="in-turn",
+            show_default=True,
+            metavar="ENGINE",
+            help="Where runs are carried out: in-turn, processes, processes:N (N at once), ray, ray:ADDRESS or slurm.",
+        ),
+    ):
+        work = option(work)
+    return work
+
+
 open_option = click.option("--open/--no-open", "show", default=False, help="Show the report in the web browser.")
 
 

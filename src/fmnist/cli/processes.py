@@ -17,11 +17,23 @@ from types import FrameType
 import click
 
 from fmnist.cli import options
-from fmnist.cli.terminal import QUIET, say
+from fmnist.cli.terminal import QUIET, say, set_level
 from fmnist.run.directory import TEMPORARY
 
 # Seconds that the others have, once one has failed, to notice, save and end; JAX notices after 10 at the latest.
 PATIENCE = 15.0
+
+
+distributed_option = click.option(
+    "--distributed", is_flag=True, help="Be one of several processes that Slurm, Kubernetes or MPI started."
+)
+processes_option = click.option(
+    "--processes",
+    "num_processes",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Train in N processes on this machine (JAX); 1 takes all its GPUs.",
+)
 
 
 def start(count: int, arguments: Sequence[str]) -> int:
@@ -77,6 +89,16 @@ def _wait(children: Sequence[subprocess.Popen[bytes]]) -> tuple[int, int]:
                 child.kill()
         time.sleep(0.05)
     return first if any(first) else next(((number, code) for number, code in enumerate(codes) if code), first)
+
+
+def join() -> bool:
+    """Join the other processes of the run, and return whether this is the first; what is not shows errors only."""
+    from fmnist import backend
+
+    first = backend.join()
+    if not first:
+        set_level(QUIET)
+    return first
 
 
 def scratch(runs_dir: Path, resume_name: str | None) -> tuple[Path, str | None]:

@@ -107,9 +107,14 @@ class Seconds(click.ParamType):
         return 3600 * hours + 60 * minutes + seconds
 
 
-def setting_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add a flag for each setting of the config tree, e.g. `--batch-size`; all default to None: the preset's value."""
+def setting_options(function: Callable[..., Any], without: tuple[str, ...] = ()) -> Callable[..., Any]:
+    """Add a flag for each setting of the config tree, e.g. `--batch-size`; all default to None: the preset's value.
+
+    `without` are settings whose flag would be another one's in that command.
+    """
     for name, (_, spec) in reversed(leaf_fields().items()):
+        if name in without:
+            continue
         single, item = kinds(leaf_type(name))
         flag, choices = "--" + name.replace("_", "-"), spec.metadata["choices"]
         how: dict[str, Any] = {"default": None, "help": spec.metadata["help"]}

@@ -13,7 +13,7 @@ import re
 import sys
 import textwrap
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import IO, TYPE_CHECKING
 
 import click
@@ -22,12 +22,13 @@ from fmnist.text import duration, plain, shorten
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
 
 _REFRESH = 0.1  # seconds between two drawings of a bar
 _GAP = 2  # spaces between two columns of a table
 _USUAL_WIDTH = 80  # columns of a terminal that does not tell
 _BAR_WIDTH = 18  # of a bar at least, with its percentage and gaps
+_INDENT, _OTHER_LINES = 2, 4  # of the rows below a bar; lines of the terminal that they leave free
 _TIED = "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"
 QUIET, USUAL, VERBOSE = range(3)
 _level = USUAL
@@ -106,6 +107,11 @@ def _console(stream: IO[str]) -> Console:
     )
 
 
+def csv_cell(name: str) -> str:
+    """Return a name for a cell: a spreadsheet takes what begins like a formula for one, unless an apostrophe leads."""
+    return f"'{plain(name)}" if name[0:1] in "=+-@" and len(name) > 1 else plain(name)
+
+
 def print_table(rows: Sequence[Sequence[str]], left: int = 1) -> None:
     """Print a table on stdout: in a pipe a line a row; on a narrow terminal what does not fit goes below.
 
@@ -140,21 +146,34 @@ def print_table(rows: Sequence[Sequence[str]], left: int = 1) -> None:
 class Bar:
     """A progress bar on stderr with the time left; where stderr is no terminal only the lines of `say` remain.
 
-    `total` and `done` have the work's own unit. It is drawn after `delay` seconds, so that short work draws none.
+    `total` and `done` have the work's own unit. It is drawn after `delay` seconds, so that short work draws none. Parts
+    of the work that go on at the same time have a row each below it.
     """
 
     def __init__(self, total: float | None = None, *, done: float = 0, text: str = "", delay: float = 0) -> None:
         self._total, self._done, self._text, self._note = total, done, text, ""
         self._next = time.monotonic() + delay if sys.stderr.isatty() and _level > QUIET else float("inf")
         self._drawn: Progress | None = None  # rich's, once there is something to draw
+        self._rows: dict[str, tuple[str, float]] = {}
+        self._tasks: dict[str, TaskID] = {}  # rich's, of the rows
 
     def move(
-        self, done: float, *, total: float | None = None, text: str | None = None, note: str | None = None
+        self,
+        done: float,
+        *,
+        total: float | None = None,
+        text: str | None = None,
+        note: str | None = None,
+        rows: Mapping[str, tuple[str, float]] | None = None,
     ) -> None:
-        """Put the bar to `done`; what is not given stays as it is. A new text is drawn at once."""
+        """Put the bar to `done`; what is not given stays as it is. A new text is drawn at once.
+
+        Rows are, by a key, the text of each part and the share of it that is done, from 0 to 1.
+        """
         news = text not in (None, self._text) and self._drawn is not None
         self._done, self._total = done, self._total if total is None else total
         self._text, self._note = self._text if text is None else text, self._note if note is None else note
+        self._rows = self._rows if rows is None else dict(rows)
         if (now := time.monotonic()) >= self._next or news:
             self._draw()
             self._next = now + _REFRESH
@@ -174,15 +193,27 @@ class Bar:
     def _draw(self) -> None:
         if self._drawn is None:
             self._drawn = self._start()
-        (task,) = self._drawn.tasks
+        task = self._drawn.tasks[0]
         self._drawn.update(task.id, total=self._total, completed=self._done)
         times = "" if self._total is None else duration(task.elapsed or 0)
         if task.time_remaining is not None:
             times += f", {duration(task.time_remaining)} left"
         room = self._drawn.console.width - len(times) - _BAR_WIDTH
+        self._draw_rows(self._drawn, room - _INDENT)
         note = self._note if len(self._text) + len(self._note) < room else ""
         text = shorten(plain(self._text), room - len(note))
         self._drawn.update(task.id, refresh=True, description=text, times=times, note=note, visible=True)
+
+    def _draw_rows(self, drawn: Progress, room: int) -> None:
+        """Let each part have its row, as many as the terminal has lines for, with columns left for its text."""
+        shown = dict(list(self._rows.items())[: max(0, drawn.console.height - _OTHER_LINES)])
+        for key in self._tasks.keys() - shown:
+            drawn.remove_task(self._tasks.pop(key))
+        for key, (text, share) in shown.items():
+            if key not in self._tasks:
+                self._tasks[key] = drawn.add_task("", total=1.0, times="", note="")
+            text = " " * _INDENT + shorten(plain(text), room)
+            drawn.update(self._tasks[key], description=text, completed=share)
 
     def _start(self) -> Progress:
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn

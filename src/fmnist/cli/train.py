@@ -11,18 +11,22 @@ import socket
 import threading
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from fmnist.cli import completion, options, processes, settings, terminal
+from fmnist import track
+from fmnist.cli import completion, options, processes, settings
 from fmnist.cli.terminal import say, tell
-from fmnist.config import DEFAULT_PRESET, Config, preset
+from fmnist.config import DEFAULT_PRESET, Config, preset, rung
 from fmnist.errors import InputError
 from fmnist.run import lock, results
 from fmnist.run.directory import RunDirectory, runs_dir_flags
 from fmnist.run.history import read_history
 from fmnist.text import percent
+
+if TYPE_CHECKING:
+    from fmnist.study import Runner
 
 
 class StopSignals:
@@ -93,6 +97,12 @@ class StopSignals:
     shell_complete=completion.presets,
     help=f"Network and recipe [default: {DEFAULT_PRESET}; with --data-dir what fits the pictures].",
 )
+@click.option(
+    "--target",
+    type=click.FloatRange(0, 100, min_open=True),
+    metavar="PERCENT",
+    help="Take the quickest preset whose mean test accuracy on Fashion-MNIST reaches this.",
+)
 @click.option("--name", default=None, help="Name of the run [default: preset, date, number].")
 @options.runs_dir_option
 @options.data_dir_option
@@ -101,18 +111,15 @@ class StopSignals:
 )
 @click.option("--overwrite", is_flag=True, help="Replace a run of the same name.")
 @click.option("--train-only", is_flag=True, help="Stop after training: no evaluation, no report.")
-@click.option("--distributed", is_flag=True, help="Be one of several processes that Slurm, Kubernetes or MPI started.")
-@click.option(
-    "--processes",
-    "num_processes",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Train in N processes on this machine (JAX); 1 takes all its GPUs.",
-)
+@processes.distributed_option
+@processes.processes_option
+@options.track_option
 @options.open_option
+@options.engine_options
 @settings.setting_options
 def command(
     preset_name: str | None,
+    target: float | None,
     name: str | None,
     runs_dir: Path,
     data_dir: Path | None,
@@ -121,13 +128,23 @@ def command(
     train_only: bool,
     distributed: bool,
     num_processes: int | None,
+    systems: tuple[str, ...],
     show: bool,
     as_json: bool,
+    runner: Runner,
     **flags: Any,
 ) -> int:
     """Train, evaluate, report."""
+    from fmnist.study import run_in_turn
+
     if show and train_only:
         raise click.UsageError("--open shows the report, and --train-only writes none")
+    if target is not None:
+        if preset_name or data_dir or resume_name:
+            others = "--preset, --data-dir and --resume"
+            raise click.UsageError(f"--target chooses a preset for Fashion-MNIST; leave out {others}")
+        reached, preset_name, took = rung(target)
+        say(f"Target    above {reached:g}% with preset {preset_name}; took {took}")
     given = {key: value for key, value in flags.items() if value is not None}
     settings.find_runs(given, runs_dir)
     config = preset(preset_name or DEFAULT_PRESET, **given)
@@ -136,19 +153,20 @@ def command(
         raise click.UsageError("--folds trains several runs, without a report; leave out --open and --train-only")
     if all_folds and (distributed or num_processes):
         raise click.UsageError("--folds trains several runs; several processes train one, such as --fold 0")
-    first = True
-    if distributed:
-        from fmnist import backend
-
-        if not (first := backend.join()):
-            terminal.set_level(terminal.QUIET)
-            runs_dir, resume_name = processes.scratch(runs_dir, resume_name)
+    if not all_folds and runner is not run_in_turn:
+        raise click.UsageError("--engine carries out several runs at once, and this is one; --folds makes several")
+    first = not distributed or processes.join()
+    if not first:
+        runs_dir, resume_name = processes.scratch(runs_dir, resume_name)
     if resume_name is None:
         run = RunDirectory(_path(runs_dir, name, config))
     elif given or name or overwrite:
         raise InputError("--resume continues with the run's own settings; leave out the other settings")
     else:
         run = options.open_run(resume_name, runs_dir)
+        systems = systems or tuple(track.tracked_by(run))
+    systems = systems if first else ()
+    track.check(systems)
     lock.check_free(run.path)
     if num_processes and not distributed:
         return processes.start(num_processes, click.get_current_context().meta[settings.ARGUMENTS])
@@ -172,22 +190,27 @@ def command(
             from fmnist.cli import folds
 
             backend.prepare()
-            if folds.train(config, dataset, run.path, should_stop=stop, overwrite=overwrite, as_json=as_json):
+            how: dict[str, Any] = {"should_stop": stop, "overwrite": overwrite, "runner": runner}
+            if folds.train(config, dataset, run.path, systems, as_json=as_json, **how):
                 return 0
             return 128 + (stop.received or signal.SIGINT)
         say(f"Run       {run.path}")
 
         from fmnist.cli.progress import ProgressBar
-        from fmnist.training.progress import Interrupted
+        from fmnist.training.progress import Interrupted, Watchers
 
         watcher = ProgressBar()
-        how: dict[str, Any] = {"watcher": watcher, "should_stop": stop, "train_only": train_only}
         try:
-            backend.prepare(lean=True)
-            if resume_name is None:
-                pipeline.train(config, dataset, run, overwrite=overwrite, **how)
-            else:
-                pipeline.resume(run, dataset, **how)
+            with track.Tracking(systems, watcher.note) as tracking:
+                watchers = Watchers(watcher, tracking.watch(run))
+                how = {"watcher": watchers, "should_stop": stop, "train_only": train_only}
+                backend.prepare(lean=True)
+                if resume_name is None:
+                    pipeline.train(config, dataset, run, overwrite=overwrite, **how)
+                else:
+                    pipeline.resume(run, dataset, **how)
+                if not train_only:
+                    tracking.export(run, dataset)
         except Interrupted:
             watcher.close()
             say(f"Saved; continue with: {run.command('train --resume')}")

@@ -3,12 +3,29 @@
 import sys
 import types
 import typing
-from dataclasses import Field, field
+from dataclasses import Field, dataclass, field
 from typing import Any
 
 from fmnist.errors import did_you_mean
 
 _NAMES = {int: "a whole number", float: "a number", str: "a name", bool: "true or false"}
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers, both ends included, among which a search looks for a setting's best value.
+
+    With `log` it looks evenly over the orders of magnitude; with `relative` the ends are factors of the preset's value.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+    relative: bool = False
+
+
+Search = Range | tuple[Any, ...]
+"""A range, or the values to choose from."""
 
 
 def setting(
@@ -19,12 +36,13 @@ def setting(
     maximum: float | None = None,
     choices: tuple[str, ...] | None = None,
     common: bool = False,
+    search: Search | None = None,
 ) -> Any:
     """Declare a field with its help text and the inclusive range or the choices it must keep to.
 
-    The short help of a command shows the `common` ones only.
+    The short help of a command shows the `common` ones only. `search` is where a search looks unless it is told where.
     """
-    facts = {"help": help, "min": minimum, "max": maximum, "choices": choices, "common": common}
+    facts = {"help": help, "min": minimum, "max": maximum, "choices": choices, "common": common, "search": search}
     return field(default=default, metadata=facts)
 
 

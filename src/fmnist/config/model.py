@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fmnist.config.families import FAMILIES
-from fmnist.config.fields import setting
+from fmnist.config.fields import Range, setting
 from fmnist.errors import InputError
 
 _IMAGENET = ", ".join(f"{name}'s {family.imagenet}" for name, family in FAMILIES.items() if family.pretrained)
@@ -20,7 +20,9 @@ class ModelConfig:
     filters: tuple[int, ...] = setting(
         (32, 64, 128), "Filters of each convolution block.", minimum=1, maximum=4096, common=True
     )
-    kernel_size: int = setting(3, "Side of the convolution kernels, in pixels.", minimum=1, maximum=15)
+    kernel_size: int = setting(
+        3, "Side of the convolution kernels, in pixels.", minimum=1, maximum=15, search=(3, 5, 7)
+    )
     blocks: int | tuple[int, ...] = setting(
         1, "Blocks of each stage of a residual network: one number for all, or one for each.", minimum=1, maximum=100
     )
@@ -49,8 +51,14 @@ class ModelConfig:
         minimum=0.0,
         maximum=0.95,
         common=True,
+        search=Range(0.0, 0.6),
     )
-    l2: float = setting(0.0, "Penalty on the loss: L2 times the sum of all squared kernel weights.", minimum=0.0)
+    l2: float = setting(
+        0.0,
+        "Penalty on the loss: L2 times the sum of all squared kernel weights.",
+        minimum=0.0,
+        search=Range(1e-6, 1e-2, log=True),
+    )
     image_size: int = setting(
         96, "Side to which a pre-trained family enlarges the images, in pixels.", minimum=32, maximum=512
     )
@@ -117,7 +125,12 @@ class TransferConfig:
         minimum=0,
         maximum=100_000,
     )
-    head_learning_rate: float = setting(1e-3, "Learning rate of these epochs, constant.", minimum=0.0)
+    head_learning_rate: float = setting(
+        1e-3,
+        "Learning rate of these epochs, constant.",
+        minimum=0.0,
+        search=Range(0.1, 10, log=True, relative=True),
+    )
     fine_tuned_blocks: int | None = setting(
         None,
         "Blocks of a pre-trained network that are trained after them, from the last one [default: all].",

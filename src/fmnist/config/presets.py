@@ -35,19 +35,19 @@ _RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
         "six convolutions, 8 epochs of mirrored and shifted images, answers averaged over flips: minutes, not seconds",
         _LONG
         | {"family": "vgg", "filters": (18, 24, 64, 128), "epochs": 8, "batch_size": 192, "validation_fraction": 1 / 12}
-        | {"shift": 1, "precision": "bfloat16"},
+        | {"shift": 1, "precision": "auto"},
     ),
     "best": (
         "six wider convolutions, 28 epochs of images with a square blanked out: under an hour",
         _LONG
         | {"family": "vgg", "filters": (18, 32, 96, 192), "epochs": 28, "batch_size": 192}
-        | {"shift": 1, "erase": 0.3, "precision": "bfloat16"},
+        | {"shift": 1, "erase": 0.3, "precision": "auto"},
     ),
     "best-gpu": (
         "a residual network of 17 convolutions, 250 epochs of mixed images: for a GPU, with KERAS_BACKEND=jax",
         _LONG
         | {"family": "residual", "filters": (18, 64, 128, 256, 512), "blocks": 2, "epochs": 250, "batch_size": 500}
-        | {"optimizer": "sgd", "learning_rate": 0.4, "weight_decay": 5e-3, "precision": "bfloat16"}
+        | {"optimizer": "sgd", "learning_rate": 0.4, "weight_decay": 5e-3, "precision": "auto"}
         | {"shift": 2, "random_erase": 0.5, "cutmix": 1.0, "unmixed": 0.5},
     ),
     "tiny": (
@@ -55,7 +55,7 @@ _RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
         _LONG
         | {"family": "vgg", "filters": (18, 24, 40, 64), "epochs": 40, "batch_size": 128}
         # A teacher that learnt smoothed labels has soft answers as it is.
-        | {"shift": 1, "distillation_temperature": 1.0, "precision": "bfloat16"},
+        | {"shift": 1, "distillation_temperature": 1.0, "precision": "auto"},
     ),
     "micro": (
         "fewer than 10,000: separable convolutions around shortcuts, 40 epochs; give it a --teacher",
@@ -92,6 +92,16 @@ FITTING: tuple[tuple[float, int, str, str], ...] = (
     (5_000, 96, "transfer", "are few and large, so that what ImageNet taught helps most"),
     (math.inf, 0, DEFAULT_PRESET, "a small network learns by itself"),
 )
+# What `--target` chooses from: a mean test accuracy on Fashion-MNIST, in %, the preset that passes it soonest, and how
+# long its whole command took, measured (benchmarks/ladder.py, docs/results.md).
+LADDER: tuple[tuple[float, str, str], ...] = (
+    (91.23, "fast", "15 s on 2 cores"),
+    (93, "standard", "1 to 2 minutes on 2 cores"),
+    (94, "accurate", "7 to 13 minutes on 2 cores"),
+    (94.8, "best", "42 to 75 minutes on 2 cores"),
+    (95.5, "best-gpu", "5 minutes on an NVIDIA H100 with KERAS_BACKEND=jax (one seed); too much for a processor"),
+)
+
 # Steps that `standard` takes at least, in epochs of at most 100.
 FEWEST_STEPS = 200
 
@@ -114,6 +124,21 @@ def preset(name: str = DEFAULT_PRESET, **overrides: Any) -> Config:
     if {"family", "filters"} & overrides.keys():  # a network of the user's own; half of ours would be neither
         suited = {name: value for name, value in suited.items() if name not in ("family", "filters")}
     return PRESETS[name][1].with_overrides(**suited | overrides)
+
+
+def rung(target: float) -> tuple[float, str, str]:
+    """Return the first row of `LADDER` that reaches a mean test accuracy on Fashion-MNIST, in %.
+
+    Raises:
+        InputError: none does.
+    """
+    for row in LADDER:
+        if target <= row[0]:
+            return row
+    raise InputError(
+        f"target: got {target:g}%, expected at most {LADDER[-1][0]:g}, the most that a preset reaches here in the mean "
+        f"over seeds; the rungs are {', '.join(f'{row[0]:g}' for row in LADDER)}"
+    )
 
 
 def fitting(

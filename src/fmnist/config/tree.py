@@ -14,64 +14,12 @@ from typing import Any
 
 from fmnist.config.data import DataConfig
 from fmnist.config.families import FAMILIES
-from fmnist.config.fields import problem, setting
+from fmnist.config.fields import Range, problem, setting
 from fmnist.config.model import ModelConfig, TransferConfig
+from fmnist.config.training import TrainingConfig
 from fmnist.errors import InputError, did_you_mean, listed
 
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """The recipe: how long, how fast, by which rule."""
-
-    epochs: int = setting(20, "Passes over the training images.", minimum=1, maximum=100_000, common=True)
-    time_budget: float | None = setting(
-        None,
-        "Longest time that training may take (90s, 10m); preset standard also chooses its network by it.",
-        minimum=1.0,
-        common=True,
-    )
-    batch_size: int = setting(64, "Training images per step.", minimum=1, maximum=65_536, common=True)
-    optimizer: str = setting("adam", "Optimizer.", choices=("adam", "adamw", "sgd", "muon"))
-    learning_rate: float = setting(
-        1e-3, "Learning rate; the highest one where the schedule varies it.", minimum=0.0, common=True
-    )
-    schedule: str = setting(
-        "constant",
-        "Learning rate over the run: constant, or a straight rise and fall (triangle).",
-        choices=("constant", "triangle"),
-    )
-    warmup_fraction: float = setting(0.2, "Share of the steps in which the triangle rises.", minimum=0.0, maximum=1.0)
-    adam_learning_rate: float = setting(
-        4e-3, "With muon: learning rate of Adam, which trains all but the hidden kernels.", minimum=0.0
-    )
-    momentum: float = setting(0.9, "Nesterov momentum of sgd and muon.", minimum=0.0, maximum=0.9999)
-    weight_decay: float = setting(0.0, "Decoupled weight decay of adamw, sgd and muon.", minimum=0.0, maximum=1.0)
-    ema_decay: float = setting(
-        0.0,
-        "Measure and save a moving average of the weights with this decay per step; 0 keeps the last weights.",
-        minimum=0.0,
-        maximum=0.99999,
-    )
-    label_smoothing: float = setting(0.0, "Share of each label spread over all classes.", minimum=0.0, maximum=0.9)
-    class_weights: str = setting(
-        "auto",
-        "Let each class count the same in the loss (balanced), by weights of its images, or each image (none); auto: "
-        "balanced where the largest class has more than 3 times the images of the smallest.",
-        choices=("auto", "balanced", "none"),
-    )
-    early_stopping: int = setting(
-        0,
-        "Stop after N epochs without a lower validation loss; the model has the weights of the best one. 0: never.",
-        minimum=0,
-        maximum=100_000,
-        common=True,
-    )
-    seed: int = setting(
-        0, "Decides split, initial weights, order and augmentation.", minimum=0, maximum=2**31 - 1, common=True
-    )
-
-
-_ALPHA: dict[str, Any] = {"minimum": 0.0, "maximum": 10.0}
+_ALPHA: dict[str, Any] = {"minimum": 0.0, "maximum": 10.0, "search": Range(0.0, 1.0)}
 
 
 @dataclass(frozen=True)
@@ -79,20 +27,38 @@ class AugmentationConfig:
     """What happens to each training image before each epoch."""
 
     flip: bool = setting(False, "Mirror half of the images, another half each epoch.", common=True)
-    shift: int = setting(0, "Shift each image by up to N pixels in both directions.", minimum=0, maximum=8, common=True)
-    rotation: float = setting(
-        0.0, "Rotate each image by up to N degrees in either direction.", minimum=0.0, maximum=180.0
+    shift: int = setting(
+        0,
+        "Shift each image by up to N pixels in both directions.",
+        minimum=0,
+        maximum=8,
+        common=True,
+        search=Range(0, 3),
     )
-    zoom: float = setting(0.0, "Enlarge or shrink each image by up to this share.", minimum=0.0, maximum=0.9)
+    rotation: float = setting(
+        0.0,
+        "Rotate each image by up to N degrees in either direction.",
+        minimum=0.0,
+        maximum=180.0,
+        search=Range(0.0, 20.0),
+    )
+    zoom: float = setting(
+        0.0, "Enlarge or shrink each image by up to this share.", minimum=0.0, maximum=0.9, search=Range(0.0, 0.3)
+    )
     erase: float = setting(
         0.0,
         "Blank out a square in each image; its side is this share of the image's.",
         minimum=0.0,
         maximum=1.0,
         common=True,
+        search=Range(0.0, 0.5),
     )
     random_erase: float = setting(
-        0.0, "Fill a rectangle of this share of the images with noise, 2 to 30% of the area.", minimum=0.0, maximum=1.0
+        0.0,
+        "Fill a rectangle of this share of the images with noise, 2 to 30% of the area.",
+        minimum=0.0,
+        maximum=1.0,
+        search=Range(0.0, 0.6),
     )
     mixup: float = setting(
         0.0, "Blend each image and its label with another one; α of the shares' Beta distribution.", **_ALPHA
@@ -115,10 +81,18 @@ class DistillationConfig:
         common=True,
     )
     distillation_weight: float = setting(
-        0.9, "With a teacher: its share of the loss; the labels have the rest.", minimum=0.0, maximum=1.0
+        0.9,
+        "With a teacher: its share of the loss; the labels have the rest.",
+        minimum=0.0,
+        maximum=1.0,
+        search=Range(0.3, 1.0),
     )
     distillation_temperature: float = setting(
-        4.0, "With a teacher: the temperature that divides its logits and the network's.", minimum=0.1, maximum=100.0
+        4.0,
+        "With a teacher: the temperature that divides its logits and the network's.",
+        minimum=0.1,
+        maximum=100.0,
+        search=Range(1.0, 10.0, log=True),
     )
 
 
@@ -137,9 +111,10 @@ class EngineConfig:
     )
     precision: str = setting(
         "float32",
-        "Arithmetic of the training steps. bfloat16 is quicker where the processor multiplies it natively, and costs "
-        "some accuracy; weights, loss and the saved model stay float32.",
-        choices=("float32", "bfloat16"),
+        "Arithmetic of the training steps. bfloat16 costs some accuracy; it is quicker where the hardware multiplies "
+        "it natively, and several times slower elsewhere. auto takes it where it is quicker. Weights, loss and the "
+        "saved model stay float32.",
+        choices=("float32", "bfloat16", "auto"),
     )
     deterministic: bool = setting(
         False,
@@ -186,6 +161,8 @@ class Config:
             problems.append(f"{name}: only for a pre-trained family, {known}; got {family}")
         if transfer.frozen_epochs and not self.pretrained():
             problems.append("frozen_epochs: nothing has been learnt yet that could be kept; set weights as well")
+        if self.training.optimizer == "adam" and self.training.weight_decay:
+            problems.append("weight_decay: adam has none; take `optimizer='adamw'`, or `l2` for a penalty on the loss")
         whole = (
             ("flip_average", self.model.flip_average, "`flip_average=False`"),
             ("ema_decay", self.training.ema_decay, "`ema_decay=0`"),

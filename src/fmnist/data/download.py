@@ -15,6 +15,7 @@ from pathlib import Path
 
 from fmnist.data.cache import Cache, KnownFile, Progress, Unavailable
 from fmnist.data.idx import find_idx
+from fmnist.system import is_root
 
 _GZIP_OVERHEAD = 1 << 16  # bytes that gzip may add to content that doesn't compress
 _CHUNK = 1 << 16
@@ -162,7 +163,7 @@ def _private_apt_options(scratch: Path) -> list[str]:
         "Acquire::http::Timeout": 5,
         "Acquire::https::Timeout": 5,
     }
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
+    if is_root():
         settings["APT::Sandbox::User"] = "root"  # else apt warns that its user _apt can't enter our folder
     return [part for key, value in settings.items() for part in ("-o", f"{key}={value}")]
 

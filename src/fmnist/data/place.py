@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fmnist.data import sources
 from fmnist.run import results
-from fmnist.run.directory import STUDY_FILE, RunDirectory, runs_dir_flags
+from fmnist.run.directory import RunDirectory, is_study, runs_dir_flags
 
 
 def folder_of(run: RunDirectory) -> Path | None:
@@ -20,6 +20,6 @@ def folder_of(run: RunDirectory) -> Path | None:
 def train_flags(run: RunDirectory) -> list[list[str]]:
     """Return the flags, each with its value, of a `fmnist train` on the data of a run, with the new run beside it."""
     folder, runs_dir = folder_of(run), run.path.parent
-    if (runs_dir / STUDY_FILE).is_file():
+    if is_study(runs_dir):
         runs_dir = runs_dir.parent
     return [*([["--data-dir", str(folder)]] if folder else []), *runs_dir_flags(runs_dir)]

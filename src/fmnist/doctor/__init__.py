@@ -10,7 +10,7 @@ from fmnist.doctor.check import OK, WRONG, Check, attempt
 from fmnist.doctor.installation import check_data, check_installation
 from fmnist.doctor.rundirectory import check_run, describe
 from fmnist.errors import InputError
-from fmnist.run.directory import STUDY_FILE, RunDirectory, find_run, list_runs
+from fmnist.run.directory import RunDirectory, find_run, is_study, list_runs
 
 __all__ = ["OK", "WRONG", "Check", "examine"]
 
@@ -36,14 +36,14 @@ def examine(
     path = Path(target)
     if path.is_file():
         yield _file(path)
-    elif path.is_dir() and not RunDirectory(path).exists() and not (path / STUDY_FILE).is_file():
+    elif path.is_dir() and not RunDirectory(path).exists() and not is_study(path):
         yield check_data(path)
     else:
         yield from _runs(target, runs_dir)
 
 
 def _runs(target: str, runs_dir: Path) -> Iterator[Check]:
-    study = next((path for path in (Path(target), runs_dir / target) if (path / STUDY_FILE).is_file()), None)
+    study = next((path for path in (Path(target), runs_dir / target) if is_study(path)), None)
     if study is None:
         yield from check_run(find_run(target, runs_dir))
         return

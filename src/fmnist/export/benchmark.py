@@ -1,10 +1,7 @@
 """Measures how fast a run's exported files answer, beside Keras, each in a process of its own."""
 
-import contextlib
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +16,7 @@ from fmnist.export.jobs import open_file
 from fmnist.predictor.process import Answer, call
 from fmnist.run import environment, results
 from fmnist.run.directory import RunDirectory, read_json, sha256, write_json
+from fmnist.system import peak_memory
 
 BATCH_SIZE = 256
 
@@ -86,7 +84,7 @@ def measure(*, path: str, format: str, images: np.ndarray, seconds: float, start
     batch = np.resize(images, (BATCH_SIZE, *images.shape[1:]))
     values["images_per_second"] = BATCH_SIZE / float(np.median(_times(lambda number: answer(batch), 1, seconds)))
     probabilities = answer(images)
-    values["peak_bytes"] = _peak_bytes()
+    values["peak_bytes"] = peak_memory()
     return values, {"probabilities": probabilities}
 
 
@@ -101,16 +99,3 @@ def _times(work: Callable[[int], object], count: int, seconds: float, at_least: 
         work(len(times) % count)
         times.append(time.perf_counter() - before)
     return times
-
-
-def _peak_bytes() -> int | None:
-    """Return the most memory that this process has held."""
-    with contextlib.suppress(OSError, StopIteration):
-        # The kernel's count for this program alone; that of `getrusage` begins with the parent's, on Linux.
-        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

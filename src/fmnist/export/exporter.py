@@ -22,7 +22,8 @@ from fmnist.export.gate import compare
 from fmnist.predictor.process import call
 from fmnist.predictor.trial import remember
 from fmnist.run import environment, results
-from fmnist.run.directory import TEMPORARY, RunDirectory, parts, read_json, sha256, sync_directory, write_json
+from fmnist.run.directory import TEMPORARY, RunDirectory, parts, read_json, sha256, write_json
+from fmnist.system import sync_directory
 
 EXAMPLES = 500  # more changed nothing in the ranges that integer arithmetic gets from them
 
@@ -64,7 +65,7 @@ def export_run(
     config = read_json(run.config)
     evaluate.check_dataset(config, dataset)
     common = _common_facts(run, config)
-    finish = {form.name: pkgutil.resolve_name(form.finish)(web_runtime, note) for form in wanted if form.finish}
+    finish = {form.name: pkgutil.resolve_name(form.finish)(run, web_runtime, note) for form in wanted if form.finish}
     evaluate.calibrate(run, dataset)
     fitted = results.temperature(run) if calibrate else None
     known = {"calibrated": fitted is not None, "temperature": fitted or 1.0}

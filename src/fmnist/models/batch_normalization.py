@@ -35,7 +35,8 @@ class FusedBatchNormalization(layers.BatchNormalization):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalise images, (N, H, W, C) of any precision, and move the averages; in inference as Keras does."""
-        if not (training and self.trainable):
+        is_fused = training and self.trainable and backend.is_fused_quicker(inputs.shape[-1], self.compute_dtype)
+        if not is_fused:
             return super().call(inputs, training=training, mask=mask)
         gamma, beta = ops.convert_to_tensor(self.gamma), ops.convert_to_tensor(self.beta)
         outputs, mean, variance = self._operation(inputs, gamma, beta, self.epsilon)

@@ -11,9 +11,9 @@ from fmnist.data.preparation import Preparation
 from fmnist.errors import InputError, first_line
 from fmnist.images.decoding import decode
 from fmnist.images.recipe import examine
-from fmnist.predictor.process import Bounds, limit
+from fmnist.system import alarm, limit
 
-_BOUNDS = Bounds(memory=2 * 2**30, seconds=math.inf)  # of the process; each job tells the seconds of its file
+_MEMORY = 2 * 2**30  # bytes of the process; each job tells the seconds of its file
 
 
 def main() -> None:
@@ -22,13 +22,13 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    limit(_BOUNDS)
+    limit(_MEMORY, math.inf)
     while line := sys.stdin.buffer.readline():
         job = json.loads(line)
         content = sys.stdin.buffer.read(job["bytes"])
         how = None if job["how"] is None else Preparation(**job["how"])
         levels = b""
-        _alarm(job["seconds"])
+        alarm(job["seconds"])
         try:
             picture, found = examine(decode(content, job["name"]), tuple(job["shape"]), how)
             levels, answer = picture.tobytes(), asdict(found)
@@ -36,12 +36,6 @@ def main() -> None:
             answer = {"problem": str(error)}
         except Exception as error:
             answer = {"problem": f"{job['name']}: cannot be prepared: {first_line(error)}"}
-        _alarm(0)
+        alarm(0)
         answers.write(json.dumps(answer).encode() + b"\n" + levels)
         answers.flush()
-
-
-def _alarm(seconds: float) -> None:
-    """Let the system end this process in so many seconds, whatever it is doing; never, with 0."""
-    if hasattr(signal, "setitimer"):  # not on Windows
-        signal.setitimer(signal.ITIMER_REAL, seconds)

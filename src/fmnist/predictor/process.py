@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import math
 import os
 import pkgutil
 import signal
@@ -20,6 +19,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fmnist.errors import FmnistError, InputError, RunError, first_line
+from fmnist.system import limit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -118,7 +118,7 @@ def main() -> None:
     try:
         function = pkgutil.resolve_name(job["function"])
         if job["bounds"]:
-            limit(Bounds(**job["bounds"]))
+            limit(**job["bounds"])
         values, made = function(**job["values"], **arrays)
         answer = {"values": values}
     except FmnistError as error:
@@ -130,16 +130,3 @@ def main() -> None:
     answers.close()
     sys.stderr.flush()
     os._exit(0)  # nothing of a runtime that choked on a file may run any more
-
-
-def limit(bounds: Bounds) -> None:
-    """Bound this process's memory, processor time, file sizes and core dumps, where the system can."""
-    try:
-        import resource
-    except ImportError:  # Windows: the parent's clock alone
-        return
-    limits = {resource.RLIMIT_AS: bounds.memory, resource.RLIMIT_CPU: math.ceil(min(bounds.seconds, 2**31))}
-    for what, bound in (limits | {resource.RLIMIT_FSIZE: 0, resource.RLIMIT_CORE: 0}).items():
-        _, hard = resource.getrlimit(what)
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(what, (bound if hard == resource.RLIM_INFINITY else min(bound, hard), hard))

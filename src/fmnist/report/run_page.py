@@ -150,11 +150,14 @@ def _settings(config: Content) -> dict[str, list[Content]]:
     }
 
 
-def train_command(run: RunDirectory, config: Content) -> str:
-    """Return the command that trains this run again: the preset, and a flag for each setting that differs from it."""
+def train_command(run: RunDirectory, config: Content, name: str = "") -> str:
+    """Return the command that trains this run again: the preset, and a flag for each setting that differs from it.
+
+    `name` is of the run that it makes, which is the same one if nothing else is said.
+    """
     try:
         preset_flag, *flags = command_flags(restore(config))
     except InputError:  # another version's settings: the name of its preset is all that can be told
         preset_flag, flags = ["--preset", str(config.get("preset", "reference"))], []
-    lines = [["fmnist", "train", *preset_flag], ["--name", run.name], *train_flags(run)]
+    lines = [["fmnist", "train", *preset_flag], ["--name", name or run.name], *train_flags(run)]
     return " \\\n    ".join(map(shlex.join, [*lines, *flags]))

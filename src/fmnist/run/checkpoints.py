@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from fmnist.errors import FmnistError, RunError
-from fmnist.run.directory import TEMPORARY, read_bounded, read_json, sync_directory
+from fmnist.run.directory import TEMPORARY, read_bounded, read_json
+from fmnist.system import sync_directory
 
 KEEP = 2
 PREFIX = "step-"

@@ -15,9 +15,10 @@ from typing import Any
 
 from fmnist.errors import InputError, RunError, did_you_mean
 from fmnist.run import lock
+from fmnist.system import sync_directory
 from fmnist.text import plain, some
 
-STUDY_FILE = "study.json"  # lies in a study's folder, beside the folders of its runs
+STUDY_FILE, SWEEP_FILE = "study.json", "sweep.json"  # either lies beside the folders of the runs that belong together
 TEMPORARY = ".writing-"  # the prefix of half-written files; a killed process leaves them behind
 MAX_JSON_BYTES = 3 * 2**20  # parsed, JSON takes up to 25 times its size in memory
 
@@ -34,6 +35,7 @@ class RunDirectory:
         self.decisions = self.path / "decisions.csv"
         self.history = self.path / "history.csv"
         self.first_epoch = self.path / "first_epoch.json"
+        self.stopped = self.path / "stopped.json"
         self.checkpoints = self.path / "checkpoints"
         self.features = self.path / "features.npz"
         self.teacher = self.path / "teacher.npz"
@@ -49,6 +51,8 @@ class RunDirectory:
         self.exports = self.path / "exports"
         self.exports_index = self.exports / "exports.json"
         self.benchmark = self.path / "benchmark.json"
+        self.tensorboard = self.path / "tensorboard"
+        self.mlflow = self.path / "mlflow.json"
 
     @property
     def name(self) -> str:
@@ -149,16 +153,6 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def sync_directory(path: Path) -> None:
-    """Make a rename inside `path` survive a power cut, where the system lets a folder be opened."""
-    if hasattr(os, "O_DIRECTORY"):
-        number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)
-
-
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file atomically."""
     with atomic_path(path) as temporary:
@@ -218,15 +212,22 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def runs_in(folder: Path) -> list[RunDirectory]:
+    """Return the runs in a folder, in any order: nothing of theirs is read."""
+    try:
+        return [run for run in map(RunDirectory, folder.iterdir()) if run.exists()] if folder.is_dir() else []
+    except OSError as error:
+        raise InputError(f"cannot read the folder {folder}: {error.strerror or error}") from error
+
+
+def is_study(folder: Path) -> bool:
+    """Whether a folder holds runs that belong together: a study, all folds, or a sweep."""
+    return any((folder / name).is_file() for name in (STUDY_FILE, SWEEP_FILE))
+
+
 def list_runs(runs_dir: Path) -> list[RunDirectory]:
     """Return the runs in a folder, the one started last at the end."""
-    if not runs_dir.is_dir():
-        return []
-    try:
-        runs = [run for run in map(RunDirectory, runs_dir.iterdir()) if run.exists()]
-    except OSError as error:
-        raise InputError(f"cannot read the folder {runs_dir}: {error.strerror or error}") from error
-    return sorted(runs, key=lambda run: (run.started(), run.name))
+    return sorted(runs_in(runs_dir), key=lambda run: (run.started(), run.path.name))
 
 
 def has_validation(run: RunDirectory) -> bool:
@@ -251,14 +252,15 @@ def find_run(text: str, runs_dir: Path = Path("runs")) -> RunDirectory:
     Raises:
         InputError: there is no such run.
     """
+    if text != "latest":
+        for candidate in (RunDirectory(text), RunDirectory(runs_dir / text)):
+            if candidate.exists():
+                return candidate
     runs = list_runs(runs_dir)
     if text == "latest":
         if not runs:
             raise InputError(f"there is no run in {runs_dir} yet; `{train_command(runs_dir)}` makes one")
         return runs[-1]
-    for candidate in (RunDirectory(text), RunDirectory(runs_dir / text)):
-        if candidate.exists():
-            return candidate
     hint = did_you_mean(text, [run.name for run in runs])
     known = f" (runs there: {some([run.name for run in reversed(runs)], 5)})" if runs else ""
     raise InputError(f"'{text}' is neither a run directory nor the name of a run in {runs_dir}{hint}{known}")

@@ -1,6 +1,5 @@
 """Tells what a run is made with: versions, processor, cores, backend, git commit. Knows no run."""
 
-import math
 import os
 import platform
 import subprocess
@@ -8,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-CGROUP = Path("/sys/fs/cgroup")  # here Linux tells a container its bounds
+from fmnist.system import cores
 
 
 def environment() -> dict[str, Any]:
@@ -34,24 +33,6 @@ def machine() -> dict[str, Any]:
         "cores": cores(),
         "platform": platform.platform(),
     }
-
-
-def cores(cgroup: Path = CGROUP) -> int:
-    """Return the number of processor cores that this process may use, 1 or more.
-
-    It is the number of cores that the process may run on, or the processor time that its container may take (a quota,
-    in cores, rounded up; read from Linux's control groups, version 1 or 2), whichever is smaller.
-    """
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
-        try:
-            # Microseconds of processor time, in each period of so many microseconds; "max" or -1: as much as there is.
-            quota, period = map(int, " ".join((cgroup / name).read_text() for name in names).split())
-        except (OSError, ValueError):
-            continue
-        if quota > 0 and period > 0:
-            return min(allowed, math.ceil(quota / period))
-    return allowed
 
 
 def _version(name: str) -> str | None:

@@ -1,6 +1,7 @@
 """Locks a folder for one writer at a time. The kernel keeps the lock, so that a killed holder lets go at once."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,8 +45,10 @@ def check_free(folder: Path) -> None:
 
 def is_held(folder: Path) -> bool:
     """Whether another process holds the folder now. Writes nothing; False where that cannot be told."""
+    path = folder / FILE
     try:
-        with open(folder / FILE, "rb") as handle:
+        # NFS locks only what is open for writing.
+        with open(path, "r+b" if os.access(path, os.W_OK) else "rb") as handle:
             from filelock import lock_descriptor
 
             return not lock_descriptor(handle.fileno(), blocking=False)

@@ -11,19 +11,20 @@ from typing import Any
 
 from fmnist.data.dataset import Dataset
 from fmnist.errors import FmnistError
-from fmnist.run.directory import STUDY_FILE, RunDirectory, list_runs, read_json, write_bytes, write_json
+from fmnist.run.directory import STUDY_FILE, SWEEP_FILE, RunDirectory, list_runs, read_json, write_bytes, write_json
 from fmnist.study import execution, words
 from fmnist.study.definition import BASELINE, Study, builtin_studies, folder_name, read_study
 from fmnist.study.duration import forecast, total
+from fmnist.study.engines.driver import runner_on
 from fmnist.study.folds import cross_validate
 from fmnist.study.result import collect
 from fmnist.study.runner import Forecast, Job, Runner, StudyWatcher, corrupt, is_done, run_in_turn
 from fmnist.text import plain
 
 __all__ = [
-    "BASELINE", "Forecast", "Job", "Study", "StudyWatcher", "builtin_studies", "compare", "cross_validate",
-    "folder_name", "forecast", "is_done", "list_studies", "plan", "read_study", "run_in_turn", "total", "words",
-    "write_results",
+    "BASELINE", "Forecast", "Job", "Runner", "Study", "StudyWatcher", "builtin_studies", "compare", "cross_validate",
+    "folder_name", "forecast", "is_done", "list_studies", "plan", "read_study", "run_in_turn", "runner_on", "total",
+    "words", "write_results",
 ]  # fmt: skip
 
 TABLE = "table.md"
@@ -51,7 +52,7 @@ def compare(
         watcher: is told what happens, and first how long it will take; None stays silent and measures nothing.
         should_stop: asked after each segment of steps.
         overwrite: make runs again that were made with other settings or other data.
-        runner: what carries out the list of runs.
+        runner: what carries out the list of runs; `runner_on` gives one for several processes or machines.
 
     Returns:
         The contents of `study.json`.
@@ -98,9 +99,9 @@ def plan(study: Study, dataset: Dataset, folder: Path) -> tuple[list[Job], dict[
 
 
 def list_studies(runs_dir: Path) -> list[dict[str, Any]]:
-    """Return name, state and number of runs (all, done) of each study in a folder, by name."""
+    """Return kind (`study` or `sweep`), name, state and number of runs (all, done) of each in a folder, by name."""
     found = []
-    for path in sorted(runs_dir.glob(f"*/{STUDY_FILE}")) if runs_dir.is_dir() else []:
+    for path in sorted(path for name in (STUDY_FILE, SWEEP_FILE) for path in runs_dir.glob(f"*/{name}")):
         try:
             content = read_json(path)
         except FmnistError:
@@ -109,6 +110,7 @@ def list_studies(runs_dir: Path) -> list[dict[str, Any]]:
         known = content.get("num_runs")
         found.append(
             {
+                "kind": path.stem,
                 "name": plain(path.parent.name),
                 "state": plain(str(content.get("state", "damaged"))),
                 "done": sum(map(is_done, runs)),

@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from fmnist.config import PRESETS, Config, preset
+from fmnist.config import DEFAULT_PRESET, PRESETS, Config, preset
 from fmnist.errors import InputError, did_you_mean, listed
 
 BASELINE = "baseline"
@@ -21,6 +21,7 @@ SHARED = ("limit", "validation_fraction")
 # What is no setting of a study's runs, and why.
 REFUSED = {"seed": "seeds are the study's: list them in its field 'seeds'"}
 REFUSED |= dict.fromkeys(("folds", "fold"), "a study's runs are scored on the test set, which folds leave alone")
+_SHARED = {name: f"'{name}' would change the split between variants; set it under 'settings'" for name in SHARED}
 
 Place = tuple[str | int, ...]  # keys from the top down to a value
 
@@ -52,7 +53,7 @@ class Study:
 
     def __post_init__(self) -> None:
         content = {name: getattr(self, name) for name in FIELDS} | {"seeds": list(self.seeds)}
-        _refuse(f"the study '{self.name}'", list(_problems(content)), {})
+        refuse("study", f"the study '{self.name}'", list(_problems(content)), {})
 
     def names(self) -> list[str]:
         """Return the baseline's name and the variants'."""
@@ -95,58 +96,80 @@ def read_study(name: str | Path) -> Study:
     from fmnist.study.yamlfile import read_yaml
 
     content, lines = read_yaml(path)
-    _refuse(str(path), list(_problems(content)), lines)
+    refuse("study", str(path), list(_problems(content)), lines)
     given = {key: value for key, value in content.items() if value is not None}
     if (seeds := given.get("seeds")) is not None:
         given["seeds"] = tuple(range(seeds) if isinstance(seeds, int) else seeds)
+    return Study(name_of(path), **given)
+
+
+def name_of(path: Path) -> str:
+    """Return the name that a file gives to what it describes, and to its folder.
+
+    Raises:
+        InputError: a folder should not be called so.
+    """
     if _slug(path.stem) != path.stem.lower():
-        raise InputError(f"{path}: its name becomes the study's; expected letters, digits, '-', '_' and '.' only")
-    return Study(path.stem, **given)
+        raise InputError(f"{path}: its name becomes a folder's; expected letters, digits, '-', '_' and '.' only")
+    return path.stem
 
 
 def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9._]+", "-", name.lower()).strip("-.")
 
 
-def _refuse(source: str, problems: list[tuple[Place, str]], lines: Mapping[Place, int]) -> None:
-    """Raise all problems as one error, each with its line, or without lines with its place."""
+def refuse(what: str, source: str, problems: list[tuple[Place, str]], lines: Mapping[Place, int]) -> None:
+    """Raise all problems of a study or a sweep as one error, each with its line, or without lines with its place."""
     told = []
     for place, text in problems:
         line = next((lines[place[:end]] for end in range(len(place), -1, -1) if place[:end] in lines), None)
         told.append(f"{source}, {f'line {line}' if line else ' / '.join(map(str, place))}: {text}")
     if told:
-        raise InputError(listed("the study is not valid", told))
+        raise InputError(listed(f"the {what} is not valid", told))
 
 
-def _problems(content: Any) -> Iterator[tuple[Place, str]]:
-    """Yield what is wrong with a study's fields: where, and what."""
+def field_problems(what: str, content: Any, fields: tuple[str, ...]) -> Iterator[tuple[Place, str]]:
+    """Yield what is wrong with the fields of a study or a sweep as such, and with its description and its preset."""
     if not isinstance(content, Mapping):
         got = "nothing" if content is None else f"a {type(content).__name__}"
-        yield (), f"got {got}, expected the fields {', '.join(FIELDS)}"
+        yield (), f"got {got}, expected the fields {', '.join(fields)}"
         return
     for name in content:
-        if name not in FIELDS:
-            hint = did_you_mean(name, list(FIELDS)) or f"; expected {', '.join(FIELDS)}"
-            yield (name,), f"a study has no field '{name}'{hint}"
-    description, base = content.get("description") or "", content.get("preset") or "reference"
+        if name not in fields:
+            hint = did_you_mean(name, list(fields)) or f"; expected {', '.join(fields)}"
+            yield (name,), f"a {what} has no field '{name}'{hint}"
+    description, base = content.get("description") or "", content.get("preset") or DEFAULT_PRESET
     if not isinstance(description, str) or len(description) > MAX_DESCRIPTION:
         yield ("description",), f"got {str(description)[:40]!r}, expected text of at most {MAX_DESCRIPTION} characters"
     if not isinstance(base, str) or base not in PRESETS:
         hint = did_you_mean(str(base), list(PRESETS))
         yield ("preset",), f"no preset is named '{base}'; expected one of {', '.join(PRESETS)}{hint}"
+
+
+def is_readable(problems: list[tuple[Place, str]]) -> bool:
+    """Whether the rest can be checked in spite of the problems that `field_problems` found."""
+    return not {(), ("preset",)} & {place for place, _ in problems}
+
+
+def _problems(content: Any) -> Iterator[tuple[Place, str]]:
+    """Yield what is wrong with a study's fields: where, and what."""
+    faults = list(field_problems("study", content, FIELDS))
+    yield from faults
+    if not is_readable(faults):
         return
+    base = content.get("preset") or "reference"
     yield from _seed_problems(content.get("seeds"))
     if type(corrupted := content.get("corrupted_images") or 0) is not int or corrupted < 0:
         yield ("corrupted_images",), f"got {corrupted!r}, expected a number of test images, or 0"
     settings, variants = content.get("settings") or {}, content.get("variants") or {}
-    faults = list(_setting_problems(("settings",), settings, base, {}, ()))
+    faults = list(setting_problems(("settings",), settings, base, {}, REFUSED))
     if not isinstance(variants, Mapping) or not 1 <= len(variants) <= MAX_VARIANTS:
         yield ("variants",), f"expected 1 to {MAX_VARIANTS} variants, each a name with the settings that it changes"
         variants = {}
     for name, changes in variants.items():
         if not re.fullmatch(r"\w[\w .,+×-]{0,39}", str(name)) or not _slug(str(name)):
             faults.append((("variants", name), f"got the name '{name}', expected up to 40 letters, digits, ' .,+-_'"))
-        faults += _setting_problems(("variants", name), changes, base, {} if faults else settings, SHARED)
+        faults += setting_problems(("variants", name), changes, base, {} if faults else settings, REFUSED | _SHARED)
     yield from faults
     if not faults:
         yield from _twins(base, settings, variants)
@@ -164,24 +187,23 @@ def _seed_problems(seeds: Any) -> Iterator[tuple[Place, str]]:
         yield ("seeds",), f"seed {min(twice)} stands there twice; a run repeated is the same run"
 
 
-def _setting_problems(
-    place: Place, settings: Any, base: str, below: Mapping[str, Any], refused: tuple[str, ...]
+def setting_problems(
+    place: Place, settings: Any, base: str, below: Mapping[str, Any], refused: Mapping[str, str]
 ) -> Iterator[tuple[Place, str]]:
-    """Yield what is wrong with settings that replace those `below`, which replace the preset's."""
+    """Yield what is wrong with settings that replace those `below`, which replace the preset's.
+
+    `refused` are settings that may not stand here, and why.
+    """
     if not isinstance(settings, Mapping):
         yield place, f"got {settings!r}, expected settings such as 'learning_rate: 0.002'"
         return
-    found = [((*place, name), text) for name, value in settings.items() if (text := _fault(base, {name: value}))]
-    for name in settings:
-        if name in REFUSED:
-            yield (*place, name), REFUSED[name]
-        elif name in refused:
-            yield (*place, name), f"'{name}' would change the split between variants; set it under 'settings'"
-    if together := _fault(base, {**below, **settings}):
+    found = [((*place, name), text) for name, value in settings.items() if (text := fault(base, {name: value}))]
+    yield from (((*place, name), refused[name]) for name in settings if name in refused)
+    if together := fault(base, {**below, **settings}):
         yield from found or [(place, together)]
 
 
-def _fault(base: str, settings: Mapping[str, Any]) -> str | None:
+def fault(base: str, settings: Mapping[str, Any]) -> str | None:
     """Say what is wrong with the settings, on one line, or return None."""
     try:
         preset(base, **settings)

@@ -11,7 +11,7 @@ from fmnist.errors import FmnistError, InputError
 from fmnist.run import results
 from fmnist.run.directory import STUDY_FILE, RunDirectory, read_json, write_json
 from fmnist.study.duration import forecast
-from fmnist.study.runner import Job, Runner, StudyWatcher
+from fmnist.study.runner import Job, Runner, StudyWatcher, run_in_turn
 from fmnist.text import plural
 
 
@@ -55,7 +55,9 @@ def carried_out(
             run.config.unlink(missing_ok=True)  # so that it counts as no run, and is made again
         write_json(folder / STUDY_FILE, {"name": folder.name, "state": "running", "num_runs": len(jobs)})
         if watcher:
-            watcher.start(jobs, forecast(jobs, dataset, tell=watcher.note, should_stop=should_stop))
+            # How fast it goes here tells nothing of other machines, or of several runs at once.
+            here = runner is run_in_turn
+            watcher.start(jobs, forecast(jobs, dataset, tell=watcher.note, should_stop=should_stop) if here else [])
         runner(jobs, dataset, watcher or StudyWatcher(), should_stop)
         yield
 

@@ -40,7 +40,7 @@ def cross_validate(
         watcher: is told what happens, and first how long it will take; None stays silent and measures nothing.
         should_stop: asked after each segment of steps.
         overwrite: make runs again that were made with other settings or other data.
-        runner: what carries out the list of runs.
+        runner: what carries out the list of runs; `runner_on` gives one for several processes or machines.
 
     Returns:
         The contents of `study.json`: `rows`, one a fold (`fold`, `run`, `images` held out, `accuracy` on them from 0 to

@@ -1,6 +1,6 @@
 """Carries out a study's list of (run directory, settings), one after another.
 
-`Runner` is the whole contract: a cluster engine takes the place of `run_in_turn` by carrying out the list elsewhere.
+`Runner` is the whole contract: `engines/driver.py` takes the place of `run_in_turn` and carries out the list elsewhere.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from fmnist.config import Config
 from fmnist.data.dataset import Dataset
 from fmnist.errors import Diverged, FmnistError, RunError
 from fmnist.run import results
-from fmnist.run.directory import RunDirectory, has_validation, read_json
+from fmnist.run.directory import SWEEP_FILE, RunDirectory, has_validation, read_json, write_json
 
 if TYPE_CHECKING:
     from fmnist.training.progress import Watcher
@@ -36,7 +36,7 @@ class StudyWatcher:
     """What a study tells while it runs. Every method may be left as it is."""
 
     def start(self, jobs: Sequence[Job], forecasts: Sequence[Forecast]) -> None:
-        """The runs still to be carried out, and how long each is thought to take."""
+        """The runs, and how long each that is not done is thought to take; empty where an engine carries them out."""
 
     def begin(self, run: RunDirectory) -> Watcher | None:
         """A run begins; what is returned is told how it goes."""
@@ -72,34 +72,52 @@ def run_in_turn(
             continue
         own = watcher.begin(run)
         with contextlib.suppress(Diverged):
-            _complete(run, config, dataset, own, should_stop)
+            complete(run, config, dataset, own, should_stop)
         watcher.end(run)
 
 
-def _complete(
+def complete(
     run: RunDirectory, config: Config, dataset: Dataset, watcher: Watcher | None, should_stop: Callable[[], bool]
 ) -> None:
-    """Do what a run still lacks: training, evaluation, diagnosis. Its pictures are left to `fmnist report`."""
+    """Do what a run still lacks: training, evaluation, diagnosis. Its pictures are left to `fmnist report`.
+
+    Raises:
+        Diverged: its loss stopped being a number.
+        RunError: it is in use, or failed for another reason.
+        Interrupted: `should_stop` said so; the run is saved.
+    """
     from fmnist import diagnosis, pipeline
     from fmnist.evaluation import evaluate
     from fmnist.run import checkpoints
+    from fmnist.training.progress import Interrupted
 
-    told: dict[str, Any] = {"watcher": watcher, "should_stop": should_stop, "train_only": True}
+    told: dict[str, Any] = {"watcher": watcher, "train_only": True}
+    told["should_stop"] = lambda: should_stop() or run.stopped.is_file()
     if not run.exists() or run.state() != "finished":
         try:
             checkpoints.load_latest(run.checkpoints)
             resumable = run.exists()
         except RunError:
             resumable = False
-        if resumable:
-            pipeline.resume(run, dataset, **told)
-        else:
-            pipeline.train(config, dataset, run, overwrite=True, **told)
+        try:
+            if resumable:
+                pipeline.resume(run, dataset, **told)
+            else:
+                pipeline.train(config, dataset, run, overwrite=True, **told)
+        except Interrupted:
+            if run.stopped.is_file():
+                return
+            raise
     with run.lock():
         if not _is_scored(run):
             evaluate.evaluate(run, dataset)
         if has_validation(run):
             diagnosis.diagnose_run(run)
+
+
+def stop_early(run: RunDirectory, reason: str) -> None:
+    """Let a run end after the segment of steps under way, wherever it is carried out; it counts as done then."""
+    write_json(run.stopped, {"reason": reason})
 
 
 def corrupt(
@@ -129,18 +147,19 @@ def corrupt(
 
 
 def _is_scored(run: RunDirectory) -> bool:
-    """Whether a run has its scores; those of one that holds out a fold are in its history."""
+    """Whether a run has its scores. Those of a fold are in its history; of a sweep's runs only the winner gets some."""
     is_fold = bool(read_json(run.config)["data"].get("folds"))
-    return is_fold or (run.metrics.is_file() and run.predictions.is_file())
+    is_trial = (run.path.parent / SWEEP_FILE).is_file()
+    return is_fold or is_trial or (run.metrics.is_file() and run.predictions.is_file())
 
 
 def is_done(run: RunDirectory) -> bool:
-    """Whether nothing is left to do for a run: it is finished, evaluated and diagnosed, or has diverged."""
+    """Whether nothing is left to do for a run: it is finished, evaluated and diagnosed, was stopped or has diverged."""
     try:
         if not run.exists():
             return False
         state, scored = run.state(), _is_scored(run)
         diagnosed = run.diagnosis.is_file() or not has_validation(run)
-        return state == "diverged" or (state == "finished" and scored and diagnosed)
+        return state == "diverged" or run.stopped.is_file() or (state == "finished" and scored and diagnosed)
     except (FmnistError, KeyError, TypeError):  # a damaged file: done again
         return False

@@ -12,7 +12,7 @@ import orjson
 from fmnist.images.cutout import CutOut
 from fmnist.predictor.predictor import Predictor
 from fmnist.predictor.readers import Readers
-from fmnist.run.environment import cores
+from fmnist.system import cores
 from fmnist.web import bodies
 from fmnist.web.batcher import Batcher
 from fmnist.web.counters import Counters
