@@ -16,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest --no-header --durations=10 --durations-min=1
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test test-slow torture lint lint-check lint-format lint-types lint-dependencies lint-audit format notebook docs diagnosis-check lock clean distclean python-check
+.PHONY: help run test test-slow engines torture lint lint-check lint-format lint-types lint-dependencies lint-audit format notebook docs diagnosis-check lock clean distclean python-check
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,11 @@ test: $(READY) ## the tests, without the slow ones, a file each for two processe
 # pytest's status 5 says that no test was selected; that alone is no failure here.
 test-slow: $(READY) ## only the slow tests, a file each for two processes; prints how much of the code they and nothing else ran
 	@$(PYTEST) -m slow -n 2 --dist loadfile --cov --cov-report=term $(ARGS) || { status=$$?; [ $$status -eq 5 ] && echo "No slow tests."; }
+
+# Not in the environment of `make run`: they are large, and most people need none of them.
+engines: $(READY) ## what the slow tests of Ray, JAX and MLflow need besides; without it they are skipped
+	@echo "== Engines: packages from requirements-engines.lock"
+	@$(BIN)/uv pip install --no-config --require-hashes --python $(BIN)/python -r requirements-engines.lock 2>&1 | sed '/^ + /d; s/^/   /'
 
 torture: $(READY) ## kills, full disks, hostile files by the hundred: docs/reliability.md, about 20 minutes (ARGS="kills disk")
 	@$(BIN)/python benchmarks/torture.py $(ARGS)
@@ -79,14 +84,16 @@ diagnosis-check: $(READY) ## diagnose 2,000 fresh synthetic histories and print 
 	@$(BIN)/python benchmarks/diagnosis_check.py $(ARGS)
 
 # Pins that still fit stay; `make lock ARGS=--upgrade` takes the newest releases. Files are only touched if they change.
-# The container's part has the same versions.
-lock: python-check ## make requirements.lock and requirements-serve.lock again from pyproject.toml
+# The container's part and the engines have the same versions.
+lock: python-check ## make the three files requirements*.lock again from pyproject.toml
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet uv
 	@cp requirements*.lock $(VENV)/ 2>/dev/null || true
-	@$(COMPILE) --all-extras --group dev --output-file $(VENV)/requirements.lock $(ARGS)
+	@$(COMPILE) --extra all --group dev --output-file $(VENV)/requirements.lock $(ARGS)
 	@$(COMPILE) --extra serve --constraint $(VENV)/requirements.lock --no-annotate --output-file $(VENV)/requirements-serve.lock $(ARGS)
-	@for file in requirements.lock requirements-serve.lock; do \
+	@$(COMPILE) --extra cluster --extra distributed --extra track --constraint $(VENV)/requirements.lock --no-annotate \
+	    --output-file $(VENV)/requirements-engines.lock $(ARGS)
+	@for file in requirements.lock requirements-serve.lock requirements-engines.lock; do \
 	    if grep -nE '://|^-|(^|[ (])/' $(VENV)/$$file; then echo "$$file holds an address or a path" >&2; exit 1; fi; \
 	    cmp -s $(VENV)/$$file $$file || cp $(VENV)/$$file $$file; \
 	    echo "$$file: $$(grep -cE '^[a-z0-9]' $$file) packages"; done

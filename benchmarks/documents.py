@@ -18,8 +18,8 @@ from pathlib import Path
 import measured
 
 SCRIPTS = (
-    "audit", "calibration_check", "diagnosis_check", "exports", "history_forms", "novelty", "predict", "robustness",
-    "serve_load", "studies", "tables", "teach", "torture_docs", "tune",
+    "audit", "calibration_check", "diagnosis_check", "exports", "history_forms", "many_runs", "novelty", "predict",
+    "replicas", "robustness", "serve_load", "studies", "tables", "teach", "torture_docs", "tune",
 )  # fmt: skip
 MARKER = re.compile(r"<!-- (\w+: made by benchmarks/\w+\.py) -->")
 

@@ -26,6 +26,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import documents
@@ -77,15 +78,22 @@ class Server:
 
     def memory(self) -> int:
         """Return the bytes that its processes hold, shared ones once a process."""
-        total = 0
+        return sum(1024 * int(re.search(r"VmRSS:\s+(\d+)|$", status)[1] or 0) for _, status in self._processes())
+
+    def processor_seconds(self) -> float:
+        """Return the processor time that its living processes have taken."""
+        ticks = sum(sum(map(int, fields[11:13])) for fields, _ in self._processes())
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def _processes(self) -> Iterator[tuple[list[str], str]]:
+        """Yield `stat`, from the state on, and `status` of each process of its group."""
         for path in Path("/proc").glob("[0-9]*/stat"):
             try:
-                if int(path.read_text().rpartition(")")[2].split()[2]) == self.process.pid:  # its process group
-                    status = (path.parent / "status").read_text()
-                    total += 1024 * int(re.search(r"VmRSS:\s+(\d+)", status)[1])
-            except (OSError, TypeError, ProcessLookupError):
+                fields = path.read_text().rpartition(")")[2].split()
+                if int(fields[2]) == self.process.pid:
+                    yield fields, (path.parent / "status").read_text()
+            except (OSError, ProcessLookupError):
                 continue
-        return total
 
     def stop(self) -> float:
         """End it with SIGTERM; return the seconds that it took."""

@@ -1,12 +1,8 @@
-"""When to stop, on crafted histories; a history as a table."""
-
-import sys
+"""When to stop, on crafted histories."""
 
 import pytest
 
-import fmnist
-from fmnist.run.directory import RunDirectory, write_json
-from fmnist.run.history import HISTORY_COLUMNS, best_epoch, is_over, write_history
+from fmnist.run.history import best_epoch, is_over
 
 
 def history(*losses):
@@ -41,17 +37,3 @@ def test_without_validation_there_is_no_best():
 )
 def test_patience_ends_after_as_many_epochs_without_a_lower_loss(losses, patience, over):
     assert is_over(history(*losses), patience) is over
-
-
-def test_a_table_of_the_history(tmp_path, monkeypatch):
-    pandas = pytest.importorskip("pandas")
-    run = RunDirectory(tmp_path / "first")
-    write_json(run.config, {})
-    write_history(run.history, [{"epoch": 1, "loss": 0.5, "val_loss": 0.75}, {"epoch": 2, "loss": 0.25}])
-    for given in (run, run.path, "first", "latest"):
-        table = fmnist.history(given, tmp_path)
-        assert table.index.tolist() == [1, 2] and table.loc[2, "loss"] == 0.25
-        assert table.columns.tolist() == list(HISTORY_COLUMNS[1:]) and pandas.isna(table.loc[2, "val_loss"])
-    monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(fmnist.RunError, match="needs pandas, which is not installed; install it with: pip install"):
-        fmnist.history(run)

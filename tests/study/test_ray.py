@@ -1,5 +1,6 @@
 """Studies on real Ray: two nodes, killed workers, nodes and drivers; what listens, and that nothing is reported."""
 
+import http.server
 import importlib.util
 import os
 import re
@@ -7,11 +8,13 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support import sockets
 from support.kills import outcome
 from support.study_runs import timeless
 
@@ -111,3 +114,41 @@ def test_a_worker_a_node_and_the_driver_are_killed(tmp_path, tiny_data_dir, envi
         other = RunDirectory(study / run.name)
         assert outcome(run) == outcome(other)
         assert np.array_equal(results.predictions(run).probabilities, results.predictions(other).probabilities)
+
+
+LOCAL = """
+import sys
+from pathlib import Path
+from fmnist.study.engines import open_engine, ray
+
+ray.SETTINGS["RAY_USAGE_STATS_REPORT_URL"] = sys.argv[2]
+engine = open_engine("ray", folder=Path(sys.argv[1]), threads=1, gpus=0, options="")
+print("open", flush=True)
+sys.stdin.read()
+engine.close()
+"""
+
+
+@pytest.mark.timeout(600)
+def test_a_cluster_of_this_machine_listens_on_loopback_alone_and_reports_nothing(tmp_path, environment):
+    asked = []
+
+    class Report(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            asked.append(self.path)
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Report)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    words = [sys.executable, "-c", LOCAL, str(tmp_path), f"http://127.0.0.1:{server.server_port}"]
+    often = environment | {"RAY_USAGE_STATS_REPORT_INTERVAL_S": "1"}
+    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=often)
+    try:
+        assert any(line == "open\n" for line in process.stdout)
+        time.sleep(5)
+        found = sockets.listening(process.pid)
+    finally:
+        process.communicate("", timeout=60)
+        server.shutdown()
+        server.server_close()
+    assert len(found) > 3 and all(found.values()), found
+    assert asked == []

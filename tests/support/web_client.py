@@ -16,8 +16,8 @@ from fmnist.predictor.predictor import Predictor
 from fmnist.run.directory import RunDirectory, write_json
 from fmnist.web import Limits, Settings
 from fmnist.web.counters import Counters
+from fmnist.web.listener import bind, listen
 from fmnist.web.server import application, open_predictor
-from fmnist.web.workers import listen
 
 NAMES = tuple(f"class {number}" for number in range(10))
 RAW, JSON = {"content-type": "application/octet-stream"}, {"content-type": "application/json"}
@@ -91,7 +91,8 @@ def listening(settings):
 
     guard, _ = application(settings, open_predictor(settings))
     server = uvicorn.Server(uvicorn.Config(guard, ws="none", log_level="error", timeout_graceful_shutdown=1))
-    with listen("127.0.0.1", 0) as listener:
+    with bind("127.0.0.1", 0) as listener:
+        listen(listener)
         port = listener.getsockname()[1]
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()

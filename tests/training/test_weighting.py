@@ -1,5 +1,7 @@
 """Weights of images where classes are uneven: in the loss, in every phase, and nowhere where classes are even."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from fmnist.evaluation import metrics
 from fmnist.run.directory import read_json
 from fmnist.training import distillation, weighting
 from fmnist.training.distillation import Targets
+from fmnist.training.phase import split
 from fmnist.training.progress import Interrupted, Watcher
 
 UNEVEN = np.repeat([0, 1, 3], [6, 2, 1])  # no image of class 2
@@ -51,7 +54,7 @@ def test_the_loss_is_that_of_each_image_times_its_weight(smoothing):
     loss = distillation.loss(preset("fast", label_smoothing=smoothing))
     labels = np.eye(4, dtype=np.float32)[UNEVEN]
     logits = np.random.default_rng(0).normal(size=labels.shape).astype(np.float32)
-    targets, weighted = weighting.weighted(Targets(labels), loss, "balanced", UNEVEN)
+    targets, weighted = weighting.weighted(Targets(labels), loss, weighting.image_weights("balanced", UNEVEN))
     expected = weighting.class_weights("balanced", UNEVEN)[UNEVEN] * np.asarray(loss.call(labels, logits))
     np.testing.assert_allclose(weighted.call(targets.rows, logits), expected, rtol=1e-5)
     assert float(weighted(targets.rows, logits)) == pytest.approx(expected.mean(), rel=1e-5)
@@ -62,15 +65,34 @@ def test_a_teachers_part_weighs_as_much_as_the_labels():
     rng = np.random.default_rng(1)
     labels, teacher = np.eye(4, dtype=np.float32)[UNEVEN], rng.dirichlet(np.ones(4), len(UNEVEN)).astype(np.float32)
     rows, logits = np.concatenate([labels, teacher], axis=1), rng.normal(size=labels.shape).astype(np.float32)
-    targets, weighted = weighting.weighted(Targets(rows, rows), loss, "balanced", UNEVEN)
+    targets, weighted = weighting.weighted(Targets(rows, rows), loss, weighting.image_weights("balanced", UNEVEN))
     expected = weighting.class_weights("balanced", UNEVEN)[UNEVEN] * np.asarray(loss.call(rows, logits))
     np.testing.assert_allclose(weighted.call(targets.rows, logits), expected, rtol=1e-5)
     np.testing.assert_array_equal(targets.mirrored, targets.rows)
 
 
+def test_an_images_own_weight_counts_besides_its_classs_and_is_one_on_average():
+    own = np.arange(1, len(UNEVEN) + 1, dtype=np.float32)
+    np.testing.assert_allclose(weighting.image_weights("none", UNEVEN, own), own / 5)
+    both = weighting.image_weights("balanced", UNEVEN, own)
+    np.testing.assert_allclose(both, own / 5 * np.repeat([0.5, 1.5, 3.0], [6, 2, 1]))
+    assert weighting.image_weights("none", UNEVEN) is None
+
+
+def test_weights_stay_with_their_images(uneven_dataset):
+    weights = np.arange(1, len(uneven_dataset.train_labels) + 1, dtype=np.float32)
+    examples = split(preset("fast"), replace(uneven_dataset, train_weights=weights))
+    assert len(examples.train_weights) == len(examples.train) < len(weights)
+    for image, weight in zip(examples.train, examples.train_weights, strict=True):
+        np.testing.assert_array_equal(image, uneven_dataset.train_images[int(weight) - 1])
+    for wrong in (weights[1:], weights - 1):
+        with pytest.raises(fmnist.InputError, match="weights .* expected one above 0 for each of"):
+            replace(uneven_dataset, train_weights=wrong)
+
+
 def test_even_classes_change_nothing():
     targets, loss = Targets(np.eye(3, dtype=np.float32)), keras.losses.CategoricalCrossentropy(from_logits=True)
-    assert weighting.weighted(targets, loss, "auto", np.arange(3)) == (targets, loss)
+    assert weighting.weighted(targets, loss, weighting.image_weights("auto", np.arange(3))) == (targets, loss)
 
 
 class Notes(Watcher):

@@ -13,10 +13,11 @@ import pytest
 import uvicorn
 from support.web_client import Server, bright
 
+from fmnist.errors import InputError
 from fmnist.web import Limits
 from fmnist.web.connections import Crowd, bounds
+from fmnist.web.listener import bind, listen
 from fmnist.web.relay import Relay
-from fmnist.web.workers import listen
 
 HASTY = Limits(seconds=0.4, idle_seconds=2.0, requests=2)
 SMALL = Limits(connections=3)
@@ -46,13 +47,25 @@ class Running:
 
 @pytest.fixture(params=[HASTY])
 def running(request):
-    with listen("127.0.0.1", 0) as listener:
+    with bind("127.0.0.1", 0) as listener:
+        listen(listener)
         running = Running(listener, request.param)
         yield running
         for connection in running.open:
             connection.close()
         running.uvicorn.should_exit = True
         running.thread.join(10)
+
+
+def test_nobody_can_connect_before_somebody_can_answer():
+    """A proxy asks another replica at once, and waits for none that still loads its model."""
+    with bind("127.0.0.1", 0) as listener, bind("127.0.0.1", listener.getsockname()[1]) as late:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(listener.getsockname(), timeout=10)
+        listen(listener)
+        socket.create_connection(listener.getsockname(), timeout=10).close()
+        with pytest.raises(InputError, match="Address already in use; give another --host or --port"):
+            listen(late)
 
 
 def ask(body=b"", path="/api/v1/predict", length=None):

@@ -109,7 +109,9 @@ def out_of_fold(
     for fold in range(folds):
         watcher.fold(fold + 1, folds)
         learnt, held_out = fold_indices(labels, folds, fold, config.training.seed)
-        part = replace(dataset, train_images=images[learnt], train_labels=labels[learnt], num_validation=0)
+        part = replace(
+            dataset, train_images=images[learnt], train_labels=labels[learnt], num_validation=0, train_weights=None
+        )
         asked = np.concatenate([images[held_out], tests])
         predict = _network(suited(config, len(learnt)), part, folder, watcher, should_stop)
         path = folder.path / f"fold-{fold + 1}.npz"

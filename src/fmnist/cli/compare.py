@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fmnist import track
 from fmnist.cli import completion, options, settings
 from fmnist.cli.terminal import print_table, say, tell
 from fmnist.cli.train import StopSignals
@@ -50,6 +51,7 @@ class _Seeds(click.ParamType):
 @click.option("--seeds", type=_Seeds(), default=None, help="How many seeds (from 0 on), or which: 5, or 3,7,11.")
 @click.option("--dry-run", is_flag=True, help="Show the runs and how long they will take; train nothing.")
 @click.option("--overwrite", is_flag=True, help="Replace runs that were made with other settings or other data.")
+@options.track_option
 @options.runs_dir_option
 @options.data_dir_option
 @options.engine_options
@@ -60,6 +62,7 @@ def command(
     seeds: tuple[int, ...] | None,
     dry_run: bool,
     overwrite: bool,
+    systems: tuple[str, ...],
     runs_dir: Path,
     data_dir: Path | None,
     as_json: bool,
@@ -81,6 +84,7 @@ def command(
     study = studies.read_study(study_name).changed(given, seeds)
     study = dataclasses.replace(study, name=options.plain_name(name or study.name))
     folder = runs_dir / study.name
+    track.check(systems)
     if not dry_run:
         lock.check_free(folder)
     with StopSignals() as stop:
@@ -92,6 +96,7 @@ def command(
 
         backend.prepare()
         from fmnist.cli.study_progress import StudyProgress
+        from fmnist.track.studies import TrackedStudy
         from fmnist.training.progress import Interrupted
 
         watcher = StudyProgress()
@@ -101,8 +106,10 @@ def command(
                 expected = studies.forecast(jobs, dataset, tell=watcher.note, should_stop=stop)
                 _print_plan(jobs, stale, expected, as_json)
                 return 0
-            how: dict[str, Any] = {"watcher": watcher, "should_stop": stop, "overwrite": overwrite, "runner": runner}
-            result = studies.compare(study, dataset, folder, **how)
+            with track.Tracking(systems, watcher.note) as tracking:
+                tracked = TrackedStudy(tracking, folder, watcher)
+                how: dict[str, Any] = {"watcher": tracked, "should_stop": stop, "overwrite": overwrite}
+                result = studies.compare(study, dataset, folder, runner=runner, **how)
         except Interrupted:
             watcher.close()
             say(f"Stopped; the same command continues {folder}")

@@ -1,5 +1,6 @@
 """Shows how cross-validation goes, for `fmnist train --folds N`, and prints what it found."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ from fmnist.config import Config
 from fmnist.data.dataset import Dataset
 from fmnist.study import cross_validate
 from fmnist.text import duration, percent
+from fmnist.track import Tracking
+from fmnist.track.studies import TrackedStudy
 from fmnist.training.progress import Interrupted
 
 
-def train(config: Config, dataset: Dataset, folder: Path, *, as_json: bool, **how: Any) -> bool:
+def train(config: Config, dataset: Dataset, folder: Path, systems: Sequence[str], *, as_json: bool, **how: Any) -> bool:
     """Train what is left of the folds and print the result; return whether it came to that, rather than to a stop.
 
     `how` is passed on to `cross_validate`.
@@ -21,7 +24,8 @@ def train(config: Config, dataset: Dataset, folder: Path, *, as_json: bool, **ho
     say(f"Folds     {folder}: {config.data.folds} runs")
     watcher = StudyProgress()
     try:
-        result = cross_validate(config, dataset, folder, watcher=watcher, **how)
+        with Tracking(systems, watcher.note) as tracking:
+            result = cross_validate(config, dataset, folder, watcher=TrackedStudy(tracking, folder, watcher), **how)
     except Interrupted:
         watcher.close()
         say(f"Stopped; the same command continues {folder}")

@@ -18,6 +18,7 @@ from fmnist.errors import InputError, RunError
 from fmnist.run import schema
 from fmnist.run.directory import RunDirectory, find_run
 from fmnist.text import plain, size
+from fmnist.track import SYSTEMS
 
 if TYPE_CHECKING:
     from fmnist.data.dataset import Dataset
@@ -36,6 +37,13 @@ data_dir_option = click.option(
     default=None,
     help="Pictures in class folders, or another form of docs/data.md [default: the run's own, or else $FMNIST_DATA, "
     "Fashion-MNIST from the cache, the system's package or a download].",
+)
+track_option = click.option(
+    "--track",
+    "systems",
+    multiple=True,
+    type=click.Choice([*SYSTEMS]),
+    help="Send settings, epochs and results to this system as well; may be given more than once (docs/tracking.md).",
 )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fmnist.cli import options
-from fmnist.cli.terminal import Bar, detail, say, width
+from fmnist.cli.terminal import Bar, csv_cell, detail, say, width
 from fmnist.errors import InputError, listed
 from fmnist.run.directory import find_run
 from fmnist.text import percent, plain, plural
@@ -46,8 +46,8 @@ def command(
 ) -> None:
     """Say what MODEL sees in each IMAGE.
 
-    MODEL is a run (a path, a name or `latest`) or a file: .tflite, .onnx or .keras. A run answers through its LiteRT
-    export, if it has one, and needs no TensorFlow then.
+    MODEL is a run (a path, a name or `latest`), a file (.tflite, .onnx or .keras), or hf://OWNER/NAME. A run answers
+    through its LiteRT export, if it has one, and needs no TensorFlow then.
 
     \b
     IMAGE is any number of
@@ -155,15 +155,10 @@ def _print_csv(rows: list[dict[str, Any]]) -> None:
     header = ["image", "index", *(f"{what}_{n}" for n in range(1, count + 1) for what in ("class", "probability"))]
     writer.writerow([*header, *(["unfamiliarity"] if tells else []), "doubts"])
     for row in rows:
-        guesses = (cell for guess in row["top"] for cell in (_cell(guess["class"]), f"{guess['probability']:.6f}"))
+        guesses = (cell for guess in row["top"] for cell in (csv_cell(guess["class"]), f"{guess['probability']:.6f}"))
         last = [f"{row['unfamiliarity']:.4f}"] if tells else []
         index = "" if row["index"] is None else row["index"]
-        writer.writerow([_cell(row["image"]), index, *guesses, *last, "; ".join(row["doubts"])])
-
-
-def _cell(name: str) -> str:
-    """Return a name for a cell: a spreadsheet takes what begins like a formula for one, unless an apostrophe leads."""
-    return f"'{plain(name)}" if name[0:1] in "=+-@" and len(name) > 1 else plain(name)
+        writer.writerow([csv_cell(row["image"]), index, *guesses, *last, "; ".join(row["doubts"])])
 
 
 def _show(path: Path, found: list[Prediction]) -> None:

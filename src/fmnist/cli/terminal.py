@@ -107,6 +107,11 @@ def _console(stream: IO[str]) -> Console:
     )
 
 
+def csv_cell(name: str) -> str:
+    """Return a name for a cell: a spreadsheet takes what begins like a formula for one, unless an apostrophe leads."""
+    return f"'{plain(name)}" if name[0:1] in "=+-@" and len(name) > 1 else plain(name)
+
+
 def print_table(rows: Sequence[Sequence[str]], left: int = 1) -> None:
     """Print a table on stdout: in a pipe a line a row; on a narrow terminal what does not fit goes below.
 
@@ -190,25 +195,25 @@ class Bar:
             self._drawn = self._start()
         task = self._drawn.tasks[0]
         self._drawn.update(task.id, total=self._total, completed=self._done)
-        self._draw_rows(self._drawn)
         times = "" if self._total is None else duration(task.elapsed or 0)
         if task.time_remaining is not None:
             times += f", {duration(task.time_remaining)} left"
         room = self._drawn.console.width - len(times) - _BAR_WIDTH
+        self._draw_rows(self._drawn, room - _INDENT)
         note = self._note if len(self._text) + len(self._note) < room else ""
         text = shorten(plain(self._text), room - len(note))
         self._drawn.update(task.id, refresh=True, description=text, times=times, note=note, visible=True)
 
-    def _draw_rows(self, drawn: Progress) -> None:
-        """Let each part have its row, as many as the terminal has lines for."""
+    def _draw_rows(self, drawn: Progress, room: int) -> None:
+        """Let each part have its row, as many as the terminal has lines for, with columns left for its text."""
         shown = dict(list(self._rows.items())[: max(0, drawn.console.height - _OTHER_LINES)])
         for key in self._tasks.keys() - shown:
             drawn.remove_task(self._tasks.pop(key))
         for key, (text, share) in shown.items():
             if key not in self._tasks:
                 self._tasks[key] = drawn.add_task("", total=1.0, times="", note="")
-            text = shorten(plain(text), drawn.console.width - _BAR_WIDTH - _INDENT)
-            drawn.update(self._tasks[key], description=" " * _INDENT + text, completed=share)
+            text = " " * _INDENT + shorten(plain(text), room)
+            drawn.update(self._tasks[key], description=text, completed=share)
 
     def _start(self) -> Progress:
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn

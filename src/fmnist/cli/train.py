@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fmnist import track
 from fmnist.cli import completion, options, settings
 from fmnist.cli.terminal import say, tell
 from fmnist.config import DEFAULT_PRESET, Config, preset, rung
@@ -110,6 +111,7 @@ class StopSignals:
 )
 @click.option("--overwrite", is_flag=True, help="Replace a run of the same name.")
 @click.option("--train-only", is_flag=True, help="Stop after training: no evaluation, no report.")
+@options.track_option
 @options.open_option
 @options.engine_options
 @settings.setting_options
@@ -122,6 +124,7 @@ def command(
     resume_name: str | None,
     overwrite: bool,
     train_only: bool,
+    systems: tuple[str, ...],
     show: bool,
     as_json: bool,
     runner: Runner,
@@ -152,6 +155,8 @@ def command(
         raise InputError("--resume continues with the run's own settings; leave out the other settings")
     else:
         run = options.open_run(resume_name, runs_dir)
+        systems = systems or tuple(track.tracked_by(run))
+    track.check(systems)
     lock.check_free(run.path)
     with StopSignals() as stop:
         from fmnist import backend, pipeline
@@ -174,22 +179,26 @@ def command(
 
             backend.prepare()
             how: dict[str, Any] = {"should_stop": stop, "overwrite": overwrite, "runner": runner}
-            if folds.train(config, dataset, run.path, as_json=as_json, **how):
+            if folds.train(config, dataset, run.path, systems, as_json=as_json, **how):
                 return 0
             return 128 + (stop.received or signal.SIGINT)
         say(f"Run       {run.path}")
 
         from fmnist.cli.progress import ProgressBar
-        from fmnist.training.progress import Interrupted
+        from fmnist.training.progress import Interrupted, Watchers
 
         watcher = ProgressBar()
-        how = {"watcher": watcher, "should_stop": stop, "train_only": train_only}
         try:
-            backend.prepare(lean=True)
-            if resume_name is None:
-                pipeline.train(config, dataset, run, overwrite=overwrite, **how)
-            else:
-                pipeline.resume(run, dataset, **how)
+            with track.Tracking(systems, watcher.note) as tracking:
+                watchers = Watchers(watcher, tracking.watch(run))
+                how = {"watcher": watchers, "should_stop": stop, "train_only": train_only}
+                backend.prepare(lean=True)
+                if resume_name is None:
+                    pipeline.train(config, dataset, run, overwrite=overwrite, **how)
+                else:
+                    pipeline.resume(run, dataset, **how)
+                if not train_only:
+                    tracking.export(run, dataset)
         except Interrupted:
             watcher.close()
             say(f"Saved; continue with: {run.command('train --resume')}")

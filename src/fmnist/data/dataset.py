@@ -39,6 +39,7 @@ class Dataset:
         preparation: how pictures became its images, if that is known.
         folder: that it was read from, absolute; None for the official data, wherever that came from.
         num_validation: how many training images, the last ones, came as a part for validation; 0 where none did.
+        train_weights: float32 (N,), above 0, how much each training image counts in the loss; None: all the same.
 
     Raises:
         InputError: arrays and names don't fit together; tells every problem at once.
@@ -54,6 +55,7 @@ class Dataset:
     preparation: Preparation | None = None
     folder: Path | None = None
     num_validation: int = 0
+    train_weights: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         """Give grey images their channel, and check that everything fits together."""
@@ -219,6 +221,11 @@ def _problems(data: Dataset) -> list[str]:
             one_on = labels.min() == 1 and labels.max() == data.num_classes
             lines = f"{CLASSES_FILE} needs at least {labels.max() + 1} lines"
             problems.append(told + (f"{_FROM_ONE}; {_MEND}" if one_on else lines))
+    weights = data.train_weights
+    if weights is not None and (weights.shape != data.train_labels.shape or not (weights > 0).all()):
+        problems.append(
+            f"training: weights {weights.shape}, expected one above 0 for each of {len(data.train_labels):,} labels"
+        )
     train, test = data.train_images.shape[1:], data.test_images.shape[1:]
     if not problems and train != test:
         sizes = [shape.told(shape.full(part)) for part in (train, test)]

@@ -41,7 +41,7 @@ _MAKERS = {
     "status.json": "train --resume", "history.csv": "train --resume", "model.keras": "train --resume",
     "first_epoch.json": "", "calibration.json": "evaluate", "familiarity.json": "evaluate", "metrics.json": "evaluate",
     "robustness.json": "robustness", "diagnosis.json": "diagnose", "exports.json": "export",
-    "benchmark.json": "benchmark",
+    "benchmark.json": "benchmark", "mlflow.json": "",
 }  # fmt: skip
 
 

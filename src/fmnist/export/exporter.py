@@ -65,7 +65,7 @@ def export_run(
     config = read_json(run.config)
     evaluate.check_dataset(config, dataset)
     common = _common_facts(run, config)
-    finish = {form.name: pkgutil.resolve_name(form.finish)(web_runtime, note) for form in wanted if form.finish}
+    finish = {form.name: pkgutil.resolve_name(form.finish)(run, web_runtime, note) for form in wanted if form.finish}
     evaluate.calibrate(run, dataset)
     fitted = results.temperature(run) if calibrate else None
     known = {"calibrated": fitted is not None, "temperature": fitted or 1.0}

@@ -41,8 +41,8 @@ class Format:
     packages: tuple[str, ...] = ()
     default: bool = False  # whether it is written where no format is asked for
     model: str = ""  # where in a folder the model's own file lies; empty where file or folder are the model itself
-    # `module:function` that gets the archive of `--web-runtime` and a `note`, fetches what else the folder needs before
-    # anything is made, and returns a function (folder, facts) that completes the folder.
+    # `module:function` that gets the run, the archive of `--web-runtime` and a `note`, fetches what else the folder
+    # needs before anything is made, and returns a function (folder, facts) that completes the folder.
     finish: str = ""
     measured: bool = True  # whether `fmnist benchmark` measures it
     hint: str = ""  # what the command line says once it is written, with `{path}` for the quoted path
@@ -52,6 +52,8 @@ _LITERT, _ONNX, _ONNX_PACKAGES = "fmnist.export.litert", "fmnist.export.onnx", (
 _SMALL = "the same in whole numbers, a quarter of the size"
 _TRY_WEB = """To try the page at http://127.0.0.1:8000, which browsers trust like https:
   python -m http.server --bind 127.0.0.1 --directory {path}"""
+_PUSH_HUB = """To push it to the Hub, once you have read its README.md and are logged in there:
+  hf upload OWNER/NAME {path}"""
 # fmt: off
 _ROWS = (
     Format("litert", "model.tflite", "phones and small computers, float32", EXACT, _LITERT, default=True),
@@ -65,6 +67,9 @@ _ROWS = (
            "fmnist.export.savedmodel"),
     Format("web", "web", "a page that answers on the phone itself, offline: a folder", EXACT, _ONNX, "", _ONNX_PACKAGES,
            model="model.onnx", finish="fmnist.export.site:prepare", measured=False, hint=_TRY_WEB),
+    Format("hub", "hub", "the Hugging Face Hub: a folder with a model card, ready to be pushed", EXACT, _LITERT, "",
+           ("huggingface_hub",), model="model.tflite", finish="fmnist.export.hub:prepare", measured=False,
+           hint=_PUSH_HUB),
 )
 # fmt: on
 FORMATS = {row.name: row for row in _ROWS}

@@ -20,13 +20,16 @@ from fmnist.evaluation.novelty import THRESHOLD
 from fmnist.export.runtime import load_runtime
 from fmnist.images import decoding, recipe
 from fmnist.images.cutout import DOUBTS, NOTHING
+from fmnist.run.directory import RunDirectory
 
 # A garment of 8 × 8 pixels, as small as pictures are here.
 _ICON = ("........", ".##..##.", "########", "#.####.#", "..####..", "..####..", "..####..", "........")
 _INK, _GROUND, _ICON_PIXEL = (255, 255, 255), (0, 114, 178), 44
 
 
-def prepare(archive: Path | None, note: Callable[[str], None]) -> Callable[[Path, dict[str, Any]], None]:
+def prepare(
+    run: RunDirectory, archive: Path | None, note: Callable[[str], None]
+) -> Callable[[Path, dict[str, Any]], None]:
     """Load the runtime, as `load_runtime` does, and return `build` with it."""
     return functools.partial(build, runtime=load_runtime(archive, note))
 

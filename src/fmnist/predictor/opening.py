@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fmnist.errors import InputError
+from fmnist.predictor import hub
 from fmnist.predictor.keras_file import open_keras
 from fmnist.predictor.predictor import Predictor
 from fmnist.predictor.trial import OPENERS, try_model
@@ -36,7 +37,8 @@ def open_model(
     `.keras`, only stock layers are loaded.
 
     Args:
-        path_or_run: a file, or a run: its directory, its name in `runs_dir`, or `latest`.
+        path_or_run: a file, or a run: its directory, its name in `runs_dir`, or `latest`; or `hf://OWNER/NAME`, a model
+            of the Hugging Face Hub.
         runs_dir: where runs are looked for by name.
         threads: of the light runtimes' arithmetic; by default as many as there are cores, 8 at most.
 
@@ -46,6 +48,8 @@ def open_model(
         RunError: the runtime that it needs is not installed.
     """
     found = path_or_run
+    if isinstance(found, str) and found.startswith(hub.PREFIX):
+        found = hub.fetch(found)
     if not isinstance(found, RunDirectory):
         found = find_run_or_file(found, runs_dir, (*MODEL_SUFFIXES, *_REFUSED))
     if isinstance(found, Path):

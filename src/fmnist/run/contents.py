@@ -214,6 +214,11 @@ class Benchmark(BaseModel):
     rows: Annotated[_List[Row], Field(min_length=1)]
 
 
+class Tracked(BaseModel):
+    run_id: _Text
+    experiment_id: _Text
+
+
 _SECTIONS: dict[str, Any] = {name: (_Settings, {}) for name in SECTIONS}
 FILES: dict[str, type[BaseModel]] = {
     "config.json": create_model("ConfigWithSettings", __base__=Config, **_SECTIONS),
@@ -226,6 +231,7 @@ FILES: dict[str, type[BaseModel]] = {
     "diagnosis.json": Diagnosis,
     "exports.json": Exports,
     "benchmark.json": Benchmark,
+    "mlflow.json": Tracked,
 }
 _KINDS = {"list_type": "a list", "dict_type": "an object", "model_type": "an object"}
 

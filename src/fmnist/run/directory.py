@@ -51,6 +51,8 @@ class RunDirectory:
         self.exports = self.path / "exports"
         self.exports_index = self.exports / "exports.json"
         self.benchmark = self.path / "benchmark.json"
+        self.tensorboard = self.path / "tensorboard"
+        self.mlflow = self.path / "mlflow.json"
 
     @property
     def name(self) -> str:
@@ -210,6 +212,14 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def runs_in(folder: Path) -> list[RunDirectory]:
+    """Return the runs in a folder, in any order: nothing of theirs is read."""
+    try:
+        return [run for run in map(RunDirectory, folder.iterdir()) if run.exists()] if folder.is_dir() else []
+    except OSError as error:
+        raise InputError(f"cannot read the folder {folder}: {error.strerror or error}") from error
+
+
 def is_study(folder: Path) -> bool:
     """Whether a folder holds runs that belong together: a study, all folds, or a sweep."""
     return any((folder / name).is_file() for name in (STUDY_FILE, SWEEP_FILE))
@@ -217,13 +227,7 @@ def is_study(folder: Path) -> bool:
 
 def list_runs(runs_dir: Path) -> list[RunDirectory]:
     """Return the runs in a folder, the one started last at the end."""
-    if not runs_dir.is_dir():
-        return []
-    try:
-        runs = [run for run in map(RunDirectory, runs_dir.iterdir()) if run.exists()]
-    except OSError as error:
-        raise InputError(f"cannot read the folder {runs_dir}: {error.strerror or error}") from error
-    return sorted(runs, key=lambda run: (run.started(), run.name))
+    return sorted(runs_in(runs_dir), key=lambda run: (run.started(), run.path.name))
 
 
 def has_validation(run: RunDirectory) -> bool:
@@ -248,14 +252,15 @@ def find_run(text: str, runs_dir: Path = Path("runs")) -> RunDirectory:
     Raises:
         InputError: there is no such run.
     """
+    if text != "latest":
+        for candidate in (RunDirectory(text), RunDirectory(runs_dir / text)):
+            if candidate.exists():
+                return candidate
     runs = list_runs(runs_dir)
     if text == "latest":
         if not runs:
             raise InputError(f"there is no run in {runs_dir} yet; `{train_command(runs_dir)}` makes one")
         return runs[-1]
-    for candidate in (RunDirectory(text), RunDirectory(runs_dir / text)):
-        if candidate.exists():
-            return candidate
     hint = did_you_mean(text, [run.name for run in runs])
     known = f" (runs there: {some([run.name for run in reversed(runs)], 5)})" if runs else ""
     raise InputError(f"'{text}' is neither a run directory nor the name of a run in {runs_dir}{hint}{known}")

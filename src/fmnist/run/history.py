@@ -7,13 +7,9 @@ import io
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from fmnist.errors import InputError, RunError
-from fmnist.run.directory import RunDirectory, find_run, read_bounded, write_bytes
-
-if TYPE_CHECKING:
-    import pandas
+from fmnist.errors import InputError
+from fmnist.run.directory import read_bounded, write_bytes
 
 History = Sequence[dict[str, float]]
 
@@ -63,28 +59,6 @@ def _number(path: Path, column: str, cell: str) -> float:
         return int(cell) if column == "epoch" else float(cell)
     except (TypeError, ValueError) as error:
         raise InputError(f"{path}: column '{column}' holds {cell!r}; expected a number") from error
-
-
-def history(run: RunDirectory | str | Path, runs_dir: Path = Path("runs")) -> pandas.DataFrame:
-    """Return a run's history as a pandas table: a row an epoch, whose number is the index; NaN where a cell is empty.
-
-    Args:
-        run: a run, its directory, its name in `runs_dir`, or `latest`.
-        runs_dir: where runs are looked for by name.
-
-    Raises:
-        InputError: there is no such run, or its history cannot be read.
-        RunError: pandas is not installed.
-    """
-    found = run if isinstance(run, RunDirectory) else find_run(str(run), runs_dir)
-    rows = read_history(found.need(found.history, "train"))
-    try:
-        import pandas
-    except ModuleNotFoundError as error:
-        raise RunError(
-            "this table needs pandas, which is not installed; install it with: pip install pandas"
-        ) from error
-    return pandas.DataFrame(rows, columns=HISTORY_COLUMNS).set_index("epoch")
 
 
 def best_epoch(history: History) -> int | None:

@@ -29,7 +29,7 @@ def problems(run: RunDirectory) -> list[str]:
 
     found = []
     scores = (run.calibration, run.metrics, run.robustness, run.diagnosis)
-    results = (run.first_epoch, *scores, run.exports_index, run.benchmark)
+    results = (run.first_epoch, *scores, run.exports_index, run.benchmark, run.mlflow)
     for path in (run.config, run.environment, run.status, *results):
         try:
             if path.is_file():

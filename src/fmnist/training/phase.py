@@ -35,6 +35,7 @@ class Examples:
     train_labels: np.ndarray
     val: np.ndarray
     val_labels: np.ndarray
+    train_weights: np.ndarray | None = None  # float32 (N,); None where all examples count the same
 
 
 def split(config: Config, dataset: Dataset, decisions: Decisions | None = None) -> Examples:
@@ -45,7 +46,8 @@ def split(config: Config, dataset: Dataset, decisions: Decisions | None = None) 
     images, labels = dataset.train_images, dataset.train_labels
     train, val = run_split(config.to_dict(), labels, dataset.num_validation)
     learnt, train_labels = (decisions or Decisions()).obey(train, labels)
-    return Examples(images[learnt], train_labels, images[val], labels[val])
+    weights = None if dataset.train_weights is None else dataset.train_weights[learnt]
+    return Examples(images[learnt], train_labels, images[val], labels[val], weights)
 
 
 class Phase:
@@ -66,8 +68,8 @@ class Phase:
         self._examples, self._recipe = examples, config.training
         self.optimizer = optimizers.build(self._recipe)
         rows = 2 if config.distillation.teacher else 1
-        mode, loss = self._recipe.class_weights, distillation.loss(config)
-        self._targets, loss = weighting.weighted(targets, loss, mode, examples.train_labels)
+        weights = weighting.image_weights(self._recipe.class_weights, examples.train_labels, examples.train_weights)
+        self._targets, loss = weighting.weighted(targets, distillation.loss(config), weights)
         self._steps = backend.Steps(model, self.optimizer, loss, self._recipe.batch_size, rows)
         self._epochs = augmentation.Epochs(examples.train, config.augmentation, self._recipe.seed)
         self._predict = backend.Predictor(final)

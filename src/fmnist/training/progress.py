@@ -113,6 +113,38 @@ class Watcher:
         """Something that the user should know."""
 
 
+class Watchers(Watcher):
+    """Tells several watchers, one after another."""
+
+    def __init__(self, *watchers: Watcher) -> None:
+        self._all = watchers
+
+    def network(self, model: keras.Model) -> None:
+        """The network is built."""
+        for watcher in self._all:
+            watcher.network(model)
+
+    def start(self, progress: Progress, steps: int) -> None:
+        """Training begins, or goes on."""
+        for watcher in self._all:
+            watcher.start(progress, steps)
+
+    def segment(self, progress: Progress) -> None:
+        """Some steps are done."""
+        for watcher in self._all:
+            watcher.segment(progress)
+
+    def epoch(self, row: dict[str, float]) -> None:
+        """An epoch is done and measured."""
+        for watcher in self._all:
+            watcher.epoch(row)
+
+    def note(self, text: str) -> None:
+        """Something that the user should know."""
+        for watcher in self._all:
+            watcher.note(text)
+
+
 def write_status(run: RunDirectory, state: str, progress: Progress, step: int, model_epoch: int | None = None) -> None:
     """Write `status.json`: how far training got, the seconds it took, and the epoch whose weights the model has."""
     content: dict[str, Any] = {"state": state, "epoch": progress.epoch, "epochs": progress.epochs, "step": step}

@@ -1,4 +1,4 @@
-"""Weighs training images by how rare their class is, so that each class counts as much as the others in the loss."""
+"""Weighs training images in the loss: by how rare their class is, and as the data set says."""
 
 from typing import Any
 
@@ -51,16 +51,31 @@ class WeightedLoss(keras.losses.Loss):
         return weights * self.loss.call(wanted / weights[:, None], logits)
 
 
+def image_weights(mode: str, labels: np.ndarray, own: np.ndarray | None = None) -> np.ndarray | None:
+    """Return what each training image weighs, float32 (N,), its class's weight times its own; None where all the same.
+
+    Args:
+        mode: as `class_weights` has it.
+        labels: integer (N,), of the training images.
+        own: float32 (N,), above 0, of the data set; their mean is made 1.
+    """
+    of_classes = class_weights(mode, labels)
+    weights = None if of_classes is None else of_classes[labels]
+    if own is None:
+        return weights
+    own = own / own.mean()
+    return own if weights is None else own * weights
+
+
 def weighted(
-    targets: Targets, loss: keras.losses.Loss, mode: str, labels: np.ndarray
+    targets: Targets, loss: keras.losses.Loss, weights: np.ndarray | None
 ) -> tuple[Targets, keras.losses.Loss]:
-    """Return targets and loss for training images with these labels; both as they are where all images weigh the same.
+    """Return targets and loss for images of these weights, float32 (N,); both as they are where all weigh the same.
 
     The weights travel in the targets, so that they are mixed where images are.
     """
-    weights = class_weights(mode, labels)
     if weights is None:
         return targets, loss
-    own = weights[labels][:, None]
-    mirrored = targets.mirrored if targets.mirrored is None else targets.mirrored * own
-    return Targets(targets.rows * own, mirrored), WeightedLoss(loss)
+    column = weights[:, None]
+    mirrored = targets.mirrored if targets.mirrored is None else targets.mirrored * column
+    return Targets(targets.rows * column, mirrored), WeightedLoss(loss)

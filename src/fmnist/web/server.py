@@ -1,5 +1,6 @@
 """Builds the application of one process and runs it until a signal."""
 
+import contextlib
 import gc
 import logging
 import os
@@ -13,7 +14,7 @@ from typing import Any
 
 import uvicorn
 
-from fmnist.errors import FmnistError
+from fmnist.errors import FmnistError, InputError
 from fmnist.predictor.opening import open_model
 from fmnist.predictor.predictor import Predictor
 from fmnist.system import cores, file_socket
@@ -21,6 +22,7 @@ from fmnist.web import api
 from fmnist.web.access import Guard
 from fmnist.web.connections import Crowd, EndingServer
 from fmnist.web.counters import Counters
+from fmnist.web.listener import listen
 from fmnist.web.relay import Relay
 from fmnist.web.service import Service
 from fmnist.web.settings import Settings
@@ -98,6 +100,10 @@ def run_worker(
             sockets.append(file_socket(socket_path))
         predictor = open_predictor(settings)
         guard, service = application(settings, predictor, counters, socket_path if number else None)
+        service.readers.start()
+        with contextlib.suppress(InputError):  # no picture: the first one that comes need not wait for its reader
+            service.readers.read(b"", "nothing", predictor.image_shape)
+        listen(listener)  # not before somebody can answer: whoever is refused can ask another replica
     except FmnistError as error:
         tells.send(type(error)(str(error)[:_MESSAGE]))
         os._exit(1)

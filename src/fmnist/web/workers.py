@@ -11,28 +11,14 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from fmnist.errors import InputError, RunError
+from fmnist.errors import RunError
 from fmnist.web.counters import Counters
+from fmnist.web.listener import bind
 from fmnist.web.settings import Settings
 
 # A process that lived for less failed to start; the pause before the next try doubles each time.
 _SHORT_LIFE, _LONGEST_PAUSE = 10.0, 30.0
-_BACKLOG = 1024
 _KILLING_SECONDS = 2.0  # of those in which a server is to end, for its processes to be killed and itself to end
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens at an address; an `InputError` if that cannot be had."""
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
-    except (OSError, OverflowError) as error:
-        listener.close()
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"cannot listen on {host}, port {port}: {reason}; give another --host or --port") from error
-    return listener
 
 
 def serve(settings: Settings, say: Callable[[str], None], ready: Callable[[dict[str, Any]], None]) -> int:
@@ -51,7 +37,7 @@ def serve(settings: Settings, say: Callable[[str], None], ready: Callable[[dict[
         RunError: a package is missing.
     """
     with (
-        listen(settings.host, settings.port) as listener,
+        bind(settings.host, settings.port) as listener,
         tempfile.TemporaryDirectory(prefix="fmnist-serve-") as folder,
     ):
         host, port = listener.getsockname()[:2]

@@ -43,7 +43,6 @@ class EndingServer(uvicorn.Server):
         """Listen, and tell that requests are taken."""
         # With a second handle on each listener, its queue can still be emptied when Uvicorn has let go of it.
         self._spare = [listener.dup() for listener in sockets or []]
-        self._service.readers.start()
         await super().startup(sockets)
         self._service.counters.add("starts")
         self._service.counters.put("ready", 1)

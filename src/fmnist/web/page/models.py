@@ -9,6 +9,8 @@ from starlette.responses import FileResponse
 
 from fmnist.data.shape import full
 from fmnist.export.formats import FORMATS, outdated
+from fmnist.run import results
+from fmnist.run.directory import RunDirectory
 from fmnist.web.access import EXPORTS
 from fmnist.web.page.rendering import QUIET, panel, render
 from fmnist.web.page.runs import Runs
@@ -34,9 +36,7 @@ def _table(runs: Runs, name: str | None) -> str:
     facts = runs.facts(name)
     if facts is None:
         return render("models.html", exports=[])
-    digests = [str(row.get("sha256", "")) for row in facts.exports]
-    links = [f".{EXPORTS}{digest}" if runs.export(digest) else "" for digest in digests]
-    rows = [row | {"link": link} for row, link in zip(facts.exports, links, strict=True)]
+    rows = [row | {"link": _link(facts.run, row)} for row in facts.exports]
     return render(
         "models.html",
         run=facts.run,
@@ -47,6 +47,12 @@ def _table(runs: Runs, name: str | None) -> str:
         outdated=outdated(rows),
         machine=rows[0].get("machine", {}).get("processor") if rows else "",
     )
+
+
+def _link(run: RunDirectory, row: dict[str, Any]) -> str:
+    """Return under which address an exported file is handed out; empty for Keras's row, a folder, a changed file."""
+    path = results.exported_path(run, row) if "file" in row else None
+    return f".{EXPORTS}{row['sha256']}" if path and path.is_file() else ""
 
 
 def offer(app: FastAPI, runs: Runs) -> None:

@@ -12,7 +12,7 @@ from fmnist.errors import FmnistError, InputError
 from fmnist.evaluation.evaluate import check_dataset
 from fmnist.images.loading import load
 from fmnist.run import results, schema
-from fmnist.run.directory import RunDirectory, is_study, list_runs, read_json, train_command
+from fmnist.run.directory import RunDirectory, is_study, list_runs, read_json, runs_in, train_command
 from fmnist.run.history import read_history
 from fmnist.text import some
 
@@ -67,9 +67,16 @@ class Runs:
                 runs = {served.name: served, **runs}
         return runs
 
+    def _run(self, name: str | None) -> RunDirectory | None:
+        """Return the run of a name: with thousands of them, reading when each was started takes seconds."""
+        if name is None:
+            return None
+        served = [RunDirectory(self._served)] if self._served is not None else []
+        return next((run for run in (*runs_in(self._folder), *served) if run.name == name and run.exists()), None)
+
     def facts(self, name: str | None) -> Facts | None:
         """Return what is known of a run; None where there is none of that name."""
-        run = self._all().get(name or "")
+        run = self._run(name)
         if run is None:
             return None
         try:

@@ -1,0 +1,1 @@
+"""Networks and results in the terms of other libraries: scikit-learn's estimators, pandas's tables."""
