@@ -15,7 +15,8 @@ from fmnist.errors import InputError, RunError
 from fmnist.run.directory import RunDirectory, read_json, write_json
 from fmnist.study import StudyWatcher, is_done, list_studies, run_in_turn
 from fmnist.study.runner import stop_early
-from fmnist.study.tuning.journal import Referee, Trial
+from fmnist.study.tuning.journal import Trial
+from fmnist.study.tuning.referee import Referee
 from fmnist.study.tuning.search import Clock
 from fmnist.study.tuning.sweep import Sweep
 from fmnist.training.progress import Interrupted
