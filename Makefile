@@ -91,7 +91,7 @@ lock: python-check ## make the three files requirements*.lock again from pyproje
 	@cp requirements*.lock $(VENV)/ 2>/dev/null || true
 	@$(COMPILE) --extra all --group dev --output-file $(VENV)/requirements.lock $(ARGS)
 	@$(COMPILE) --extra serve --constraint $(VENV)/requirements.lock --no-annotate --output-file $(VENV)/requirements-serve.lock $(ARGS)
-	@$(COMPILE) --extra cluster --extra distributed --extra track --constraint $(VENV)/requirements.lock --no-annotate \
+	@$(COMPILE) --extra cluster --extra distributed --extra track --extra postgresql --constraint $(VENV)/requirements.lock --no-annotate \
 	    --output-file $(VENV)/requirements-engines.lock $(ARGS)
 	@for file in requirements.lock requirements-serve.lock requirements-engines.lock; do \
 	    if grep -nE '://|^-|(^|[ (])/' $(VENV)/$$file; then echo "$$file holds an address or a path" >&2; exit 1; fi; \
