@@ -32,10 +32,6 @@ variants:
 """
 
 
-def nap(argv=None):
-    time.sleep(1)
-
-
 def study(engines: list[str]) -> dict[str, list[float]]:
     """Return the seconds of the whole command on each engine, from the command to the table."""
     seconds: dict[str, list[float]] = {}
@@ -74,7 +70,7 @@ def resident() -> int:
 
 def naps(engine_name: str, jobs: int) -> dict[str, float]:
     """Return what so many jobs of one second take through an engine: seconds and memory."""
-    tasks.WORKER = "engines:nap"
+    tasks.WORKER = "nap:main"
     with tempfile.TemporaryDirectory() as name:
         folder, began = Path(name), time.monotonic()
         files = [folder / f"{number}.json" for number in range(jobs)]
@@ -94,7 +90,9 @@ def naps(engine_name: str, jobs: int) -> dict[str, float]:
             engine.close()
         seconds = time.monotonic() - began
     print(f"{engine_name}: {jobs} jobs in {seconds:.0f} s, {most / 2**20:.0f} MiB more", flush=True)
-    return {"jobs": jobs, "opened": round(opened, 1), "seconds": round(seconds, 1), "mebibytes": round(most / 2**20)}
+    load = round(os.getloadavg()[0], 1)  # what else the machine does
+    figures = {"opened": round(opened, 1), "seconds": round(seconds, 1), "mebibytes": round(most / 2**20)}
+    return {"jobs": jobs, **figures, "load": load}
 
 
 def main() -> None:
@@ -106,7 +104,8 @@ def main() -> None:
     result = measured.stored(NAME) | {"environment": machine()}
     if arguments.part == "study":
         seconds = study(arguments.engines)
-        result["study"] = {name: {"seconds": all, "median": statistics.median(all)} for name, all in seconds.items()}
+        medians = {name: {"seconds": all, "median": statistics.median(all)} for name, all in seconds.items()}
+        result["study"] = medians | {"load": round(os.getloadavg()[0], 1)}
     else:
         result.setdefault("naps", {}).update({name: naps(name, arguments.jobs) for name in arguments.engines})
     measured.store(NAME, result)

@@ -39,6 +39,7 @@ def environment(tmp_path_factory):
     paths = os.pathsep.join([str(TESTS), *map(os.path.abspath, filter(None, sys.path))])
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     silent = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_USAGE_STATS_REPORT_URL": "http://127.0.0.1:9"}
+    silent["RAY_worker_niceness"] = "0"  # else a busy machine hardly lets them run
     return os.environ | {"PYTHONPATH": paths} | token | silent
 
 

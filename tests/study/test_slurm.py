@@ -136,7 +136,7 @@ def test_a_node_without_the_folder(submitted, commands, files):
     code = subprocess.run(["sh", on_the_node], env=os.environ | {"SLURM_ARRAY_TASK_ID": "1"}, check=False).returncode
     shutil.move(on_the_node, script)
     commands.say("squeue", answer(files, "PENDING", "FAILED", codes=(0, code << 8)))
-    with pytest.raises(RunError, match=r"node n1 does not see .*a study's.*--runs-dir"):
+    with pytest.raises(RunError, match=r"node n1 does not see .*a study's.*choose a folder"):
         submitted.poll(["7_0", "7_1"])
 
 

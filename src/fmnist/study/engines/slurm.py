@@ -123,7 +123,7 @@ class Slurm:
         if not names:
             return []
         columns = "--Format=" + ",".join(f"{name}:|" for name in _COLUMNS)
-        rows = _call("squeue", "--me", "--noheader", "--array", "--states=all", f"--name={names}", columns).splitlines()
+        rows = _call("squeue", "--me", "--noheader", "--array", "--states=all", "--name", names, columns).splitlines()
         self._answered = time.monotonic()
         # Slurm forgets ended tasks after some minutes. One that was in the queue and is not known any more has failed.
         before, self._states = self._states, {key: end for key, end in self._states.items() if end not in _IN_QUEUE}
@@ -138,7 +138,7 @@ class Slurm:
             if int(code) >> 8 == _NOT_SHARED and before.get(handle) in _IN_QUEUE:
                 blind = node
         if blind:
-            mend = "choose a --runs-dir on a file system that all nodes share"
+            mend = "choose a folder for the runs that all nodes share"
             raise RunError(f"Slurm's node {blind} does not see the folder {self._folder}; {mend}")
         return known
 
