@@ -6,6 +6,7 @@ Optuna chooses what to try; every trial is a run, carried out by a runner as a s
 read the result.
 """
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -77,19 +78,20 @@ def tune(
     with RunDirectory(folder).lock():
         identity = check(sweep, dataset, folder)  # again: another process may have begun it meanwhile
         note(folder, identity, identity["seconds"], [])
-        journal = Journal(folder, identity["study"], sweep.space(), sweep.base().training.seed, storage)
-        if watcher:
-            numbers, left = range(len(journal.over()), most), time_budget and time_budget - identity["seconds"]
-            how: dict[str, Any] = {"here": runner is run_in_turn, "note": watcher.note, "should_stop": should_stop}
-            watcher.start(*forecasts(sweep, dataset, folder, numbers, left, **how))
-        clock = Clock(identity["seconds"], time_budget)
-        search = Search(sweep, dataset, folder, journal)
-        while batch := search.next(at_once, most, clock.room):
-            search.carry_out(batch, runner, watcher or StudyWatcher(), should_stop)
-            note(folder, identity, clock.spent(), journal.trials())
-        identity |= {"seconds": round(clock.spent(), 1)}
-        found = result.collect(sweep, folder, journal.over(), journal.importance(), identity)
-        return write_results(found, folder, dataset, (watcher or StudyWatcher()).note, should_stop)
+        opened = Journal(folder, identity["study"], sweep.space(), sweep.base().training.seed, storage)
+        with contextlib.closing(opened) as journal:
+            if watcher:
+                numbers, left = range(len(journal.over()), most), time_budget and time_budget - identity["seconds"]
+                how: dict[str, Any] = {"here": runner is run_in_turn, "note": watcher.note, "should_stop": should_stop}
+                watcher.start(*forecasts(sweep, dataset, folder, numbers, left, **how))
+            clock = Clock(identity["seconds"], time_budget)
+            search = Search(sweep, dataset, folder, journal)
+            while batch := search.next(at_once, most, clock.room):
+                search.carry_out(batch, runner, watcher or StudyWatcher(), should_stop)
+                note(folder, identity, clock.spent(), journal.trials())
+            identity |= {"seconds": round(clock.spent(), 1)}
+            found = result.collect(sweep, folder, journal.over(), journal.importance(), identity)
+            return write_results(found, folder, dataset, (watcher or StudyWatcher()).note, should_stop)
 
 
 def write_results(

@@ -83,6 +83,12 @@ class Journal:
         self._study = optuna.create_study(storage=self._storage, study_name=name, load_if_exists=True)
         self._id = self._storage.get_study_id_from_name(name)
 
+    def close(self) -> None:
+        """Let go of the connections to a database."""
+        if engine := getattr(self._storage, "engine", None):
+            self._storage.remove_session()
+            engine.dispose()
+
     def trials(self) -> list[Trial]:
         """Return all trials, by their numbers."""
         return [self._trial(found) for found in self._study.get_trials(deepcopy=False) if "trial" in found.user_attrs]
