@@ -23,6 +23,10 @@ class Diverged(RunError):
     """Training met a loss or a weight that is not a finite number; with the same settings it would again."""
 
 
+class LostPeer(RunError):
+    """Another process that trains the same run has ended or cannot be reached; the run can be continued."""
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's text, at most 200 characters: runtimes write essays."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -16,7 +16,7 @@ from fmnist.config import Config, restore
 from fmnist.data import decisions, shape
 from fmnist.data.dataset import Dataset
 from fmnist.data.split import run_split
-from fmnist.errors import Diverged, InputError, RunError
+from fmnist.errors import Diverged, InputError, LostPeer, RunError
 from fmnist.models import pretrained
 from fmnist.run import environment, results
 from fmnist.run.directory import RunDirectory, has_validation, is_study, read_json, write_bytes, write_json
@@ -52,6 +52,7 @@ def train(
         InputError: there is a run already and `overwrite` is not set, the data set does not fit the settings, or the
             run would start from itself.
         RunError: the run is in use, the loss is not finite, the disk is full.
+        LostPeer: another process that trains the run has ended; `resume` goes on.
         Interrupted: `should_stop` said so; `resume` goes on.
     """
     run = run if isinstance(run, RunDirectory) else RunDirectory(run)
@@ -182,11 +183,14 @@ def _go(
             how: dict[str, Any] = {"resume": resume, "teacher": teacher.probabilities if teacher else None}
             loop.train(config, dataset, run, watcher=watcher, should_stop=should_stop, **how)
     except Interrupted:
+        backend.leave()  # all were interrupted at once
+        raise
+    except LostPeer:
         raise
     except Exception as error:
         _mark_failed(run, error)
         raise
-    if train_only:
+    if not backend.leave() or train_only:
         return run
     from fmnist.evaluation.evaluate import evaluate
     from fmnist.report import plots, run_page

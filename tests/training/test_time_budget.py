@@ -16,7 +16,7 @@ def clock(monkeypatch):
     class Clock:
         now = 0.0
 
-    monkeypatch.setattr(time_budget.time, "monotonic", lambda: Clock.now)
+    monkeypatch.setattr(time_budget.backend, "clock", lambda: Clock.now)
     return Clock
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from fmnist.backend import processes
+from fmnist.errors import InputError
 
 if TYPE_CHECKING:
     import keras
@@ -42,6 +47,8 @@ class Steps:
         optimizer.build(model.trainable_variables)
         if backend == "tensorflow":
             self._run = _tensorflow_steps(model, optimizer, loss, batch_size, rows)
+        elif processes.joined():
+            self._run = _shared_steps(model, optimizer, loss, batch_size)
         else:
             # JAX has no other way than compiling; PyTorch must return to Python after each step.
             metrics = [keras.metrics.MeanMetricWrapper(_hits, name="accuracy")]
@@ -93,6 +100,55 @@ def _tensorflow_steps(
             hits += tf.reduce_sum(tf.cast(_hits(wanted, logits), tf.int32))
         count = tf.shape(images)[0]
         return {"loss": loss_sum / tf.cast(count, tf.float32), "accuracy": hits / count}
+
+    return run
+
+
+def _shared_steps(
+    model: keras.Model, optimizer: keras.optimizers.Optimizer, loss: keras.losses.Loss, batch_size: int
+) -> Callable[[np.ndarray, np.ndarray], dict[str, Any]]:
+    """Return steps on JAX in which every device of every process computes its share of a batch.
+
+    One function computes the step of the whole batch; XLA divides its work, and adds up what concerns all images:
+    gradients, and the means of batch normalisation. So neither these nor the masks of dropout depend on the number of
+    devices. Each process gives the whole batch, whose size need not be a multiple.
+    """
+    import jax
+    from keras import ops
+
+    if batch_size < (count := len(jax.devices())):
+        raise InputError(f"`batch_size={batch_size}` is less than the {count} devices; expected an image for each")
+    mesh = jax.sharding.Mesh(np.array(jax.devices()), "images")
+    whole, shares = (jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*axes)) for axes in ((), ("images",)))
+    variables = (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
+
+    def objective(trained: Any, others: Any, images: Any, wanted: Any) -> tuple[Any, tuple[Any, Any]]:
+        logits, others, penalties = model.stateless_call(trained, others, images, training=True, return_losses=True)
+        return sum(penalties, loss(wanted, logits)), (others, ops.mean(_hits(wanted, logits)))
+
+    @functools.partial(jax.jit, in_shardings=whole, out_shardings=whole)
+    def step(state: Any, images: Any, wanted: Any) -> tuple[Any, Any]:
+        trained, others, own = state
+        images, wanted = jax.lax.with_sharding_constraint((images, wanted), shares)
+        gradient = jax.value_and_grad(objective, has_aux=True)
+        (value, (others, accuracy)), gradients = gradient(trained, others, images, wanted)
+        trained, own = optimizer.stateless_apply(own, gradients, trained)
+        return (trained, others, own), (value, accuracy)
+
+    def run(images: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+        state = tuple([np.asarray(variable.value) for variable in group] for group in variables)
+        results, sizes = [], []
+        with processes.lost_peers():
+            for start in range(0, len(images), batch_size):
+                batch = images[start : start + batch_size]
+                state, result = step(state, batch, labels[start : start + batch_size])
+                results.append(result)
+                sizes.append(len(batch))
+            state, results = jax.tree.map(np.asarray, (state, results))
+        # Only now: where another process is lost, they are what they were before these steps.
+        for variable, array in zip(itertools.chain(*variables), itertools.chain(*state), strict=True):
+            variable.assign(array)
+        return dict(zip(("loss", "accuracy"), np.average(results, axis=0, weights=sizes), strict=True))
 
     return run
 

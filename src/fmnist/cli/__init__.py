@@ -77,7 +77,14 @@ def main(argv: list[str] | None = None) -> int:
     0 done; 1 it failed; 2 bad usage or bad input; 130 and 143 after Ctrl-C and SIGTERM.
     """
     _prepare_streams()
-    arguments = sys.argv[1:] if argv is None else list(argv)
+    code = _run(sys.argv[1:] if argv is None else list(argv))
+    processes = sys.modules.get("fmnist.backend.processes")
+    if code and processes and processes.joined():
+        os._exit(code)  # at its end Python would wait for the other processes of the run
+    return code
+
+
+def _run(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     terminal.set_level(terminal.USUAL)

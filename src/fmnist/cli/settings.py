@@ -12,11 +12,20 @@ from fmnist.cli import completion
 from fmnist.config import DEFAULT_PRESET, PRESETS, kinds, leaf_fields, leaf_title, leaf_type, leaves, preset
 from fmnist.run.directory import find_run, find_run_or_file
 
+ARGUMENTS = "fmnist.arguments"
 _ALL = "fmnist.help-all"  # where a context keeps that every setting is to be listed
 
 
 class SettingsCommand(click.Command):
-    """A command whose help lists the settings by section: the common ones, or all with `--help-all`."""
+    """A command whose help lists the settings by section: the common ones, or all with `--help-all`.
+
+    `context.meta[ARGUMENTS]` has the arguments as they were given, for processes that do the same.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the arguments, then parse them."""
+        ctx.meta[ARGUMENTS] = tuple(args)
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the command's own options and its presets, then the settings, with the preset's values."""

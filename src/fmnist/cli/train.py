@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fmnist import track
-from fmnist.cli import completion, options, settings
+from fmnist.cli import completion, options, processes, settings
 from fmnist.cli.terminal import say, tell
 from fmnist.config import DEFAULT_PRESET, Config, preset, rung
 from fmnist.errors import InputError
@@ -111,6 +111,8 @@ class StopSignals:
 )
 @click.option("--overwrite", is_flag=True, help="Replace a run of the same name.")
 @click.option("--train-only", is_flag=True, help="Stop after training: no evaluation, no report.")
+@processes.distributed_option
+@processes.processes_option
 @options.track_option
 @options.open_option
 @options.engine_options
@@ -124,6 +126,8 @@ def command(
     resume_name: str | None,
     overwrite: bool,
     train_only: bool,
+    distributed: bool,
+    num_processes: int | None,
     systems: tuple[str, ...],
     show: bool,
     as_json: bool,
@@ -147,8 +151,13 @@ def command(
     all_folds = config.data.folds > 0 and config.data.fold is None
     if all_folds and (show or train_only):
         raise click.UsageError("--folds trains several runs, without a report; leave out --open and --train-only")
+    if all_folds and (distributed or num_processes):
+        raise click.UsageError("--folds trains several runs; several processes train one, such as --fold 0")
     if not all_folds and runner is not run_in_turn:
         raise click.UsageError("--engine carries out several runs at once, and this is one; --folds makes several")
+    first = not distributed or processes.join()
+    if not first:
+        runs_dir, resume_name = processes.scratch(runs_dir, resume_name)
     if resume_name is None:
         run = RunDirectory(_path(runs_dir, name, config))
     elif given or name or overwrite:
@@ -156,8 +165,11 @@ def command(
     else:
         run = options.open_run(resume_name, runs_dir)
         systems = systems or tuple(track.tracked_by(run))
+    systems = systems if first else ()
     track.check(systems)
     lock.check_free(run.path)
+    if num_processes and not distributed:
+        return processes.start(num_processes, click.get_current_context().meta[settings.ARGUMENTS])
     with StopSignals() as stop:
         from fmnist import backend, pipeline
 
@@ -205,6 +217,8 @@ def command(
             return 128 + (stop.received or signal.SIGINT)
         finally:
             watcher.close()
+    if not first:
+        return 0
     where = itertools.chain.from_iterable(runs_dir_flags(runs_dir))
     _print_result(run, [str(run.path)] if resume_name else ["latest", *where], as_json)
     if show:

@@ -1,7 +1,6 @@
 """The training recipe, top to bottom. Knows nothing of terminals: a `Watcher` is told what happens."""
 
 import math
-import time
 from collections.abc import Callable
 
 import keras
@@ -11,6 +10,7 @@ from fmnist import backend, models
 from fmnist.config import Config
 from fmnist.data import decisions
 from fmnist.data.dataset import Dataset
+from fmnist.errors import LostPeer
 from fmnist.models import pretrained
 from fmnist.run.directory import RunDirectory, atomic_path, write_json
 from fmnist.run.history import best_epoch, is_over, write_history
@@ -52,7 +52,8 @@ def train(
         teacher: from images, uint8 (N, H, W, C), to the probabilities, float32 (N, classes), that are learnt as well.
 
     Raises:
-        Interrupted: `should_stop` said so.
+        Interrupted: `should_stop` said so, in any of the run's processes.
+        LostPeer: another process of the run has ended; a checkpoint was saved.
         RunError: the loss is not finite, the disk is full, or every checkpoint is damaged.
     """
     watcher = watcher or Watcher()
@@ -70,6 +71,8 @@ def train(
     if not restored and (source := pretrained.load(model, config, dataset.class_names)):
         watcher.note(source)
     final.set_weights(model.get_weights())
+    began = [state.progress.epoch, state.progress.step, *(weight.tobytes() for weight in model.get_weights())]
+    backend.check_same(settings=config.to_dict(), data=dataset.sha256, checkpoints=began)
     length.begin(state.progress)
 
     def finished() -> bool:
@@ -88,7 +91,7 @@ def train(
             length.begin_phase()
             while state.progress.epoch < phase.end and not finished():
                 progress = state.progress
-                clock = time.monotonic() - progress.seconds
+                clock = backend.clock() - progress.seconds
                 more = progress.epoch + 1 < min(phase.end, progress.epochs)
                 images, wanted = phase.epoch(progress.epoch, more=more)
                 while progress.step < steps:
@@ -97,18 +100,18 @@ def train(
                     phase.set_learning_rate(length.share_done(progress, last, phase.first))
                     result = phase.advance(images[part], wanted[part], progress.epoch * steps + last)
                     progress.count(result, last, len(wanted[part]))
-                    progress.seconds = time.monotonic() - clock
+                    progress.seconds = backend.clock() - clock
                     length.after_steps(progress)
                     watcher.segment(progress)
-                    if should_stop():
+                    if backend.any_of_all(should_stop()):
                         raise Interrupted
                     state.save_if_due()
                     if length.is_over():
                         break
 
-                measured_at = time.monotonic()
-                measured = phase.measure()
-                row = progress.row(phase.learning_rate(), measured, seconds=time.monotonic() - clock)
+                measured_at = backend.clock()
+                measured = backend.of_first(phase.measure())
+                row = progress.row(phase.learning_rate(), measured, seconds=backend.clock() - clock)
                 state.add_epoch(row)
                 if recipe.early_stopping:
                     state.keep_if_best(final)
@@ -116,13 +119,13 @@ def train(
                 if progress.epoch == 0:
                     write_json(run.first_epoch, {"segments": progress.segments})
                 watcher.epoch(row)
-                length.after_epoch(state.progress, time.monotonic() - measured_at)
+                length.after_epoch(state.progress, backend.clock() - measured_at)
                 if state.progress.epoch < phase.end:  # between two phases there is nothing to go on with
                     state.save_if_due()
             if finished():
                 break
             cached_outputs.forget(run.features)  # no later phase needs them
-    except Interrupted:
+    except (Interrupted, LostPeer):
         state.save("interrupted")
         raise
 

@@ -1,9 +1,9 @@
 """Tells how long a run is, in epochs or in seconds, and how much of it is over."""
 
 import math
-import time
 from dataclasses import asdict
 
+from fmnist import backend
 from fmnist.config import FAMILIES, Config
 from fmnist.training.progress import Progress, Watcher
 
@@ -56,7 +56,7 @@ class TimeBudget(EpochCount):
         """Start the clock; the watcher is told the forecast as soon as there is one."""
         super().__init__(1, steps)
         self.seconds, self._config, self._watcher = seconds, config, watcher
-        self._started = time.monotonic()
+        self._started = backend.clock()
         self._measuring: float | None = None
         self._told = False  # the forecast
         self._first: tuple[float, int] | None = None
@@ -72,7 +72,7 @@ class TimeBudget(EpochCount):
 
     def spent(self) -> float:
         """Return the seconds used so far."""
-        return time.monotonic() - self._started
+        return backend.clock() - self._started
 
     def share_done(self, progress: Progress | None = None, last: int = 0, first: int = 0) -> float:
         """Return the share (0 to 1) of the training time that is over; the last measuring is left out of it."""
@@ -83,7 +83,7 @@ class TimeBudget(EpochCount):
 
         The first segment holds compiling and is left out of the pace.
         """
-        self._last = (time.monotonic(), progress.epoch * self.steps + progress.step)
+        self._last = (backend.clock(), progress.epoch * self.steps + progress.step)
         self._first = self._first or self._last
         forecast = self.forecast(progress)
         if forecast is not None and not self._told and progress.epoch >= self._config.transfer.frozen_epochs:
@@ -100,7 +100,7 @@ class TimeBudget(EpochCount):
         # Asked before a measuring shorter than its guess gives time back: the learning rate is at zero by now.
         over = self.is_over()
         self._measuring = measuring
-        self._first = (time.monotonic(), self._last[1]) if self._last else None
+        self._first = (backend.clock(), self._last[1]) if self._last else None
         worth_another = self.seconds - self.spent() - measuring > REST * self.seconds
         progress.epochs = progress.epoch + int(worth_another and not over)
 
