@@ -161,30 +161,32 @@ def kills() -> dict:
 
 
 def section() -> list[str]:
-    """Write what is stored."""
+    """Write what is stored, if anything is."""
     found = measured.stored(NAME)
-    rows, killed = found["search"], found["kills"]
-    better = sum(row["tune"]["val_loss"] < row["random"]["val_loss"] for row in rows)
-    table = [["seed", "`fmnist tune`", "20 at random", "the preset's own", "stopped early", "seconds", "at random"]]
-    for row in rows:
-        own, other = row["tune"], row["random"]
-        losses = [loss(own["val_loss"]), loss(other["val_loss"]), loss(own["preset"])]
-        stopped = str(own["counts"].get("stopped early", 0))
-        table.append([str(row["seed"]), *losses, stopped, f"{own['seconds']:.0f}", f"{other['seconds']:.0f}"])
-    same = "the same trials, values and losses" if killed["same"] else "other trials"
-    return [
-        "",
-        f"**What it is worth.** Lowest validation loss after {TRIALS} trials of a small network (2,000 images, 8 "
-        f"epochs), and with {TRIALS} values drawn at random from the same ranges, all trained to their end: lower "
-        f"with {better} of {len(rows)} seeds. `python benchmarks/tune.py search`; "
-        f"{measured.machine(found['environment'])}.",
-        "",
-        pipes(table),
-        "",
-        f"**Killed {killed['kills']} times** (SIGKILL of the driver at random moments) during {killed['trials']} "
-        f"trials, a sweep ended in {same} as one that was left alone. `python benchmarks/tune.py kills`.",
-        "",
-    ]
+    lines = [""] if found else []
+    if rows := found.get("search"):
+        better = sum(row["tune"]["val_loss"] < row["random"]["val_loss"] for row in rows)
+        table = [["seed", "`fmnist tune`", f"{TRIALS} at random", "the preset's own", "stopped early"]]
+        for row in rows:
+            losses = [loss(row[part]["val_loss"]) for part in ("tune", "random")] + [loss(row["tune"]["preset"])]
+            table.append([str(row["seed"]), *losses, str(row["tune"]["counts"].get("stopped early", 0))])
+        lines += [
+            f"**What it is worth.** Lowest validation loss after {TRIALS} trials of a small network (2,000 images, 8 "
+            f"epochs), and with {TRIALS} values drawn at random from the same ranges, all trained to their end: lower "
+            f"with {better} of {len(rows)} seeds. `python benchmarks/tune.py search`; "
+            f"{measured.machine(found['environment'])}.",
+            "",
+            pipes(table),
+            "",
+        ]
+    if killed := found.get("kills"):
+        same = "the same trials, values and losses" if killed["same"] else "other trials"
+        lines += [
+            f"**Killed {killed['kills']} times** (SIGKILL of the driver at random moments) during {killed['trials']} "
+            f"trials, a sweep ended in {same} as one that was left alone. `python benchmarks/tune.py kills`.",
+            "",
+        ]
+    return lines
 
 
 PARTS = (documents.Part("docs/scale.md", "sweeps: made by benchmarks/tune.py", section),)

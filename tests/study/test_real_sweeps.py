@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 from support import sweep_kills
+from support.sweep_runs import MadeUp, score
 
-from fmnist import tune
+from fmnist import pipeline, tune
 from fmnist.config import Range
 from fmnist.run.directory import RunDirectory, read_json
 from fmnist.study.tuning.journal import FILE
@@ -76,11 +77,13 @@ def database():
 
 
 @pytest.mark.slow
-def test_records_in_a_database(tiny_dataset, tmp_path, database):
-    folder, stops = tmp_path / "small", iter([False, False, True])
+def test_records_in_a_database(tiny_dataset, tmp_path, database, monkeypatch):
+    """A sweep that is stopped and goes on has the same trials as one whose records lie in a file."""
+    monkeypatch.setattr(pipeline, "resume", score)
+    folder, stops = tmp_path / "small", iter([False] * 5 + [True])
     with pytest.raises(Interrupted):
-        tune(SMALL, tiny_dataset, folder, trials=3, storage=database, should_stop=lambda: next(stops))
-    result = tune(SMALL, tiny_dataset, folder, trials=3, storage=database)
-    assert len(result["trials"]) == 3 and not (folder / FILE).exists()
-    in_a_file = tune(SMALL, tiny_dataset, tmp_path / "file" / "small", trials=3)
-    assert [row["values"] for row in result["trials"]] == [row["values"] for row in in_a_file["trials"]]
+        tune(SMALL, tiny_dataset, folder, trials=8, storage=database, runner=MadeUp(), should_stop=lambda: next(stops))
+    result = tune(SMALL, tiny_dataset, folder, trials=8, storage=database, runner=MadeUp())
+    in_a_file = tune(SMALL, tiny_dataset, tmp_path / "file" / "small", trials=8, runner=MadeUp())
+    assert sweep_kills.timeless(result["trials"]) == sweep_kills.timeless(in_a_file["trials"])
+    assert len(result["trials"]) == 8 and not (folder / FILE).exists()

@@ -15,7 +15,8 @@ from fmnist.errors import InputError, RunError
 from fmnist.run.directory import RunDirectory, read_json, write_json
 from fmnist.study import StudyWatcher, is_done, list_studies, run_in_turn
 from fmnist.study.runner import stop_early
-from fmnist.study.tuning.journal import Referee, Trial
+from fmnist.study.tuning.journal import Trial
+from fmnist.study.tuning.referee import Referee
 from fmnist.study.tuning.search import Clock
 from fmnist.study.tuning.sweep import Sweep
 from fmnist.training.progress import Interrupted
@@ -228,7 +229,7 @@ def test_a_run_that_is_stopped_early_counts_as_done(tiny_dataset, tmp_path):
 def test_the_page_needs_nothing_else(whole):
     folder, result = whole
     page = Page(folder / "report.html")
-    assert len(page.all("svg")) == 1 + 3 + 1 and "by the loss after epoch 1, which all trials reached" in page.text
+    assert len(page.all("svg")) == 1 + 3 + 2 and "by the loss after epoch 1, which all trials reached" in page.text
     assert not page.all("script") and not page.all("link") and not page.all("img")
     assert result["best"]["run"] in page.text and "90.00%" in page.text
     identities = [attributes["id"] for _, attributes in page.elements if "id" in attributes]

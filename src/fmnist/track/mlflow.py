@@ -6,6 +6,7 @@ MLflow's own environment variables say where to; by default it is a SQLite file 
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 # Before MLflow is loaded: it reports its use to nobody, and a server that does not answer is given up soon.
@@ -52,7 +53,7 @@ class MLflow:
         self._log(metrics=[metric for row, when in new for metric in _metrics(row, when, row["epoch"])])
         self.sent |= {int(row["epoch"]) for row, _ in new}
         if final:
-            self._send_results(*(epochs[-1] if epochs else ({"epoch": 0}, self.run.started())))
+            self._send_results(*(epochs[-1] if epochs else ({"epoch": 0}, time.time())))
 
     def where(self) -> str:
         """Return the address of the run's page, or the command that shows a file of runs."""

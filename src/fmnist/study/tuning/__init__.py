@@ -6,17 +6,21 @@ Optuna chooses what to try; every trial is a run, carried out by a runner as a s
 read the result.
 """
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fmnist import pipeline
 from fmnist.data.dataset import Dataset
-from fmnist.run.directory import RunDirectory
-from fmnist.study import Runner, StudyWatcher, run_in_turn
+from fmnist.run import results
+from fmnist.run.directory import SWEEP_FILE, RunDirectory, write_bytes, write_json
+from fmnist.study import TABLE, Runner, StudyWatcher, run_in_turn
 from fmnist.study.tuning import result
 from fmnist.study.tuning.journal import Journal, check_installed
 from fmnist.study.tuning.search import Clock, Search, check, forecasts, note
 from fmnist.study.tuning.sweep import Sweep, read_sweep
+from fmnist.text import plural
 
 __all__ = ["Sweep", "check", "check_installed", "forecasts", "planned", "read_sweep", "result", "tune"]
 
@@ -74,19 +78,42 @@ def tune(
     with RunDirectory(folder).lock():
         identity = check(sweep, dataset, folder)  # again: another process may have begun it meanwhile
         note(folder, identity, identity["seconds"], [])
-        journal = Journal(folder, identity["study"], sweep.space(), sweep.base().training.seed, storage)
-        if watcher:
-            numbers, left = range(len(journal.over()), most), time_budget and time_budget - identity["seconds"]
-            how: dict[str, Any] = {"here": runner is run_in_turn, "note": watcher.note, "should_stop": should_stop}
-            watcher.start(*forecasts(sweep, dataset, folder, numbers, left, **how))
-        clock = Clock(identity["seconds"], time_budget)
-        search = Search(sweep, dataset, folder, journal)
-        while batch := search.next(at_once, most, clock.room):
-            search.carry_out(batch, runner, watcher or StudyWatcher(), should_stop)
-            note(folder, identity, clock.spent(), journal.trials())
-        identity |= {"seconds": round(clock.spent(), 1)}
-        found = result.collect(sweep, folder, journal.over(), journal.importance(), identity)
-        return result.write(found, folder, dataset, (watcher or StudyWatcher()).note, should_stop)
+        opened = Journal(folder, identity["study"], sweep.space(), sweep.base().training.seed, storage)
+        with contextlib.closing(opened) as journal:
+            if watcher:
+                numbers, left = range(len(journal.over()), most), time_budget and time_budget - identity["seconds"]
+                how: dict[str, Any] = {"here": runner is run_in_turn, "note": watcher.note, "should_stop": should_stop}
+                watcher.start(*forecasts(sweep, dataset, folder, numbers, left, **how))
+            clock = Clock(identity["seconds"], time_budget)
+            search = Search(sweep, dataset, folder, journal)
+            while batch := search.next(at_once, most, clock.room):
+                search.carry_out(batch, runner, watcher or StudyWatcher(), should_stop)
+                note(folder, identity, clock.spent(), journal.trials())
+            identity |= {"seconds": round(clock.spent(), 1)}
+            found = result.collect(sweep, folder, journal.over(), journal.importance(), identity)
+            return write_results(found, folder, dataset, (watcher or StudyWatcher()).note, should_stop)
+
+
+def write_results(
+    found: dict[str, Any], folder: Path, dataset: Dataset, say: Callable[[str], None], should_stop: Callable[[], bool]
+) -> dict[str, Any]:
+    """Score the best trial on the test set if that is still to be done; write table, pictures, page and `sweep.json`.
+
+    Raises:
+        Interrupted: `should_stop` said so.
+    """
+    from fmnist.study.tuning import page
+
+    best = RunDirectory(folder / found["best"]["run"])
+    if not best.report.is_file():
+        say(f"Scoring the best trial, {best.name}, on {plural(len(dataset.test_labels), 'test image')}")
+        pipeline.resume(best, dataset, should_stop=should_stop)
+        scores = results.metrics(best)
+        found["best"]["test"] = {key: scores[key] for key in result.SCORES}
+    write_bytes(folder / TABLE, result.markdown(found).encode())
+    page.write_page(found, folder)
+    write_json(folder / SWEEP_FILE, found)
+    return found
 
 
 def planned(trials: int | None, time_budget: float | None) -> int:

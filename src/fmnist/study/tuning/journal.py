@@ -7,7 +7,7 @@ driver that was stopped or killed; the next one goes on with it. So nothing is l
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,11 +77,17 @@ class Journal:
         Raises:
             RunError: Optuna, or what the database needs, is not installed; or the database does not answer.
         """
-        optuna = _optuna()
+        optuna = load_optuna()
         self._space, self._seed = space, seed
         self._storage = _database(storage) if storage else _file(folder / FILE)
         self._study = optuna.create_study(storage=self._storage, study_name=name, load_if_exists=True)
         self._id = self._storage.get_study_id_from_name(name)
+
+    def close(self) -> None:
+        """Let go of the connections to a database."""
+        if engine := getattr(self._storage, "engine", None):
+            self._storage.remove_session()
+            engine.dispose()
 
     def trials(self) -> list[Trial]:
         """Return all trials, by their numbers."""
@@ -164,37 +170,6 @@ class Journal:
         )
 
 
-class Referee:
-    """Says which trials fall behind the others: successive halving, as trials come one after another.
-
-    A trial goes on where its validation loss belongs to the better half of all that got to the same epoch: a quarter of
-    the run, a half. What it says follows from the losses alone, in the order in which it hears of them.
-    Source: L. Li et al., "A system for massively parallel hyperparameter tuning", MLSys 2020 (ASHA).
-    """
-
-    def __init__(self, epochs: int, told: Sequence[Trial]) -> None:
-        """Begin with what earlier trials reached, each of so many planned epochs."""
-        optuna = _optuna()
-        pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=max(1, epochs // 4), reduction_factor=2)
-        self._study, self._epochs = optuna.create_study(pruner=pruner), epochs
-        self._heard: dict[int, Any] = {}
-        for trial in told:
-            self.falls_behind(trial, trial.losses)
-
-    def falls_behind(self, trial: Trial, losses: Mapping[int, float]) -> bool:
-        """Hear a trial's validation losses by epoch, in order, and say whether it is not worth going on."""
-        if trial.number not in self._heard:
-            self._heard[trial.number] = self._study.ask()
-        own = self._heard[trial.number]
-        heard = self._study.get_trials(deepcopy=False)[own.number].intermediate_values
-        behind = False
-        for epoch, loss in losses.items():
-            if epoch not in heard and epoch < self._epochs:
-                own.report(loss, epoch)
-                behind = own.should_prune()
-        return behind
-
-
 def check_installed() -> None:
     """Raise a `RunError` where Optuna is not installed."""
     for name in ("optuna", "sklearn"):
@@ -202,8 +177,12 @@ def check_installed() -> None:
             raise RunError(f"a search needs '{name}', which is not installed; pip install 'fmnist[tune]'")
 
 
-def _optuna() -> Any:
-    """Import Optuna, and let it be silent."""
+def load_optuna() -> Any:
+    """Import Optuna, and let it be silent.
+
+    Raises:
+        RunError: it is not installed.
+    """
     check_installed()
     import optuna
 

@@ -1,19 +1,16 @@
 """Works out what a sweep found, scores its best trial on the test set, and writes the result: JSON, table and page."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fmnist import pipeline
 from fmnist.config import leaves
-from fmnist.data.dataset import Dataset
 from fmnist.errors import RunError
 from fmnist.report.run_page import train_command
 from fmnist.run import results
-from fmnist.run.directory import SWEEP_FILE, RunDirectory, read_json, write_bytes, write_json
+from fmnist.run.directory import RunDirectory, read_json
 from fmnist.run.history import read_history
-from fmnist.study import TABLE
 from fmnist.study.tables import pipes
 from fmnist.study.tuning.journal import FINISHED, Trial
 from fmnist.study.tuning.sweep import Sweep
@@ -81,28 +78,6 @@ def _row(folder: Path, trial: Trial) -> dict[str, Any]:
         "values": trial.values,
         "note": trial.note,
     }
-
-
-def write(
-    result: dict[str, Any], folder: Path, dataset: Dataset, say: Callable[[str], None], should_stop: Callable[[], bool]
-) -> dict[str, Any]:
-    """Score the best trial on the test set if that is still to be done; write table, pictures, page and `sweep.json`.
-
-    Raises:
-        Interrupted: `should_stop` said so.
-    """
-    from fmnist.study.tuning import page
-
-    best = RunDirectory(folder / result["best"]["run"])
-    if not best.report.is_file():
-        say(f"Scoring the best trial, {best.name}, on {plural(len(dataset.test_labels), 'test image')}")
-        pipeline.resume(best, dataset, should_stop=should_stop)
-        scores = results.metrics(best)
-        result["best"]["test"] = {key: scores[key] for key in SCORES}
-    write_bytes(folder / TABLE, markdown(result).encode())
-    page.write_page(result, folder)
-    write_json(folder / SWEEP_FILE, result)
-    return result
 
 
 def ranked(result: Mapping[str, Any]) -> list[dict[str, Any]]:

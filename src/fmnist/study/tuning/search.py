@@ -16,7 +16,8 @@ from fmnist.run.directory import STUDY_FILE, SWEEP_FILE, RunDirectory, read_json
 from fmnist.run.history import read_history
 from fmnist.study import Forecast, Job, Runner, StudyWatcher, execution, forecast, is_done
 from fmnist.study.runner import stop_early
-from fmnist.study.tuning.journal import DIVERGED, FINISHED, REFUSED, RUNNING, STOPPED, Journal, Referee, Trial, name_of
+from fmnist.study.tuning.journal import DIVERGED, FINISHED, REFUSED, RUNNING, STOPPED, Journal, Trial, name_of
+from fmnist.study.tuning.referee import Referee
 from fmnist.study.tuning.sweep import Sweep, spelled
 
 
