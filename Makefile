@@ -16,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest --no-header --durations=10 --durations-min=1
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test test-slow engines torture lint lint-check lint-format lint-types lint-dependencies lint-audit format notebook docs diagnosis-check lock clean distclean python-check
+.PHONY: help run test test-slow engines test-engines torture lint lint-check lint-format lint-types lint-dependencies lint-audit format notebook docs diagnosis-check lock clean distclean python-check
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,9 +35,12 @@ test-slow: $(READY) ## only the slow tests, a file each for two processes; print
 	@$(PYTEST) -m slow -n 2 --dist loadfile --cov --cov-report=term $(ARGS) || { status=$$?; [ $$status -eq 5 ] && echo "No slow tests."; }
 
 # Not in the environment of `make run`: they are large, and most people need none of them.
-engines: $(READY) ## what the slow tests of Ray, JAX and MLflow need besides; without it they are skipped
+engines: $(READY) ## install Ray, JAX, MLflow and psycopg, for `make test-engines`
 	@echo "== Engines: packages from requirements-engines.lock"
 	@$(BIN)/uv pip install --no-config --require-hashes --python $(BIN)/python -r requirements-engines.lock 2>&1 | sed '/^ + /d; s/^/   /'
+
+test-engines: $(READY) ## tests with Ray, Slurm, JAX, MLflow, nginx, HAProxy and PostgreSQL; those that are missing are skipped
+	@$(PYTEST) -m engine -rs $(ARGS)
 
 torture: $(READY) ## kills, full disks, hostile files by the hundred: docs/reliability.md, about 20 minutes (ARGS="kills disk")
 	@$(BIN)/python benchmarks/torture.py $(ARGS)

@@ -23,7 +23,7 @@ from fmnist.run.directory import RunDirectory, list_runs, read_json
 from fmnist.study import is_done
 
 MISSING = "Ray is not installed; pip install 'fmnist[cluster]' brings it"
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason=MISSING)]
+pytestmark = [pytest.mark.engine, pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason=MISSING)]
 
 TESTS = Path(__file__).parents[1]
 STUDY = """\

@@ -76,7 +76,7 @@ def database():
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.mark.slow
+@pytest.mark.engine
 def test_records_in_a_database(tiny_dataset, tmp_path, database, monkeypatch):
     """A sweep that is stopped and goes on has the same trials as one whose records lie in a file."""
     monkeypatch.setattr(pipeline, "resume", score)

@@ -1,4 +1,4 @@
-"""The engine Slurm: what is submitted and how answers are read, with stand-ins; slow: a study on a real cluster."""
+"""The engine Slurm: what is submitted and how answers are read, with stand-ins; engine: a study on a real cluster."""
 
 import os
 import re
@@ -169,7 +169,7 @@ def cluster():
         yield started
 
 
-@pytest.mark.slow
+@pytest.mark.engine
 def test_a_real_cluster_answers_as_the_stand_ins_do(cluster, files, monkeypatch):
     monkeypatch.setattr(slurm, "_PAUSE", -1)
     work = "trap 'echo saved; exit 143' TERM; echo begun; while true; do sleep 0.1; done"
@@ -243,7 +243,7 @@ class Carried:
         return timeless(read_json(self.folder / "study.json")) | {"name": "tiny", "runs": runs}
 
 
-@pytest.mark.slow
+@pytest.mark.engine
 @pytest.mark.timeout(1200)
 def test_a_study_that_loses_driver_worker_and_node_ends_as_in_turn(cluster, tiny_data_dir, tmp_path):
     with Carried(tmp_path, tiny_data_dir, "slurm") as study:

@@ -26,7 +26,7 @@ from fmnist.study import StudyWatcher
 from fmnist.track.studies import TrackedStudy
 from fmnist.training.progress import Progress
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 RIGHT = np.arange(200) % 10 > 0
 MLFLOW = "mlflow", "pandas", "sqlalchemy", "alembic", "flask", "flask_cors"
 

@@ -96,7 +96,7 @@ def three_devices(tmp_path_factory, tiny_data_dir):
     return train_all(tmp_path_factory.mktemp("three") / "runs", tiny_data_dir, 1, **flags)
 
 
-@pytest.mark.slow
+@pytest.mark.engine
 @needs_jax
 @pytest.mark.parametrize("shared", ["two", "three_devices"])
 def test_a_step_is_that_of_one_process(shared, alone, request):
@@ -106,7 +106,7 @@ def test_a_step_is_that_of_one_process(shared, alone, request):
         np.testing.assert_allclose(array, expected, rtol=0, atol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.engine
 @needs_jax
 @pytest.mark.parametrize("run", range(len(RUNS)))
 def test_both_processes_end_in_the_same_bits(run, two):
@@ -115,7 +115,7 @@ def test_both_processes_end_in_the_same_bits(run, two):
     assert first == second  # the seconds too: there is one clock
 
 
-@pytest.mark.slow
+@pytest.mark.engine
 @needs_jax
 @pytest.mark.parametrize("shared", ["two", "three_devices"])
 def test_epochs_give_the_scores_of_one_process(shared, alone, request):
@@ -142,7 +142,7 @@ def wait_for_an_epoch(run, process, epochs):
         time.sleep(0.05)
 
 
-@pytest.mark.slow
+@pytest.mark.engine
 @needs_jax
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
 def test_a_run_that_loses_a_process_goes_on_in_others(tmp_path, tiny_data_dir):
@@ -170,7 +170,7 @@ def test_a_run_that_loses_a_process_goes_on_in_others(tmp_path, tiny_data_dir):
     assert process.returncode == 0 and run.state() == "finished" and len(read_history(run.history)) == 60, said
 
 
-@pytest.mark.slow
+@pytest.mark.engine
 @needs_jax
 def test_processes_with_other_settings_are_refused(tmp_path, tiny_data_dir):
     address = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port()}", "JAX_NUM_PROCESSES": "2"}

@@ -32,7 +32,7 @@ def model(tmp_path_factory):
     return write_onnx(tmp_path_factory.mktemp("model") / "model.onnx")
 
 
-@pytest.mark.slow
+@pytest.mark.engine
 @needs(*PROXIES)
 def test_restarts_and_kills_lose_no_request(model, tmp_path):
     """The same replicas behind both proxies at once, since a server takes seconds to start.
@@ -56,7 +56,7 @@ def test_restarts_and_kills_lose_no_request(model, tmp_path):
     assert ", 200" in (tmp_path / "nginx.log").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.engine
 @needs(*PROXIES)
 def test_a_page_stays_with_its_replica(model, tmp_path):
     """The answer to a page's event lies in the process that got the event; without the cookie half of them are lost."""
