@@ -237,7 +237,8 @@ def test_parts_that_go_on_at_once_have_rows_below_the_bar(columns):
     lines = [line.rstrip() for line in re.split(r"[\r\n]+", plain(drawn)) if line.strip()]
     assert all(len(line) <= columns for line in lines)
     last = len(lines) - 1 - [line.startswith("1 of 4 runs done") for line in lines[::-1]].index(True)
-    assert lines[last + 1].startswith("  baseline-seed1, epoch 6/20") and "30%" in lines[last + 1]
+    # How much of the text fits depends on how wide the times are, and so on how busy the machine is.
+    assert lines[last + 1].startswith("  baseline-seed1, ep") and "30%" in lines[last + 1]
     assert any(line.startswith("  flip-and-a-name") and "25%" in line and "…" in line for line in lines)
     assert not any("flip-and" in line for line in lines[last:]) and lines[-1] == "the end"
 

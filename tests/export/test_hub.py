@@ -95,7 +95,8 @@ def test_a_model_comes_from_the_hub_once(hub, tmp_path):
     Image.new("L", (28, 28)).save(tmp_path / "a.png")
 
     def predict(model, **variables):
-        own = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "cache"), "FMNIST_OFFLINE": "0"} | variables
+        own = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "cache")}
+        own |= {"FMNIST_OFFLINE": "0", "HF_HUB_OFFLINE": "0", "HF_HUB_ETAG_TIMEOUT": "60"} | variables
         words = [sys.executable, "-m", "fmnist", "predict", model, str(tmp_path / "a.png"), "--json"]
         return subprocess.run(words, env=os.environ | own, capture_output=True, text=True)
 

@@ -193,7 +193,9 @@ def test_a_run_is_no_place_for_a_study(tiny_run, tiny_dataset):
 def test_studies_are_no_runs(made_up):
     _, folder, _ = made_up
     assert list_runs(folder.parent) == []
-    assert list_studies(folder.parent) == [{"name": "made-up", "state": "finished", "done": 9, "runs": 9}]
+    assert list_studies(folder.parent) == [
+        {"kind": "study", "name": "made-up", "state": "finished", "done": 9, "runs": 9}
+    ]
 
 
 def test_sentences_say_what_is_measurable(made_up):
