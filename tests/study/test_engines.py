@@ -64,6 +64,7 @@ def carry_out(jobs, dataset, recorder, engine="processes:2"):
     runner_on(engine)(jobs, dataset, recorder, recorder.should_stop)
 
 
+@pytest.mark.slow
 def test_a_run_whose_worker_was_killed_ends_in_the_same_bits(tiny_dataset, tmp_path, use):
     use("dying_once")
     jobs, recorder = jobs_in(tmp_path, "killed", "whole"), Recorder()
