@@ -93,12 +93,12 @@ FITTING: tuple[tuple[float, int, str, str], ...] = (
     (math.inf, 0, DEFAULT_PRESET, "a small network learns by itself"),
 )
 # What `--target` chooses from: a mean test accuracy on Fashion-MNIST, in %, the preset that passes it soonest, and how
-# long its whole command took, measured (benchmarks/ladder.py, docs/results.md).
+# long its whole command took (docs/results.md).
 LADDER: tuple[tuple[float, str, str], ...] = (
     (91.23, "fast", "15 s on 2 cores"),
     (93, "standard", "1 to 2 minutes on 2 cores"),
-    (94, "accurate", "7 to 13 minutes on 2 cores"),
-    (94.8, "best", "42 to 75 minutes on 2 cores"),
+    (94, "accurate", "7 minutes on 2 cores that multiply bfloat16"),
+    (94.8, "best", "42 minutes on 2 cores that multiply bfloat16"),
     (95.5, "best-gpu", "5 minutes on an NVIDIA H100 with KERAS_BACKEND=jax (one seed); too much for a processor"),
 )
 

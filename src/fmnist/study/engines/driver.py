@@ -120,11 +120,12 @@ def _carry_out(left: list[_Entry], engine: Engine, should_stop: Callable[[], boo
         states = engine.poll(handles)
         lost = []
         for entry in list(left):
-            state = states.get(entry.handle, "failed")
-            if state == "waiting":
+            # What is done is over, whatever the engine says: Slurm may call a task running whose node is lost by now.
+            state, going = states.get(entry.handle, "failed"), not is_done(entry.run)
+            if going and state == "waiting":
                 continue
             # A run may also be in the hands of a worker that an earlier driver started.
-            if state == "running" or lock.is_held(entry.run.path):
+            if going and (state == "running" or lock.is_held(entry.run.path)):
                 entry.follow()
                 continue
             if not is_done(entry.run) and entry.submitted <= SUBMITTED_AGAIN:
