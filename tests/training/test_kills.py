@@ -10,7 +10,7 @@ import time
 import pytest
 from support import kills
 
-from fmnist.cli.train import StopSignals
+from fmnist.cli.stop_signals import StopSignals
 from fmnist.run import checkpoints
 from fmnist.run.directory import RunDirectory, write_json
 
@@ -130,7 +130,7 @@ class TestSignals:
     def test_sigterm_ends_a_process_that_does_not_save_in_time(self, work):
         """In Python and in a library, where Python's handlers of signals wait."""
         code = (
-            "import ctypes, os, signal, threading, time; from fmnist.cli.train import StopSignals\n"
+            "import ctypes, os, signal, threading, time; from fmnist.cli.stop_signals import StopSignals\n"
             "take, StopSignals.seconds = ctypes.CDLL(None).pthread_mutex_lock, 0.2\n"
             "with StopSignals():\n"
             "    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()\n"

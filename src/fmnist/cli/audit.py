@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from fmnist.cli import completion, options
+from fmnist.cli.stop_signals import StopSignals
 from fmnist.cli.terminal import print_table, say, tell
-from fmnist.cli.train import StopSignals
 from fmnist.config import preset
 from fmnist.run import lock
 from fmnist.text import percent, plural

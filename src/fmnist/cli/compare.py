@@ -12,8 +12,8 @@ import click
 
 from fmnist import track
 from fmnist.cli import completion, options, settings
+from fmnist.cli.stop_signals import StopSignals
 from fmnist.cli.terminal import print_table, say, tell
-from fmnist.cli.train import StopSignals
 from fmnist.errors import InputError
 from fmnist.run import lock
 from fmnist.run.directory import RunDirectory

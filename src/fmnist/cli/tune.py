@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from fmnist.cli import completion, options, settings
+from fmnist.cli.stop_signals import StopSignals
 from fmnist.cli.terminal import print_table, say, tell
-from fmnist.cli.train import StopSignals
 from fmnist.config import DEFAULT_PRESET
 from fmnist.run import lock
 from fmnist.run.directory import RunDirectory
